@@ -1,0 +1,120 @@
+"""What each actor of the data plane shows to the others: its doorbell, its heartbeat, and the wish that it stop."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.header import arena_at
+from ncore_ray.machine.atomic import fence, load_acquire, store_release
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import load32
+from ncore_ray.machine.record import CACHE_LINE, I64, Pad6, Record, address_of, pointer_to, size_of
+from ncore_ray.machine.system import futex_wait, futex_wake
+
+
+class CoreState(IntEnum):
+    """Where an actor is in its life."""
+
+    ABSENT = 0
+    ATTACHED = 1
+    READY = 2
+    RUNNING = 3
+    STOPPED = 4
+
+
+class Core(Record):
+    """One per actor. The first line is written by those who wake it, the rest by the actor itself."""
+
+    bell: I64
+    """Futex word (low 32 bits): changes with every wake-up."""
+    asleep: I64
+    """1 while the actor sleeps on the bell, or is about to."""
+    pad_0: Pad6
+
+    stop: I64
+    """Set by control code: return from the loop."""
+    drain: I64
+    """Set by control code: accept no new connections."""
+    pad_1: Pad6
+
+    state: I64
+    process: I64
+    """Process id on its node."""
+    heartbeat_at: I64
+    """Start of the latest breath, µs."""
+    breaths: I64
+    busy_us: I64
+    """Time spent in breaths that had work to do."""
+    sleeps: I64
+    wakes_sent: I64
+    """Doorbells of others that this actor rang."""
+    scratch: I64
+
+
+core_at = pointer_to(Core)
+_ASLEEP: Final = 8
+_STOP: Final = CACHE_LINE
+_CORE_SIZE: Final = size_of(Core)
+assert _CORE_SIZE % CACHE_LINE == 0
+
+
+class Actor(IntEnum):
+    """Numbers of the actors in the tables that have one row for each: engine k is ENGINE + k, then the readers."""
+
+    DISTRIBUTOR = 0
+    ENGINE = 1
+
+
+@kernel
+def core_of(base: int, actor: int) -> Core:
+    """Return the core record of an actor by its number."""
+    return core_at(base + arena_at(base).cores + actor * _CORE_SIZE)
+
+
+@kernel
+def wake(core: Core) -> int:
+    """Producer, after publishing: wake the core if it sleeps; return 1 if a system call was needed.
+
+    The fence orders the publication before the look at ``asleep``; the sleeper orders its ``asleep`` before its last
+    look at the rings. So one of the two always sees the other (Dekker's pattern).
+    """
+    fence()
+    address = address_of(core)
+    if load_acquire(address + _ASLEEP) == 0:
+        return 0
+    store_release(address + _ASLEEP, 0)
+    store_release(address, (core.bell + 1) & 0xFFFF_FFFF)
+    futex_wake(address)
+    return 1
+
+
+@kernel
+def prepare_sleep(core: Core) -> int:
+    """Consumer: say that it will sleep and return the bell's word; the caller looks at its rings once more after it."""
+    word = load32(address_of(core))
+    store_release(address_of(core) + _ASLEEP, 1)
+    fence()
+    return word
+
+
+@kernel
+def sleep(core: Core, word: int, timeout_us: int, scratch: int) -> int:
+    """Consumer: sleep until the bell rings or the time is over; ``scratch`` is the address of 16 private bytes."""
+    core.sleeps += 1
+    futex_wait(address_of(core), word, timeout_us, scratch)
+    store_release(address_of(core) + _ASLEEP, 0)
+    return 0
+
+
+@kernel
+def cancel_sleep(core: Core) -> int:
+    """Consumer: found work after `prepare_sleep`."""
+    store_release(address_of(core) + _ASLEEP, 0)
+    return 0
+
+
+@kernel
+def should_stop(core: Core) -> int:
+    """Return 1 when control code wants the loop to end."""
+    return load_acquire(address_of(core) + _STOP)

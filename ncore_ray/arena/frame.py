@@ -1,0 +1,91 @@
+"""Frames: places for packets and for the bytes of streams, each with one owner, and the words that hand them over."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.header import arena_at, check_index
+from ncore_ray.machine.jit import CHECKED, kernel
+from ncore_ray.machine.record import I32, Record, pointer_to, size_of
+
+FRAME_SIZE: Final = 2048
+"""Bytes of a frame: the largest packet of an MTU up to 2,034, or a piece of a byte stream."""
+
+
+class FrameMeta(Record):
+    """What is known of one frame. An RX frame uses the owner only; a piece of a stream all fields."""
+
+    owner: I32
+    """Number of the actor that must send, hand on or free it (`Actor`)."""
+    next: I32
+    """Next frame of a chain, or −1."""
+    start: I32
+    """First byte in use."""
+    end: I32
+    """After the last byte in use."""
+
+
+frame_meta_at = pointer_to(FrameMeta)
+_META_SIZE: Final = size_of(FrameMeta)
+
+
+class Checksum(IntEnum):
+    """What the NIC says of a packet's transport checksum."""
+
+    UNKNOWN = 0
+    """Not looked at: the engine verifies it."""
+    VALID = 1
+    PARTIAL = 2
+    """Not computed, because the packet never left this machine (veth): to be trusted."""
+
+
+@kernel
+def frame_address(base: int, index: int) -> int:
+    """Return the address of a frame's bytes."""
+    if CHECKED:
+        check_index(index, arena_at(base).frame_count)
+    return base + arena_at(base).frames + index * FRAME_SIZE
+
+
+@kernel
+def frame_meta(base: int, index: int) -> FrameMeta:
+    """Return a frame's meta record."""
+    if CHECKED:
+        check_index(index, arena_at(base).frame_count)
+    return frame_meta_at(base + arena_at(base).frame_metas + index * _META_SIZE)
+
+
+# A descriptor is one word of a ring: frame index (32 bits), length (16), NIC (8), checksum state (4).
+
+
+@kernel
+def make_descriptor(frame: int, length: int, nic: int, checksum: int) -> int:
+    """Return the word that hands a packet to another actor."""
+    return frame | length << 32 | nic << 48 | checksum << 56
+
+
+@kernel
+def descriptor_frame(word: int) -> int:
+    """Return the frame index of a descriptor."""
+    return word & 0xFFFF_FFFF
+
+
+@kernel
+def descriptor_length(word: int) -> int:
+    """Return the packet's bytes."""
+    return (word >> 32) & 0xFFFF
+
+
+@kernel
+def descriptor_nic(word: int) -> int:
+    """Return the number of the NIC that received the packet, or shall send it."""
+    return (word >> 48) & 0xFF
+
+
+@kernel
+def descriptor_checksum(word: int) -> int:
+    """Return the packet's `Checksum` state."""
+    return (word >> 56) & 0xF
+
+

@@ -1,0 +1,101 @@
+"""The record at the arena's start: what it is, and the offsets of all regions that several actors share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.record import I64, Record, pointer_to
+
+ARENA_MAGIC: Final = 0x6E63_6F72_655F_7261  # "ncore_ra"
+ARENA_VERSION: Final = 1
+
+
+class Arena(Record):
+    """Header of the arena. Offsets count bytes from the arena's start; counts are numbers of records."""
+
+    magic: I64
+    version: I64
+    epoch: I64
+    """Random, made anew with every arena: tells a stale mapping."""
+    records_digest: I64
+    """Of all record layouts: code with other layouts refuses to attach."""
+    size: I64
+    regions: I64
+    region_count: I64
+    configuration_epoch: I64
+
+    secret_0: I64
+    """Two 32-bit words of the key of table hashes and initial sequence numbers (RFC 6528)."""
+    secret_1: I64
+
+    nic_count: I64
+    engine_count: I64
+    actor_count: I64
+
+    cores: I64
+    """`Core` of every actor: the distributor, then the engines, then the NIC readers."""
+
+    frames: I64
+    frame_metas: I64
+    frame_count: I64
+
+    ring_stride: I64
+    inbound_rings: I64
+    """reader → distributor, one per reader."""
+    engine_rings: I64
+    """distributor → engine, one per engine."""
+    return_rings: I64
+    """frames on their way home: (actor × nic), actor as in `cores`."""
+    transmit_rings: I64
+    """engine → NIC, for NICs that engines cannot send to themselves: (engine × nic)."""
+    transmit_return_rings: I64
+    """NIC → engine, the frames of `transmit_rings` on their way home: (engine × nic)."""
+
+    nics: I64
+    addresses: I64
+    address_count: I64
+    routes: I64
+    route_count: I64
+    neighbours: I64
+    neighbour_count: I64
+    port_owners: I64
+    vservers: I64
+    vserver_count: I64
+    services: I64
+    service_count: I64
+    bindings: I64
+    binding_count: I64
+    texts: I64
+    """Byte strings that records point to (`text`: offset from here and length)."""
+    texts_size: I64
+
+    distributor: I64
+    readers: I64
+    """`Reader` headers, one per NIC, `reader_stride` apart."""
+    reader_stride: I64
+    engines: I64
+    """`Engine` headers, one per engine, `engine_stride` apart (each the start of an engine's partition)."""
+    engine_stride: I64
+
+
+arena_at = pointer_to(Arena)
+
+
+class Region(Record):
+    """One row of the table that names every region."""
+
+    name_0: I64
+    """The name, 24 bytes of ASCII, zero padded."""
+    name_1: I64
+    name_2: I64
+    offset: I64
+    size: I64
+
+
+@kernel
+def check_index(index: int, count: int) -> int:
+    """Raise IndexError unless 0 ≤ index < count; called by table accessors of checked builds."""
+    if index < 0 or index >= count:
+        raise IndexError("an index lies outside its table")
+    return index
