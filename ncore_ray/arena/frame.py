@@ -56,13 +56,13 @@ def frame_meta(base: int, index: int) -> FrameMeta:
     return frame_meta_at(base + arena_at(base).frame_metas + index * _META_SIZE)
 
 
-# A descriptor is one word of a ring: frame index (32 bits), length (16), NIC (8), checksum state (4).
+# A descriptor is one word of a ring: frame index (32 bits), length (20), NIC (8), checksum state (3).
 
 
 @kernel
 def make_descriptor(frame: int, length: int, nic: int, checksum: int) -> int:
     """Return the word that hands a packet to another actor."""
-    return frame | length << 32 | nic << 48 | checksum << 56
+    return frame | length << 32 | nic << 52 | checksum << 60
 
 
 @kernel
@@ -74,18 +74,16 @@ def descriptor_frame(word: int) -> int:
 @kernel
 def descriptor_length(word: int) -> int:
     """Return the packet's bytes."""
-    return (word >> 32) & 0xFFFF
+    return (word >> 32) & 0xF_FFFF
 
 
 @kernel
 def descriptor_nic(word: int) -> int:
     """Return the number of the NIC that received the packet, or shall send it."""
-    return (word >> 48) & 0xFF
+    return (word >> 52) & 0xFF
 
 
 @kernel
 def descriptor_checksum(word: int) -> int:
     """Return the packet's `Checksum` state."""
-    return (word >> 56) & 0xF
-
-
+    return (word >> 60) & 0x7
