@@ -62,6 +62,9 @@ class Arena(Record):
     port_owners: I64
     vservers: I64
     vserver_count: I64
+    vserver_index: I64
+    """Open-addressing table of 32-bit words: number of a vServer plus 1, or 0."""
+    vserver_index_size: I64
     services: I64
     service_count: I64
     bindings: I64

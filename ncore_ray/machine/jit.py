@@ -28,7 +28,7 @@ JIT: Final = not numba_config.DISABLE_JIT
 CHECKED: Final = bool(numba_config.BOUNDSCHECK) or not JIT
 """True where every index into a table is checked (``NUMBA_BOUNDSCHECK=1``, or plain Python)."""
 
-_KERNEL_ROOMS: Final = ("machine", "arena", "wire", "nic", "flow", "engine")
+_KERNEL_ROOMS: Final = ("machine", "arena", "wire", "tables", "nic", "flow", "engine")
 
 
 @cache
@@ -94,7 +94,7 @@ def machine_code(codegen: Codegen, *, returns: Any = None) -> Callable[[Callable
 
 
 def _typer_0(result: Any, codegen: Codegen) -> Any:
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def typed(typing_context: Any) -> Any:
         return result(), codegen
 
@@ -102,7 +102,7 @@ def _typer_0(result: Any, codegen: Codegen) -> Any:
 
 
 def _typer_1(result: Any, codegen: Codegen) -> Any:
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def typed(typing_context: Any, a: Any) -> Any:
         return result(numba.types.int64), codegen
 
@@ -110,7 +110,7 @@ def _typer_1(result: Any, codegen: Codegen) -> Any:
 
 
 def _typer_2(result: Any, codegen: Codegen) -> Any:
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def typed(typing_context: Any, a: Any, b: Any) -> Any:
         return result(numba.types.int64, numba.types.int64), codegen
 
@@ -118,7 +118,7 @@ def _typer_2(result: Any, codegen: Codegen) -> Any:
 
 
 def _typer_3(result: Any, codegen: Codegen) -> Any:
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def typed(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
         return result(numba.types.int64, numba.types.int64, numba.types.int64), codegen
 

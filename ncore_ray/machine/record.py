@@ -14,7 +14,7 @@ All fields are signed integers: numba turns ``int64 + uint64`` into ``float64``,
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
@@ -45,7 +45,7 @@ class Record:
     """Base of all record classes; its subclasses only declare fields."""
 
 
-def _fields(record: type) -> list[tuple[str, np.dtype[Any]]]:
+def _fields(record: Any) -> list[tuple[str, np.dtype[Any]]]:
     fields = []
     for name, hint in get_type_hints(record, include_extras=True).items():
         if get_origin(hint) is not Annotated:
@@ -54,9 +54,13 @@ def _fields(record: type) -> list[tuple[str, np.dtype[Any]]]:
     return fields
 
 
-@cache
-def dtype_of(record: type) -> np.dtype[Any]:
+def dtype_of(record: Any) -> np.dtype[Any]:
     """Return the structured dtype of a record class: naturally aligned, size a multiple of 8 bytes."""
+    return _dtype_of(record)
+
+
+@cache
+def _dtype_of(record: Hashable) -> np.dtype[Any]:
     dtype = np.dtype(_fields(record), align=True)
     size = -(-dtype.itemsize // 8) * 8
     assert dtype.fields is not None
@@ -70,19 +74,23 @@ def dtype_of(record: type) -> np.dtype[Any]:
     )
 
 
-def size_of(record: type) -> int:
+def size_of(record: Any) -> int:
     """Return the bytes that one record takes."""
     return dtype_of(record).itemsize
 
 
+def _structure_of(record: Any) -> type[ctypes.Structure]:
+    return _cached_structure_of(record)
+
+
 @cache
-def _structure_of(record: type) -> type[ctypes.Structure]:
+def _cached_structure_of(record: Hashable) -> type[ctypes.Structure]:
     fields: list[tuple[str, Any]] = []
     for name, dtype in _fields(record):
         base, shape = dtype.subdtype or (dtype, ())
         c_type: Any = _C_TYPES[base.str]
         fields.append((name, c_type * shape[0] if shape else c_type))
-    structure = type(record.__name__, (ctypes.Structure,), {"_fields_": fields})
+    structure = type(str(getattr(record, "__name__", record)), (ctypes.Structure,), {"_fields_": fields})
     layout = dtype_of(record).fields
     assert layout is not None
     assert all(getattr(structure, name).offset == layout[name][1] for name, _ in fields)
@@ -102,7 +110,7 @@ def view(record: type[T], array: npt.NDArray[np.uint8], offset: int = 0) -> T:
     return structure  # type: ignore[no-any-return]
 
 
-def table(record: type, array: npt.NDArray[np.uint8], offset: int, count: int) -> npt.NDArray[Any]:
+def table(record: Any, array: npt.NDArray[np.uint8], offset: int, count: int) -> npt.NDArray[Any]:
     """Return ``count`` records at ``offset`` of a uint8 array as a structured array over the same memory."""
     size = size_of(record)
     return array[offset : offset + size * count].view(dtype_of(record))
@@ -129,7 +137,7 @@ def pointer_to(record: type[T]) -> Callable[[int], T]:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(numba_type))
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def compiled_view(typing_context: Any, address: Any) -> Any:
         return numba_type(numba.types.int64), codegen
 
@@ -144,7 +152,7 @@ def _compiled_address_of() -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ptrtoint(arguments[0], ir.IntType(64))
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def address(typing_context: Any, record: Any) -> Any:
         return numba.types.int64(record), codegen
 

@@ -1,0 +1,1 @@
+"""Tables that all actors of an appliance share: NICs, addresses, routes, neighbours, ports, vServers, services."""

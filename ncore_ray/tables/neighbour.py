@@ -1,0 +1,158 @@
+"""The neighbour table: link-layer addresses of hosts on the appliance's networks (RFC 826, RFC 1122 §2.3.2).
+
+All engines read and write it. An entry is claimed with one compare-and-exchange of its version (odd while it is being
+written); readers take the words between two equal even versions (a sequence lock).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.header import arena_at
+from ncore_ray.machine.atomic import compare_exchange, fence, load_acquire, store_release
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.record import I64, Record, address_of, pointer_to, size_of
+from ncore_ray.tables.own_address import mix
+
+
+class NeighbourState(IntEnum):
+    """What is known of a neighbour."""
+
+    FREE = 0
+    INCOMPLETE = 1
+    KNOWN = 2
+
+
+class Neighbour(Record):
+    """One neighbour (64 bytes, one cache line)."""
+
+    version: I64
+    high: I64
+    low: I64
+    state: I64
+    mac: I64
+    confirmed_at: I64
+    """When its answer came, µs."""
+    requested_at: I64
+    """When it was last asked for, µs."""
+    reserved: I64
+
+
+neighbour_at = pointer_to(Neighbour)
+_SIZE: Final = size_of(Neighbour)
+_PROBES: Final = 16
+STALE_AFTER_US: Final = 30_000_000
+"""An entry not confirmed for so long is asked for again while it is still used."""
+LOST_AFTER_US: Final = 60_000_000
+"""An entry not confirmed for so long is used no more (RFC 1122 §2.3.2.1)."""
+REQUEST_INTERVAL_US: Final = 1_000_000
+"""At most one request per neighbour in that time (RFC 1122 §2.3.2.1)."""
+UNKNOWN_MAC: Final = -1
+
+
+@kernel
+def _slot(base: int, index: int) -> Neighbour:
+    arena = arena_at(base)
+    return neighbour_at(base + arena.neighbours + (index & (arena.neighbour_count - 1)) * _SIZE)
+
+
+@kernel
+def _lock(entry: Neighbour) -> int:
+    version = load_acquire(address_of(entry))
+    return 1 if version & 1 == 0 and compare_exchange(address_of(entry), version, version + 1) else 0
+
+
+@kernel
+def _unlock(entry: Neighbour) -> int:
+    return store_release(address_of(entry), entry.version + 1)
+
+
+@kernel
+def _find(base: int, high: int, low: int) -> int:
+    """Return the index of the entry, or −1."""
+    first = mix(high, low, 0)
+    for i in range(_PROBES):
+        entry = _slot(base, first + i)
+        if entry.state != NeighbourState.FREE and entry.low == low and entry.high == high:
+            return first + i
+    return -1
+
+
+@kernel
+def _reusable(entry: Neighbour, now: int) -> int:
+    if entry.state == NeighbourState.FREE:
+        return 1
+    since = max(entry.confirmed_at, entry.requested_at)
+    return 1 if now - since > LOST_AFTER_US else 0
+
+
+@kernel
+def _claim(base: int, high: int, low: int, now: int) -> int:
+    """Return the index of a new, locked entry for an address, or −1 if all its places are taken."""
+    first = mix(high, low, 0)
+    for i in range(_PROBES):
+        entry = _slot(base, first + i)
+        if _reusable(entry, now) and _lock(entry):
+            entry.high = high
+            entry.low = low
+            entry.mac = UNKNOWN_MAC
+            entry.confirmed_at = 0
+            entry.requested_at = 0
+            entry.state = NeighbourState.INCOMPLETE
+            return first + i
+    return -1
+
+
+@kernel
+def find_mac(base: int, high: int, low: int, now: int) -> int:
+    """Return the MAC address of a neighbour, or UNKNOWN_MAC."""
+    index = _find(base, high, low)
+    if index < 0:
+        return UNKNOWN_MAC
+    entry = _slot(base, index)
+    before = load_acquire(address_of(entry))
+    mac = entry.mac
+    usable = entry.state == NeighbourState.KNOWN and entry.low == low and now - entry.confirmed_at <= LOST_AFTER_US
+    fence()
+    if before & 1 or load_acquire(address_of(entry)) != before or not usable:
+        return UNKNOWN_MAC
+    return mac
+
+
+@kernel
+def should_request(base: int, high: int, low: int, now: int) -> int:
+    """Return 1 if the caller is the one to ask for this neighbour now; the request is noted."""
+    index = _find(base, high, low)
+    if index < 0:
+        index = _claim(base, high, low, now)
+        if index < 0:
+            return 0
+        entry = _slot(base, index)
+    else:
+        entry = _slot(base, index)
+        fresh = entry.state == NeighbourState.KNOWN and now - entry.confirmed_at <= STALE_AFTER_US
+        if fresh or (entry.requested_at and now - entry.requested_at < REQUEST_INTERVAL_US) or not _lock(entry):
+            return 0
+    entry.requested_at = now
+    _unlock(entry)
+    return 1
+
+
+@kernel
+def learn(base: int, high: int, low: int, mac: int, now: int, create: int) -> int:
+    """Enter what a neighbour said of itself; a new entry is made only if ``create`` (RFC 826). Return 1 if entered."""
+    index = _find(base, high, low)
+    if index >= 0:
+        if not _lock(_slot(base, index)):
+            return 0
+    else:
+        index = _claim(base, high, low, now) if create else -1
+        if index < 0:
+            return 0
+    entry = _slot(base, index)
+    entry.mac = mac
+    entry.confirmed_at = now
+    entry.state = NeighbourState.KNOWN
+    _unlock(entry)
+    return 1

@@ -1,0 +1,77 @@
+"""The appliance's own addresses: SNIPs (used towards servers) and VIPs (what clients connect to).
+
+An open-addressing table with linear probing, written before the data plane starts and only read afterwards.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.header import arena_at
+from ncore_ray.machine.hash import MASK32
+from ncore_ray.machine.jit import entry_kernel, kernel
+from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+
+
+class AddressKind(IntEnum):
+    """What an address is to the appliance."""
+
+    FOREIGN = 0
+    VIP = 1
+    SNIP = 2
+
+
+class OwnAddress(Record):
+    """One own address; kind FOREIGN marks a free slot."""
+
+    high: I64
+    low: I64
+    kind: I64
+    nic: I64
+
+
+own_address_at = pointer_to(OwnAddress)
+_SIZE: Final = size_of(OwnAddress)
+
+
+@kernel
+def mix(high: int, low: int, more: int) -> int:
+    """Return a 32-bit mixture of an address and a small number, for tables that only the configuration fills."""
+    word = ((low ^ (low >> 32) ^ high ^ (high >> 32)) & MASK32) ^ (more & MASK32)
+    word = (word ^ (word >> 16)) * 0x45D9_F3B & MASK32
+    word = (word ^ (word >> 15)) * 0x2C1B_3C6D & MASK32
+    return word ^ (word >> 16)
+
+
+@kernel
+def _slot(base: int, index: int) -> OwnAddress:
+    arena = arena_at(base)
+    return own_address_at(base + arena.addresses + (index & (arena.address_count - 1)) * _SIZE)
+
+
+@kernel
+def find_address(base: int, high: int, low: int) -> OwnAddress:
+    """Return the slot of an address, or the free slot (kind FOREIGN) where it would stand."""
+    index = mix(high, low, 0)
+    slot = _slot(base, index)
+    while slot.kind != AddressKind.FOREIGN and (slot.low != low or slot.high != high):
+        index += 1
+        slot = _slot(base, index)
+    return slot
+
+
+@entry_kernel
+def add_address(base: int, high: int, low: int, kind: int, nic: int) -> int:
+    """Control code, before the data plane starts: enter an own address."""
+    slot = find_address(base, high, low)
+    slot.high = high
+    slot.low = low
+    slot.nic = nic
+    slot.kind = kind
+    return 0
+
+
+def address_slots(count: int) -> int:
+    """Return the slots of a table for ``count`` addresses: a power of two, at most half full."""
+    return max(16, 1 << (2 * count - 1).bit_length())

@@ -1,0 +1,48 @@
+"""Routes: which NIC, which SNIP and which next hop lead to an address."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.header import arena_at, check_index
+from ncore_ray.machine.jit import CHECKED, kernel
+from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+
+
+class Route(Record):
+    """One route; an IPv4 prefix of length n is held as a mapped prefix of length 96 + n. Longest prefixes first."""
+
+    high: I64
+    low: I64
+    mask_high: I64
+    mask_low: I64
+    nic: I64
+    gateway_high: I64
+    """Next hop; both words 0 for a network that is on the link."""
+    gateway_low: I64
+    source_high: I64
+    """SNIP to use."""
+    source_low: I64
+
+
+route_at = pointer_to(Route)
+_SIZE: Final = size_of(Route)
+NO_ROUTE: Final = -1
+
+
+@kernel
+def route_of(base: int, index: int) -> Route:
+    """Return a route by its number."""
+    if CHECKED:
+        check_index(index, arena_at(base).route_count)
+    return route_at(base + arena_at(base).routes + index * _SIZE)
+
+
+@kernel
+def find_route(base: int, high: int, low: int) -> int:
+    """Return the number of the route to an address, or NO_ROUTE: a look at each, done once per connection."""
+    for index in range(arena_at(base).route_count):
+        route = route_of(base, index)
+        if (high & route.mask_high) == route.high and (low & route.mask_low) == route.low:
+            return index
+    return NO_ROUTE

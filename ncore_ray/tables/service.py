@@ -1,0 +1,182 @@
+"""Services (servers), vServers (what clients connect to), and which services a vServer uses."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.header import arena_at, check_index
+from ncore_ray.machine.jit import CHECKED, entry_kernel, kernel
+from ncore_ray.machine.memory import load32, store32
+from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+from ncore_ray.tables.own_address import mix
+
+
+class VserverProtocol(IntEnum):
+    """What a vServer speaks."""
+
+    TCP = 0
+    HTTP = 1
+    UDP = 2
+
+
+class Method(IntEnum):
+    """How a vServer chooses among its services."""
+
+    ROUND_ROBIN = 0
+    LEAST_CONNECTION = 1
+
+
+class MonitorKind(IntEnum):
+    """How a service is watched."""
+
+    NONE = 0
+    TCP = 1
+    HTTP = 2
+
+
+class Health(IntEnum):
+    """What is known of a service."""
+
+    UNKNOWN = 0
+    """Not probed yet: left out, except where it is not monitored."""
+    UP = 1
+    DOWN = 2
+
+
+class Vserver(Record):
+    """One vServer. Spans are µs; the first words are those of the look-up."""
+
+    high: I64
+    low: I64
+    port: I64
+    protocol: I64
+    method: I64
+    first_binding: I64
+    bindings: I64
+
+    client_idle_us: I64
+    header_us: I64
+    connect_us: I64
+    server_us: I64
+    udp_us: I64
+
+    x_forwarded_for: I64
+    via: I64
+    max_header: I64
+    max_request_line: I64
+    max_fields: I64
+    max_body: I64
+    """Bytes of a request's body; −1 for no limit."""
+
+
+class Binding(Record):
+    """One service of a vServer."""
+
+    service: I64
+    weight: I64
+
+
+class Service(Record):
+    """One service: configuration, then (in a cache line of its own) its health, which one engine writes."""
+
+    high: I64
+    low: I64
+    port: I64
+    weight: I64
+    route: I64
+    """Number of the route to it."""
+    host: I64
+    """Offset in `texts` of "address:port", for requests that name no host."""
+    host_length: I64
+
+    monitor: I64
+    interval_us: I64
+    timeout_us: I64
+    fall: I64
+    rise: I64
+    expect_low: I64
+    """HTTP status codes that a probe accepts, from … to."""
+    expect_high: I64
+    probe: I64
+    """Offset in `texts` of the bytes that an HTTP probe sends."""
+    probe_length: I64
+
+    health: I64
+    """`Health`; written by the engine that monitors it, and set DOWN by any engine that cannot connect."""
+    changed_at: I64
+    failures: I64
+    """Probes failed in a row."""
+    successes: I64
+    probe_at: I64
+    """When the next probe is due; any engine may set it to "at once"."""
+    monitor_engine: I64
+    """Number of the engine that probes it."""
+    probes: I64
+    failed_probes: I64
+
+
+vserver_at = pointer_to(Vserver)
+binding_at = pointer_to(Binding)
+service_at = pointer_to(Service)
+_VSERVER: Final = size_of(Vserver)
+_BINDING: Final = size_of(Binding)
+_SERVICE: Final = size_of(Service)
+NO_VSERVER: Final = -1
+_SLOT: Final = 4
+
+
+@kernel
+def vserver_of(base: int, index: int) -> Vserver:
+    """Return a vServer by its number."""
+    if CHECKED:
+        check_index(index, arena_at(base).vserver_count)
+    return vserver_at(base + arena_at(base).vservers + index * _VSERVER)
+
+
+@kernel
+def binding_of(base: int, index: int) -> Binding:
+    """Return a binding by its number."""
+    if CHECKED:
+        check_index(index, arena_at(base).binding_count)
+    return binding_at(base + arena_at(base).bindings + index * _BINDING)
+
+
+@kernel
+def service_of(base: int, index: int) -> Service:
+    """Return a service by its number."""
+    if CHECKED:
+        check_index(index, arena_at(base).service_count)
+    return service_at(base + arena_at(base).services + index * _SERVICE)
+
+
+@kernel
+def _index_slot(base: int, place: int) -> int:
+    arena = arena_at(base)
+    return base + arena.vserver_index + (place & (arena.vserver_index_size - 1)) * _SLOT
+
+
+@kernel
+def find_vserver(base: int, high: int, low: int, port: int, is_udp: int) -> int:
+    """Return the number of the vServer at an address and port, or NO_VSERVER."""
+    place = mix(high, low, port << 1 | is_udp)
+    entry = load32(_index_slot(base, place))
+    while entry:
+        vserver = vserver_of(base, entry - 1)
+        matches = vserver.low == low and vserver.high == high and vserver.port == port
+        if matches and (vserver.protocol == VserverProtocol.UDP) == (is_udp != 0):
+            return entry - 1
+        place += 1
+        entry = load32(_index_slot(base, place))
+    return NO_VSERVER
+
+
+@entry_kernel
+def index_vserver(base: int, index: int) -> int:
+    """Control code, before the data plane starts: enter a written vServer record in the look-up index."""
+    vserver = vserver_of(base, index)
+    is_udp = 1 if vserver.protocol == VserverProtocol.UDP else 0
+    place = mix(vserver.high, vserver.low, vserver.port << 1 | is_udp)
+    while load32(_index_slot(base, place)):
+        place += 1
+    return store32(_index_slot(base, place), index + 1)

@@ -1,0 +1,92 @@
+"""ICMP for IPv4 (RFC 792)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import copy, load8, load16be, load32be, store8, store16be
+from ncore_ray.wire.checksum import checksum
+from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP, PROTOCOL_UDP
+from ncore_ray.wire.packet import Packet, Verdict
+
+ICMP_HEADER: Final = 8
+ECHO_REPLY: Final = 0
+DESTINATION_UNREACHABLE: Final = 3
+SOURCE_QUENCH: Final = 4
+REDIRECT: Final = 5
+ECHO_REQUEST: Final = 8
+TIME_EXCEEDED: Final = 11
+PARAMETER_PROBLEM: Final = 12
+
+
+@kernel
+def check_icmp(packet: Packet) -> Verdict:
+    """Say whether the transport part is a well-formed ICMP message."""
+    if packet.transport_length < ICMP_HEADER:
+        return Verdict.TRUNCATED
+    if checksum(packet.transport, packet.transport_length) != 0:
+        return Verdict.BAD_CHECKSUM
+    return Verdict.GOOD
+
+
+@kernel
+def icmp_type(packet: Packet) -> int:
+    """Return the message's type."""
+    return load8(packet.transport)
+
+
+@kernel
+def is_icmp_error(packet: Packet) -> int:
+    """Return 1 if the message reports a problem with a packet that it quotes (at least 8 bytes are there)."""
+    kind = load8(packet.transport)
+    errors = 1 << DESTINATION_UNREACHABLE | 1 << SOURCE_QUENCH | 1 << REDIRECT | 1 << TIME_EXCEEDED
+    return ((errors | 1 << PARAMETER_PROBLEM) >> kind) & 1 if kind < 32 else 0
+
+
+@kernel
+def quoted_ports(packet: Packet) -> int:
+    """Return the address of the quoted packet's first transport bytes (the ports), or 0 if it quotes too little.
+
+    An error quotes the IP header and at least 8 bytes behind it (RFC 792); of TCP and UDP packets only, never of a
+    later fragment.
+    """
+    inner = packet.transport + ICMP_HEADER
+    room = packet.transport_length - ICMP_HEADER
+    if room < IPV4_HEADER:
+        return 0
+    header_length = (load8(inner) & 15) * 4
+    if load8(inner) >> 4 != 4 or header_length < IPV4_HEADER or room < header_length + 8:
+        return 0
+    protocol = load8(inner + 9)
+    if (protocol != PROTOCOL_TCP and protocol != PROTOCOL_UDP) or load16be(inner + 6) & 0x1FFF:
+        return 0
+    return inner + header_length
+
+
+@kernel
+def quoted_protocol(packet: Packet) -> int:
+    """Return the protocol of the quoted packet."""
+    return load8(packet.transport + ICMP_HEADER + 9)
+
+
+@kernel
+def quoted_source(packet: Packet) -> int:
+    """Return the source of the quoted packet as a 32-bit integer."""
+    return load32be(packet.transport + ICMP_HEADER + 12)
+
+
+@kernel
+def quoted_destination(packet: Packet) -> int:
+    """Return the destination of the quoted packet as a 32-bit integer."""
+    return load32be(packet.transport + ICMP_HEADER + 16)
+
+
+@kernel
+def write_echo_reply(target: int, packet: Packet) -> int:
+    """Write the answer to an echo request (RFC 792: the same data); return its length."""
+    copy(target, packet.transport, packet.transport_length)
+    store8(target, ECHO_REPLY)
+    store16be(target + 2, 0)
+    store16be(target + 2, checksum(target, packet.transport_length))
+    return packet.transport_length

@@ -1,0 +1,72 @@
+"""What the headers of one received packet say: filled in once, layer by layer, and read by every stage.
+
+The record lives in memory private to the process and holds addresses of this process: it is never part of the arena.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ncore_ray.machine.record import I64, Record, pointer_to
+
+
+class Verdict(IntEnum):
+    """What a look at the headers found."""
+
+    GOOD = 0
+    OTHER_PROTOCOL = 1
+    """Well formed as far as it was read, of a protocol that this stage does not speak."""
+    FRAGMENT = 2
+    """An IP fragment: the transport header may be absent."""
+    TRUNCATED = 3
+    BAD_HEADER = 4
+    BAD_CHECKSUM = 5
+
+
+class Packet(Record):
+    """One packet. Addresses are 64-bit integers of this process; lengths are bytes."""
+
+    frame: I64
+    length: I64
+    nic: I64
+    checksum: I64
+    """`Checksum` state that the NIC gave."""
+
+    ethernet_source: I64
+    ethernet_destination: I64
+    ether_type: I64
+
+    network: I64
+    """Address of the network header; its packet ends at `network` + `network_length` (padding is not counted)."""
+    network_length: I64
+    protocol: I64
+    hop_limit: I64
+    source_high: I64
+    source_low: I64
+    destination_high: I64
+    destination_low: I64
+    identification: I64
+    fragment_offset: I64
+    """Bytes."""
+    more_fragments: I64
+
+    transport: I64
+    transport_length: I64
+    source_port: I64
+    destination_port: I64
+
+    sequence: I64
+    acknowledgment: I64
+    flags: I64
+    window: I64
+    """Unscaled, as in the header."""
+    option_mss: I64
+    """0 when the option is absent."""
+    option_window_scale: I64
+    """−1 when the option is absent."""
+
+    payload: I64
+    payload_length: I64
+
+
+packet_at = pointer_to(Packet)

@@ -1,0 +1,143 @@
+"""TCP headers and options (RFC 9293 §3.1, §3.2; RFC 7323 §2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.frame import Checksum
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import load8, load16be, load32be, store8, store16be, store32be
+from ncore_ray.wire.checksum import fold, sum_bytes, sum_pseudo_header
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP
+from ncore_ray.wire.packet import Packet, Verdict
+
+TCP_HEADER: Final = 20
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+PSH: Final = 0x08
+ACK: Final = 0x10
+URG: Final = 0x20
+
+_OPTION_END: Final = 0
+_OPTION_NOP: Final = 1
+_OPTION_MSS: Final = 2
+_OPTION_WINDOW_SCALE: Final = 3
+MAX_WINDOW_SCALE: Final = 14
+SYN_OPTIONS: Final = 8
+"""Bytes of the options that a SYN of ours carries: MSS, NOP, window scale."""
+
+
+@kernel
+def read_ports(packet: Packet) -> Verdict:
+    """Read only the ports (TCP and UDP have them in the same place): what the flow distributor needs."""
+    if packet.transport_length < 8:
+        return Verdict.TRUNCATED
+    packet.source_port = load16be(packet.transport)
+    packet.destination_port = load16be(packet.transport + 2)
+    return Verdict.GOOD
+
+
+@kernel
+def read_tcp(packet: Packet) -> Verdict:
+    """Read the transport header and options into the packet record and check lengths and checksum."""
+    at = packet.transport
+    if packet.transport_length < TCP_HEADER:
+        return Verdict.TRUNCATED
+    header_length = (load8(at + 12) >> 4) * 4
+    if header_length < TCP_HEADER:
+        return Verdict.BAD_HEADER
+    if header_length > packet.transport_length:
+        return Verdict.TRUNCATED
+    if packet.checksum == Checksum.UNKNOWN and not _sum_is_right(packet):
+        return Verdict.BAD_CHECKSUM
+    packet.source_port = load16be(at)
+    packet.destination_port = load16be(at + 2)
+    packet.sequence = load32be(at + 4)
+    packet.acknowledgment = load32be(at + 8)
+    packet.flags = load8(at + 13) & 0x3F
+    packet.window = load16be(at + 14)
+    packet.payload = at + header_length
+    packet.payload_length = packet.transport_length - header_length
+    packet.option_mss = 0
+    packet.option_window_scale = -1
+    if packet.flags & SYN:
+        return _read_syn_options(packet, at + TCP_HEADER, at + header_length)
+    return Verdict.GOOD
+
+
+@kernel
+def _sum_is_right(packet: Packet) -> int:
+    length = packet.transport_length
+    total = sum_bytes(packet.transport, length) + sum_pseudo_header(
+        packet.source_high,
+        packet.source_low,
+        packet.destination_high,
+        packet.destination_low,
+        PROTOCOL_TCP,
+        length,
+    )
+    return 1 if fold(total) == 0xFFFF else 0
+
+
+@kernel
+def _read_syn_options(packet: Packet, at: int, end: int) -> Verdict:
+    """Read the options that only a SYN carries; unknown ones are passed over (RFC 9293 MUST-6)."""
+    while at < end:
+        kind = load8(at)
+        if kind == _OPTION_END:
+            return Verdict.GOOD
+        if kind == _OPTION_NOP:
+            at += 1
+            continue
+        length = load8(at + 1) if at + 1 < end else 0
+        if length < 2 or at + length > end:
+            return Verdict.BAD_HEADER
+        if kind == _OPTION_MSS and length == 4:
+            packet.option_mss = load16be(at + 2)
+        elif kind == _OPTION_WINDOW_SCALE and length == 3:
+            packet.option_window_scale = min(load8(at + 2), MAX_WINDOW_SCALE)  # RFC 7323 §2.3
+        at += length
+    return Verdict.GOOD
+
+
+@kernel
+def write_tcp(
+    target: int,
+    source_port: int,
+    destination_port: int,
+    sequence: int,
+    acknowledgment: int,
+    flags: int,
+    window: int,
+    header_length: int,
+) -> int:
+    """Write the first 20 bytes of a header of ``header_length`` bytes with a checksum of 0; return 20."""
+    store16be(target, source_port)
+    store16be(target + 2, destination_port)
+    store32be(target + 4, sequence)
+    store32be(target + 8, acknowledgment)
+    store8(target + 12, header_length << 2)
+    store8(target + 13, flags)
+    store16be(target + 14, window)
+    store32be(target + 16, 0)
+    return TCP_HEADER
+
+
+@kernel
+def write_syn_options(target: int, mss: int, window_scale: int) -> int:
+    """Write MSS and window scale options, 8 bytes; a negative scale leaves out the second. Return their length."""
+    store8(target, _OPTION_MSS)
+    store8(target + 1, 4)
+    store16be(target + 2, mss)
+    if window_scale < 0:
+        return 4
+    store32be(target + 4, _OPTION_NOP << 24 | _OPTION_WINDOW_SCALE << 16 | 3 << 8 | window_scale)
+    return SYN_OPTIONS
+
+
+@kernel
+def finish_tcp_checksum(target: int, header_length: int, pseudo_and_payload: int) -> int:
+    """Write the checksum of a header whose checksum field is 0; the argument sums pseudo header and payload."""
+    total = fold(pseudo_and_payload + sum_bytes(target, header_length))
+    return store16be(target + 16, total ^ 0xFFFF)
