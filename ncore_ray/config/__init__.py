@@ -1,1 +1,1 @@
-
+"""Configuration: YAML text → a checked, frozen value (`load.parse`) → YAML text again (`load.dump`)."""

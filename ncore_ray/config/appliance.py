@@ -1,0 +1,80 @@
+"""The appliance itself, and how its flows are distributed over the packet engines."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from ncore_ray.config.section import Section
+from ncore_ray.config.units import DAY, MIB, MINUTE, SECOND, TIB, Microseconds, Size, size_within, time_within
+from ncore_ray.config.words import Label, entries, none_is, whole, word
+
+
+class Parallelism(StrEnum):
+    """What is distributed."""
+
+    FLOW = "flow"
+
+
+class Placement(StrEnum):
+    """Where the distributor runs."""
+
+    CORE = "core"
+
+
+class Algorithm(StrEnum):
+    """How a new flow gets its engine."""
+
+    HASH = "hash"
+    ROUNDROBIN = "roundrobin"
+    LEASTFLOWS = "leastflows"
+
+
+class HashFunction(StrEnum):
+    """How the key of a flow becomes a number."""
+
+    TOEPLITZ = "toeplitz"
+    """Microsoft's key: as network cards do."""
+    SYMMETRIC = "symmetric"
+    """Toeplitz with a key that gives both directions of a flow the same number."""
+
+
+class KeyField(StrEnum):
+    """A field of the packet that tells flows apart."""
+
+    SRC_IP = "src-ip"
+    SRC_PORT = "src-port"
+    DST_IP = "dst-ip"
+    DST_PORT = "dst-port"
+    PROTOCOL = "protocol"
+
+
+CoreNumber = Annotated[int, whole(0, 4095)]
+
+
+class Appliance(Section):
+    """The actors of one appliance, and the memory that they share."""
+
+    name: Label
+    engines: Annotated[int, whole(1, 64)] = 1
+    """How many packet engines."""
+    cores: Annotated[Annotated[tuple[CoreNumber, ...], entries(1, 4_096)] | None, *none_is("auto")] = None
+    """The cores that actors are pinned to; None (`auto`): the appliance chooses."""
+    management_core: CoreNumber | None = None
+    """The core of the control actors; None: any."""
+    arena: Annotated[Size, size_within(32 * MIB, TIB)] = 256 * MIB
+    """Bytes of the shared memory."""
+
+
+class Distribution(Section):
+    """How flows come to engines."""
+
+    parallelism: Annotated[Parallelism, *word(Parallelism, later=("vip", "nic", "functional"))] = Parallelism.FLOW
+    placement: Annotated[Placement, *word(Placement, later=("per-core", "rss"))] = Placement.CORE
+    algorithm: Annotated[Algorithm, *word(Algorithm, later=("two-choices", "weighted", "load"))] = Algorithm.HASH
+    key: Annotated[tuple[Annotated[KeyField, *word(KeyField)], ...], entries(1, len(KeyField))] = tuple(KeyField)
+    hash: Annotated[HashFunction, *word(HashFunction)] = HashFunction.SYMMETRIC
+    flows: Annotated[int, whole(1_024, 1 << 24)] = 65_536
+    """Entries of the flow table."""
+    flow_timeout: Annotated[Microseconds, time_within(SECOND, 7 * DAY)] = 5 * MINUTE
+    """µs without a packet after which a flow may get another engine."""

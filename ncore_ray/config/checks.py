@@ -1,0 +1,210 @@
+"""What has to fit together between the sections of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Final, TypeVar
+
+from ncore_ray.config.addresses import is_host_in
+from ncore_ray.config.appliance import Distribution
+from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
+from ncore_ray.config.nics import Nic
+from ncore_ray.config.servers import Service, VServer
+from ncore_ray.config.transport import TimeoutOverrides, Timeouts
+from ncore_ray.config.units import format_time
+
+NAMED_SECTIONS: Final = ("nics", "services", "vservers")
+_QUIET_TIMEOUTS: Final = ("client_idle", "server", "udp")
+"""Timeouts during which a flow may be silent and still be alive."""
+
+_Entry = TypeVar("_Entry")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is known of a configuration. An entry that is wrong by itself is None here, but its name counts."""
+
+    nics: Sequence[Nic | None]
+    services: Sequence[Service | None]
+    vservers: Sequence[VServer | None]
+    distribution: Distribution | None
+    timeouts: Timeouts | None
+    wanted: Sequence[Sequence[object]]
+    """By vServer, the names of its services as they were written."""
+    names: Mapping[str, Sequence[str | None]]
+    """By section, the names as they were written; a section is missing when it is not a list."""
+
+
+def cross_check(draft: Draft) -> Iterator[Finding]:
+    """Yield everything that does not fit together."""
+    checks: tuple[Callable[[Draft], Iterator[Finding]], ...] = (
+        _unique_names,
+        _known_services,
+        _unique_addresses,
+        _unique_listeners,
+        _unique_interfaces,
+        _unique_files,
+        _reachable_services,
+        _hosts_of_networks,
+        _flows_outlive_silence,
+    )
+    for check in checks:
+        yield from check(draft)
+
+
+def _unique_names(draft: Draft) -> Iterator[Finding]:
+    for section, names in draft.names.items():
+        for index, first in repeats([index if name is None else name for index, name in enumerate(names)]):
+            text = f"found {shown(names[index])}, which is the name of {section}[{first}] already"
+            yield Finding((section, index, "name"), text)
+
+
+def _known_services(draft: Draft) -> Iterator[Finding]:
+    if "services" not in draft.names:
+        return
+    known = [name for name in draft.names["services"] if name is not None]
+    for index, wanted in enumerate(draft.wanted):
+        for position, name in enumerate(wanted):
+            if isinstance(name, str) and name not in known:
+                text = f"found {shown(name)}, expected the name of a service{suggestion(name, known)}"
+                yield Finding(("vservers", index, "services", position), text)
+
+
+def _entries(entries: Sequence[_Entry | None]) -> Iterator[tuple[int, _Entry]]:
+    """Yield index and value of the entries that are right by themselves."""
+    return ((index, entry) for index, entry in enumerate(entries) if entry is not None)
+
+
+def _unique_addresses(draft: Draft) -> Iterator[Finding]:
+    """Yield each address with two uses: it belongs to one NIC, or to VIPs, or to other hosts."""
+    users: dict[IPv4Address, str] = {}
+    for location, address in _own_addresses(draft):
+        if address in users:
+            yield _used_already(location, address, users[address])
+        users.setdefault(address, key_path(location))
+    foreign = list(_foreign_addresses(draft))
+    for location, address in foreign:
+        if address in users:
+            yield _used_already(location, address, users[address])
+    users |= {address: key_path(location) for location, address in foreign if address not in users}
+    for index, vserver in _entries(draft.vservers):
+        if vserver.address.address in users:
+            address = vserver.address.address
+            yield _used_already(("vservers", index, "address"), address, users[address])
+
+
+def _own_addresses(draft: Draft) -> Iterator[tuple[Location, IPv4Address]]:
+    """Yield every SNIP."""
+    for index, nic in _entries(draft.nics):
+        for position, address in enumerate(nic.addresses):
+            yield ("nics", index, "addresses", position), address.ip
+
+
+def _foreign_addresses(draft: Draft) -> Iterator[tuple[Location, IPv4Address]]:
+    """Yield every address that a host beside the appliance has."""
+    for index, nic in _entries(draft.nics):
+        if nic.host is not None:
+            yield ("nics", index, "host"), nic.host.ip
+        if nic.gateway is not None:
+            yield ("nics", index, "gateway"), nic.gateway
+    for index, service in _entries(draft.services):
+        yield ("services", index, "address"), service.address.address
+
+
+def _used_already(location: Location, address: IPv4Address, user: str) -> Finding:
+    return Finding(location, f"found {address}, expected an address of its own: {user} has this one")
+
+
+def _unique_listeners(draft: Draft) -> Iterator[Finding]:
+    """Yield each vServer at the address, port and transport protocol of another."""
+    listeners = [
+        index if vserver is None else (vserver.address, vserver.protocol.transport)
+        for index, vserver in enumerate(draft.vservers)
+    ]
+    for index, first in repeats(listeners):
+        vserver = draft.vservers[index]
+        assert vserver is not None
+        where = f"{vserver.protocol.transport} port {vserver.address.port}"
+        text = (
+            f"found {shown(vserver.address)}, expected an address and port of its own: "
+            f"vservers[{first}] listens there on {where}"
+        )
+        yield Finding(("vservers", index, "address"), text)
+
+
+def _unique_interfaces(draft: Draft) -> Iterator[Finding]:
+    """Yield each NIC on the interface of another."""
+    interfaces = [
+        (nic.netns, nic.interface) if nic is not None and nic.driver in ("af_packet", "tap") else index
+        for index, nic in enumerate(draft.nics)
+    ]
+    for index, first in repeats(interfaces):
+        nic = draft.nics[index]
+        assert nic is not None
+        text = f"found {shown(nic.interface)}, which is the interface of nics[{first}] already"
+        yield Finding(("nics", index, "interface"), text)
+
+
+def _unique_files(draft: Draft) -> Iterator[Finding]:
+    """Yield each file that is written to although another NIC or key names it too."""
+    readers = {nic.input: f"nics[{index}].input" for index, nic in _entries(draft.nics) if nic.input}
+    for index, nic in _entries(draft.nics):
+        for key, path in (("output", nic.output), ("trace", nic.trace)):
+            if path is None:
+                continue
+            if path in readers:
+                text = f"found {shown(path)}, expected a file of its own: {readers[path]} names this one"
+                yield Finding(("nics", index, key), text)
+            readers.setdefault(path, f"nics[{index}].{key}")
+
+
+def _reachable_services(draft: Draft) -> Iterator[Finding]:
+    """Yield each service that is on no NIC's network while there is no gateway."""
+    nics = [nic for nic in draft.nics if nic is not None]
+    if not nics or len(nics) < len(draft.nics) or any(nic.gateway for nic in nics):
+        return
+    for index, service in _entries(draft.services):
+        if not any(nic.reaches(service.address.address) for nic in nics):
+            networks = ", ".join(str(network) for nic in nics for network in nic.networks)
+            text = f"found {shown(service.address)}, expected a host in {networks}, or a NIC with a gateway"
+            yield Finding(("services", index, "address"), text)
+
+
+def _hosts_of_networks(draft: Draft) -> Iterator[Finding]:
+    """Yield each VIP or service that has the first or last address of a network: no host has those."""
+    endpoints = [("vservers", index, entry.address) for index, entry in _entries(draft.vservers)]
+    if any(nic is not None and nic.gateway for nic in draft.nics):
+        endpoints += [("services", index, entry.address) for index, entry in _entries(draft.services)]
+    networks = [network for _, nic in _entries(draft.nics) for network in nic.networks]
+    for section, index, endpoint in endpoints:
+        for network in networks:
+            if endpoint.address in network and not is_host_in(endpoint.address, network):
+                text = f"found {shown(endpoint)}, expected a host in {network}, neither its first nor its last"
+                yield Finding((section, index, "address"), text)
+
+
+def _flows_outlive_silence(draft: Draft) -> Iterator[Finding]:
+    """Yield a flow timeout that could give a quiet but living connection to another engine."""
+    if draft.distribution is None:
+        return
+    waits = sorted(_quiet_waits(draft), key=lambda wait: wait[0])
+    longest, location = waits[-1] if waits else (0, ())
+    if draft.distribution.flow_timeout < longest:
+        text = (
+            f"found {shown(format_time(draft.distribution.flow_timeout))}, expected at least "
+            f"{format_time(longest)}, which is {key_path(location)}: a quiet connection has to keep its engine"
+        )
+        yield Finding(("distribution", "flow_timeout"), text)
+
+
+def _quiet_waits(draft: Draft) -> Iterator[tuple[int, Location]]:
+    sections: list[tuple[Location, Timeouts | TimeoutOverrides | None]] = [(("timeouts",), draft.timeouts)]
+    for index, vserver in _entries(draft.vservers):
+        sections.append((("vservers", index, "timeouts"), vserver.timeouts))
+    for location, section in sections:
+        for key in _QUIET_TIMEOUTS if section is not None else ():
+            value = getattr(section, key)
+            if value is not None:
+                yield value, (*location, key)

@@ -1,0 +1,98 @@
+"""The whole configuration of an appliance: one frozen value. `load.parse` makes it from YAML.
+
+Spans are integers in µs, sizes in bytes, shares in parts per million; docs/configuration.md is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from ncore_ray.config.addresses import Endpoint
+from ncore_ray.config.appliance import (
+    Algorithm,
+    Appliance,
+    Distribution,
+    HashFunction,
+    KeyField,
+    Parallelism,
+    Placement,
+)
+from ncore_ray.config.checks import NAMED_SECTIONS, Draft, cross_check
+from ncore_ray.config.expect import Finding
+from ncore_ray.config.nics import Driver, Faults, Nic
+from ncore_ray.config.section import Section
+from ncore_ray.config.servers import (
+    HttpMonitor,
+    HttpOptions,
+    Method,
+    Monitor,
+    Protocol,
+    Service,
+    TcpMonitor,
+    VServer,
+)
+from ncore_ray.config.transport import Limits, Tcp, TimeoutOverrides, Timeouts
+from ncore_ray.config.words import entries
+
+__all__ = [
+    "Algorithm",
+    "Appliance",
+    "Configuration",
+    "Distribution",
+    "Driver",
+    "Endpoint",
+    "Faults",
+    "HashFunction",
+    "HttpMonitor",
+    "HttpOptions",
+    "KeyField",
+    "Limits",
+    "Method",
+    "Monitor",
+    "Nic",
+    "Parallelism",
+    "Placement",
+    "Protocol",
+    "Service",
+    "Tcp",
+    "TcpMonitor",
+    "TimeoutOverrides",
+    "Timeouts",
+    "VServer",
+]
+
+
+class Configuration(Section):
+    """Everything that a configuration file says, checked."""
+
+    appliance: Appliance
+    distribution: Distribution = Distribution()
+    nics: Annotated[tuple[Nic, ...], entries(1, 64)]
+    services: tuple[Service, ...] = ()
+    vservers: tuple[VServer, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    tcp: Tcp = Tcp()
+    limits: Limits = Limits()
+
+    def service(self, name: str) -> Service:
+        """Return the service of a name; `KeyError` when there is none."""
+        return {service.name: service for service in self.services}[name]
+
+    def timeouts_of(self, vserver: VServer) -> Timeouts:
+        """Return the timeouts of a vServer: its own, else the appliance's."""
+        return self.timeouts.overridden_by(vserver.timeouts)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what does not fit together between the sections."""
+        yield from cross_check(
+            Draft(
+                nics=self.nics,
+                services=self.services,
+                vservers=self.vservers,
+                distribution=self.distribution,
+                timeouts=self.timeouts,
+                wanted=[vserver.services for vserver in self.vservers],
+                names={section: [entry.name for entry in getattr(self, section)] for section in NAMED_SECTIONS},
+            )
+        )

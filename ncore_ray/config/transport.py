@@ -1,0 +1,104 @@
+"""Timeouts, TCP's parameters and the capacities of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from ncore_ray.config.expect import Finding, shown
+from ncore_ray.config.section import Section
+from ncore_ray.config.units import (
+    DAY,
+    HOUR,
+    KIB,
+    MIB,
+    MILLISECOND,
+    MINUTE,
+    SECOND,
+    Microseconds,
+    MicrosecondsOrOff,
+    Size,
+    format_time,
+    size_within,
+    time_within,
+)
+from ncore_ray.config.words import none_is, whole
+
+_Wait = Annotated[Microseconds, time_within(MILLISECOND, 7 * DAY)]
+_KeepAlive = Annotated[MicrosecondsOrOff, time_within(SECOND, 7 * DAY, or_off=True)]
+_TimeWait = Annotated[Microseconds, time_within(0, 4 * MINUTE)]
+
+
+class Timeouts(Section):
+    """How long the appliance waits, in µs."""
+
+    client_idle: _Wait = 60 * SECOND
+    """Without a byte from or to the client: close."""
+    header: _Wait = 10 * SECOND
+    """From the first byte of a request until its header is complete: 408."""
+    connect: _Wait = 3 * SECOND
+    """For a service to accept a connection: 503."""
+    server: _Wait = 60 * SECOND
+    """Without a byte from the service while it owes one: 504."""
+    keepalive: _KeepAlive = 0
+    """Silence after which TCP asks the peer whether it is still there; 0: never."""
+    time_wait: _TimeWait = 5 * SECOND
+    """Length of TIME-WAIT; RFC 9293 says 4 minutes, see docs/configuration.md."""
+    udp: _Wait = 30 * SECOND
+    """Without a datagram: the session ends."""
+
+    def overridden_by(self, overrides: TimeoutOverrides) -> Timeouts:
+        """Return these timeouts, with the ones that the overrides name."""
+        return Timeouts(**{**dict(self), **{key: value for key, value in overrides if value is not None}})
+
+
+class TimeoutOverrides(Section):
+    """A vServer's own timeouts, in µs; None: as in the appliance's `timeouts`."""
+
+    client_idle: _Wait | None = None
+    header: _Wait | None = None
+    connect: _Wait | None = None
+    server: _Wait | None = None
+    keepalive: _KeepAlive | None = None
+    time_wait: _TimeWait | None = None
+    udp: _Wait | None = None
+
+
+class Tcp(Section):
+    """Parameters of every TCP connection."""
+
+    receive_window: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 64 * KIB
+    """Bytes that a peer may send ahead of the reader."""
+    send_buffer: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 128 * KIB
+    """Bytes that may wait to be sent or acknowledged."""
+    initial_window: Annotated[int, whole(1, 64)] = 10
+    """Segments in flight at the start (RFC 6928)."""
+    delayed_ack: Annotated[Microseconds, time_within(0, 500 * MILLISECOND)] = 40 * MILLISECOND
+    """µs that an acknowledgment may wait for company (RFC 9293, section 3.8.6.3: below 0.5 s)."""
+    min_rto: Annotated[Microseconds, time_within(10 * MILLISECOND, MINUTE)] = 200 * MILLISECOND
+    """Least retransmission timeout, µs (RFC 6298 says 1 s; Linux uses 200 ms)."""
+    max_rto: Annotated[Microseconds, time_within(SECOND, HOUR)] = 60 * SECOND
+    """Largest retransmission timeout, µs (RFC 6298, section 2.5)."""
+    syn_retries: Annotated[int, whole(0, 20)] = 5
+    """Retransmissions of a SYN or SYN-ACK before giving up."""
+    retries: Annotated[int, whole(1, 30)] = 8
+    """Retransmissions of data or FIN before giving up."""
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield bounds of the retransmission timeout that cross."""
+        if self.max_rto < self.min_rto:
+            text = f"found {shown(format_time(self.max_rto))}, expected at least min_rto, {format_time(self.min_rto)}"
+            yield Finding(("max_rto",), text)
+
+
+class Limits(Section):
+    """Capacities; what is over them is refused and counted."""
+
+    connections: Annotated[Annotated[int, whole(16, 1 << 24)] | None, *none_is("auto")] = None
+    """Connections per engine, both sides counted; None (`auto`): what the arena has room for."""
+    idle_server_connections: Annotated[int, whole(0, 65_535)] = 64
+    """Idle connections to one service that one engine keeps for the next requests."""
+    neighbours: Annotated[int, whole(16, 65_536)] = 1_024
+    """Entries of the neighbour (ARP) table."""
+    fragments: Annotated[int, whole(0, 65_536)] = 1_024
+    """Fragmented packets whose engine the distributor remembers at a time."""

@@ -1,0 +1,10 @@
+"""The base of all errors that a person can do something about."""
+
+from __future__ import annotations
+
+
+class NcoreError(Exception):
+    """Something that the caller can put right. Its text is one clear sentence (or a list of them) for a person.
+
+    The `ncore` command prints the text without a traceback and ends with status 2.
+    """
