@@ -137,7 +137,7 @@ def _unique_listeners(draft: Draft) -> Iterator[Finding]:
 def _unique_interfaces(draft: Draft) -> Iterator[Finding]:
     """Yield each NIC on the interface of another."""
     interfaces = [
-        (nic.netns, nic.interface) if nic is not None and nic.driver in ("af_packet", "tap") else index
+        (nic.netns, nic.interface) if nic is not None and nic.uses_interface else index
         for index, nic in enumerate(draft.nics)
     ]
     for index, first in repeats(interfaces):

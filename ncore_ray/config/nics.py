@@ -89,6 +89,11 @@ class Nic(Section):
     """Capture file that everything received and sent is written to as well."""
 
     @property
+    def uses_interface(self) -> bool:
+        """Whether the driver works on an interface of the kernel."""
+        return self.driver in _KERNEL_DRIVERS
+
+    @property
     def networks(self) -> tuple[IPv4Network, ...]:
         """The networks whose hosts are reached without a gateway."""
         return tuple(address.network for address in self.addresses)

@@ -1,0 +1,140 @@
+"""`ncore config …`: look at configuration files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ncore_ray.cli.output import Row, Rows, print_json, print_line, print_rows
+
+if TYPE_CHECKING:
+    from ncore_ray.config.model import Configuration, Service
+    from ncore_ray.config.problems import ConfigurationError
+
+app = typer.Typer(no_args_is_help=True, help="Look at configuration files.")
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of an appliance.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def register(root: typer.Typer) -> None:
+    """Add these commands to `ncore`."""
+    root.add_typer(app, name="config")
+
+
+@app.callback()
+def config() -> None:
+    """Look at configuration files."""
+
+
+@app.command()
+def check(path: ConfigPath, as_json: AsJson = False) -> None:
+    """Check a configuration and show what it would build; every problem is listed with its line."""
+    from ncore_ray.config.load import load
+    from ncore_ray.config.problems import ConfigurationError
+
+    try:
+        configuration = load(path)
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        print_json({"valid": False, "problems": _problem_rows(error)})
+        raise typer.Exit(2) from None
+    tables = _summary(configuration)
+    if as_json:
+        print_json({"valid": True, **{table.name: list(table.rows) for table in tables}})
+    else:
+        print_rows(tables)
+        print_line(f"{path}: the configuration is valid.", "green")
+
+
+def _problem_rows(error: ConfigurationError) -> list[dict[str, str | int]]:
+    return [
+        {"file": one.file, "line": one.line, "column": one.column, "key": one.key, "problem": one.text}
+        for one in error.problems
+    ]
+
+
+def _summary(configuration: Configuration) -> list[Rows]:
+    """Return tables of what an appliance with this configuration consists of."""
+    return [
+        _appliance_rows(configuration),
+        _nic_rows(configuration),
+        _service_rows(configuration),
+        _vserver_rows(configuration),
+    ]
+
+
+def _appliance_rows(configuration: Configuration) -> Rows:
+    from ncore_ray.config.units import format_size
+
+    appliance, distribution = configuration.appliance, configuration.distribution
+    row: Row = {
+        "name": appliance.name,
+        "engines": appliance.engines,
+        "cores": "auto" if appliance.cores is None else list(appliance.cores),
+        "arena": format_size(appliance.arena),
+        "placement": distribution.placement.value,
+        "parallelism": distribution.parallelism.value,
+        "algorithm": distribution.algorithm.value,
+        "key": [field.value for field in distribution.key],
+    }
+    return Rows("appliance", [row])
+
+
+def _nic_rows(configuration: Configuration) -> Rows:
+    rows: list[Row] = [
+        {
+            "name": nic.name,
+            "driver": nic.driver.value,
+            "interface": nic.interface if nic.uses_interface else None,
+            "netns": nic.netns,
+            "addresses": [str(address) for address in nic.addresses],
+            "gateway": str(nic.gateway) if nic.gateway else None,
+            "mtu": nic.mtu,
+            "faults": nic.faults is not None,
+        }
+        for nic in configuration.nics
+    ]
+    return Rows("nics", rows)
+
+
+def _service_rows(configuration: Configuration) -> Rows:
+    rows: list[Row] = [
+        {
+            "name": service.name,
+            "address": str(service.address),
+            "weight": service.weight,
+            "monitor": _monitor_text(service),
+            "vservers": [one.name for one in configuration.vservers if service.name in one.services],
+        }
+        for service in configuration.services
+    ]
+    return Rows("services", rows)
+
+
+def _monitor_text(service: Service) -> str:
+    """Return what the monitor of a service does, in a few words."""
+    from ncore_ray.config.servers import HttpMonitor
+    from ncore_ray.config.units import format_time
+
+    if service.monitor is None:
+        return "none"
+    target = f" GET {service.monitor.path}" if isinstance(service.monitor, HttpMonitor) else ""
+    return f"{service.monitor.type}{target} every {format_time(service.monitor.interval)}"
+
+
+def _vserver_rows(configuration: Configuration) -> Rows:
+    rows: list[Row] = [
+        {
+            "name": vserver.name,
+            "address": str(vserver.address),
+            "protocol": vserver.protocol.value,
+            "method": vserver.method.value,
+            "services": list(vserver.services),
+        }
+        for vserver in configuration.vservers
+    ]
+    return Rows("vservers", rows)

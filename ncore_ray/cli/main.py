@@ -1,0 +1,67 @@
+"""The `ncore` command. Each group of sub-commands is a file beside this one, registered below.
+
+`ncore --help` has to be quick: command files import Ray, numba and the rest of the project inside their functions.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ncore_ray import __version__
+from ncore_ray.cli import config_commands
+from ncore_ray.cli.output import print_error
+from ncore_ray.errors import NcoreError
+
+FAILED = 2
+"""Exit status after an error that is told in a sentence."""
+
+
+class _Commands(TyperGroup):
+    """Runs a command; turns errors that a person can do something about into red sentences and status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NcoreError as error:
+            print_error(str(error))
+            raise typer.Exit(FAILED) from None
+
+
+app = typer.Typer(
+    name="ncore",
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# One line for each file of commands.
+config_commands.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ncore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def ncore(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """An application delivery controller (load balancer) whose packet engines are [bold]Ray[/bold] actors."""
+
+
+def main() -> None:
+    """Run the command line (the entry point of the package)."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
