@@ -21,6 +21,7 @@ from ncore_ray.lab import raw
 from ncore_ray.lab.http1 import AnswerError, ClosedBeforeAnswerError, Connection, Endpoint
 from ncore_ray.lab.measure import Recorder, UsedConnection
 from ncore_ray.lab.plan import AnswerCheck, Kind, Planner, Request, Role
+from ncore_ray.lab.ports import LocalPorts
 
 _PROGRESS_S = 0.25
 _BROKEN = (OSError, asyncio.IncompleteReadError, AnswerError, ClosedBeforeAnswerError, ValueError)
@@ -60,6 +61,7 @@ class Client:
         self.load = load
         self.record = Recorder()
         self._left = load.requests
+        self._ports = LocalPorts(load.sources)
         self._started_at = time.monotonic()
 
     @property
@@ -93,22 +95,21 @@ class Client:
     async def _worker(self, index: int) -> None:
         role = self.load.role(index)
         planner = Planner(f"{self.load.seed}/{index}", self.load.largest_bytes)
-        source = self.load.sources[index % len(self.load.sources)] if self.load.sources else None
         await self._pause(planner)
         while self._take():
             if role is Role.TCP:
-                await self._tcp_connection(planner, source)
+                await self._tcp_connection(planner, index)
             else:
-                await self._http_connection(role, planner, source)
+                await self._http_connection(role, planner, index)
             await self._pause(planner)
 
-    async def _http_connection(self, role: Role, planner: Planner, source: str | None) -> None:
+    async def _http_connection(self, role: Role, planner: Planner, index: int) -> None:
         """Use one connection for as many requests as the plan says; one request is taken already."""
         most = 1 if role is Role.SINGLE else planner.requests_on_connection()
         started_at = time.monotonic()
         try:
             async with asyncio.timeout(self.load.request_timeout_s):
-                connection = await Connection.open(self.load.http, source)
+                connection = Connection(*await self._ports.connect(self.load.http, index))
         except OSError as error:  # TimeoutError is one
             self.record.failure(f"cannot connect: {type(error).__name__}", str(error))
             return
@@ -125,8 +126,8 @@ class Client:
         finally:
             connection.close()
             self.record.open_connections -= 1
-            local, remote = connection.local, connection.remote
-            self.record.connections.append(UsedConnection("http", local, remote, connection.requests))
+            ends = connection.local, connection.remote
+            self.record.connections.append(UsedConnection("http", *ends, connection.requests))
 
     async def _exchange(self, connection: Connection, request: Request, started_at: float) -> bool:
         """Make one request and judge the answer; True when the connection can be used again."""
@@ -171,13 +172,13 @@ class Client:
         except OSError:
             pass
 
-    async def _tcp_connection(self, planner: Planner, source: str | None) -> None:
+    async def _tcp_connection(self, planner: Planner, index: int) -> None:
         """Send the plan's frames over one raw connection and check the echo and the summary."""
         started_at = time.monotonic()
         frames = planner.frames()
         try:
             async with asyncio.timeout(self.load.request_timeout_s):
-                summary = await self._tcp_exchange(frames, source)
+                summary = await self._tcp_exchange(frames, index)
         except _BROKEN as error:
             self.record.failure(f"{Kind.TCP}: {type(error).__name__}", str(error))
             return
@@ -186,10 +187,9 @@ class Client:
         self.record.sent_bytes += total
         self.record.success(Kind.TCP, int((time.monotonic() - started_at) * 1e6), summary.name)
 
-    async def _tcp_exchange(self, frames: list[bytes], source: str | None) -> raw.Summary:
+    async def _tcp_exchange(self, frames: list[bytes], index: int) -> raw.Summary:
         assert self.load.tcp is not None
-        local = (source, 0) if source else None
-        reader, writer = await asyncio.open_connection(*self.load.tcp, local_addr=local)
+        reader, writer = await self._ports.connect(self.load.tcp, index)
         self.record.open_connections += 1
         names = writer.get_extra_info("sockname")[:2], writer.get_extra_info("peername")[:2]
         sending = asyncio.ensure_future(raw.send_frames(writer, frames))

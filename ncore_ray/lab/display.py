@@ -6,7 +6,6 @@ from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -54,7 +53,7 @@ def live_view(state: LiveState, width: int = 110) -> RenderableType:
         _side_by_side(_engine_table(state.engines), _server_table(state.servers)),
     ]
     title = Text.assemble(" ", (state.title, f"bold {look.ACCENT}"), " ")
-    return Panel(Padding(Group(*body), (1, 2, 0, 2)), title=title, border_style=look.SOFT, width=width)
+    return Panel(Group(*body), title=title, padding=(1, 2), border_style=look.SOFT, width=width)
 
 
 def _progress_line(state: LiveState, width: int) -> Text:
@@ -90,22 +89,21 @@ def _figures(state: LiveState) -> Table:
 
 def _side_by_side(left: RenderableType, right: RenderableType) -> Table:
     grid = Table.grid(expand=True, padding=(0, 3, 0, 0))
+    grid.add_column(ratio=7)
     grid.add_column(ratio=6)
-    grid.add_column(ratio=5)
     grid.add_row(left, right)
     return grid
 
 
 def _engine_table(engines: list[EngineRow]) -> Table:
-    made = look.table("Packet engines", "<engine", "core", "flows", "requests", "packets in", "<busy")
+    made = look.table("Packet engines", "<engine", "flows", "requests", "packets", "<busy")
     for row in engines:
         made.add_row(
             row.name,
-            look.core(row.core),
             look.count(row.connections),
             look.count(row.requests),
             look.count(row.packets_in),
-            look.bar(row.busy, 8),
+            look.bar(row.busy, 6),
         )
     return made
 
@@ -115,5 +113,5 @@ def _server_table(servers: list[ServerRow]) -> Table:
     total = sum(row.requests for row in servers) or 1
     for row in servers:
         name = Text.assemble(("● ", look.GOOD if row.up else look.BAD), row.name)
-        made.add_row(name, row.address, look.count(row.requests), look.bar(row.requests / total, 8))
+        made.add_row(name, row.address, look.count(row.requests), look.bar(row.requests / total, 6))
     return made

@@ -62,15 +62,26 @@ def sole_owner(prefix: str) -> Iterator[None]:
     Raises PrefixInUseError at once when another program (or another part of this one) owns it.
     """
     path = Path(f"/run/{prefix}.lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _lock(path, prefix)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(descriptor, 20).decode() or "unknown"
-            raise PrefixInUseError(f"a network named {prefix} is in use by process {owner}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path, prefix: str) -> int:
+    """Return the descriptor of the locked file that has the path's name now."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor  # else its owner removed it while we were opening it
+        except BlockingIOError:
+            owner = os.read(descriptor, 20).decode() or "unknown"
+            os.close(descriptor)
+            raise PrefixInUseError(f"a network named {prefix} is in use by process {owner}") from None
         os.close(descriptor)

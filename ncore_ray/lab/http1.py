@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-_LARGEST_HEAD = 65536
 _PIECE = 65536
 _BODYLESS = frozenset({204, 304})
 
@@ -40,21 +39,14 @@ class Answer:
 class Connection:
     """One client connection. Requests go one after the other."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._host = host
         self.local: Endpoint = writer.get_extra_info("sockname")[:2]
         self.remote: Endpoint = writer.get_extra_info("peername")[:2]
+        self._host = self.remote[0] if self.remote[1] == 80 else f"{self.remote[0]}:{self.remote[1]}"
         self.requests = 0
-
-    @classmethod
-    async def open(cls, remote: Endpoint, source: str | None = None) -> Connection:
-        """Connect, from a given address of this host if wanted. Raises OSError."""
-        local = (source, 0) if source else None
-        reader, writer = await asyncio.open_connection(*remote, local_addr=local, limit=_LARGEST_HEAD)
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return cls(reader, writer, f"{remote[0]}:{remote[1]}" if remote[1] != 80 else remote[0])
 
     async def request(
         self,

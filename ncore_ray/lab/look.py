@@ -13,7 +13,7 @@ GOOD = "green"
 BAD = "bold red"
 SOFT = "bright_black"
 _SPARKS = "▁▂▃▄▅▆▇█"
-_SIXTHS = " ▏▎▍▌▋▊▉█"
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def count(value: float) -> str:
@@ -51,7 +51,7 @@ def bar(share: float, width: int, style: str = ACCENT) -> Text:
     """Return a horizontal bar of a share from 0 to 1, in eighths of a cell."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
-    filled = "█" * full + (_SIXTHS[rest] if rest else "")
+    filled = "█" * full + (_EIGHTHS[rest] if rest else "")
     return Text.assemble((filled, style), ("·" * (width - len(filled)), SOFT))
 
 
@@ -73,6 +73,8 @@ def table(title: str, *columns: str) -> Table:
         header_style="bold",
         border_style=SOFT,
         pad_edge=False,
+        show_edge=False,
+        padding=(0, 2, 0, 0),
         expand=True,
     )
     for column in columns:

@@ -46,6 +46,11 @@ def python_function(function: Callable[..., object], *arguments: Any) -> list[st
     return [sys.executable, "-c", _CALL, target, json.dumps(arguments)]
 
 
+def python_module(name: str, *arguments: str) -> list[str]:
+    """Return the command line that runs a module (``python -m``) with this Python."""
+    return [sys.executable, "-m", name, *arguments]
+
+
 class Process:
     """One running program. As a context manager it is stopped at the end of the block."""
 

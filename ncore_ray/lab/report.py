@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -17,21 +16,22 @@ from ncore_ray.lab.rows import ActorRow, Check, DemoResult, EngineRow, ServerRow
 
 def final_view(result: DemoResult, width: int = 110) -> RenderableType:
     """Return the whole report, ``width`` cells wide."""
-    parts: list[RenderableType] = [
-        _headline(result),
-        Text(),
+    tables = (
         engine_table(result.engines),
         server_table(result.servers),
         actor_table(result.actors),
         latency_table(result.latencies),
         check_table(result.checks),
-    ]
+    )
+    parts: list[RenderableType] = [_headline(result)]
+    for table in tables:
+        parts += [Text(), table]
     if result.dashboard:
-        parts += [Text.assemble(("Ray dashboard  ", "bold"), (result.dashboard, f"underline {look.ACCENT}"))]
+        parts += [Text(), Text.assemble(("Ray dashboard  ", "bold"), (result.dashboard, f"underline {look.ACCENT}"))]
     colour = look.GOOD if result.passed else "red"
     words = " ✔ all checks passed " if result.passed else " ✘ a check failed "
     title = Text(words, style=f"bold {colour}")
-    return Panel(Padding(Group(*parts), (1, 2)), title=title, border_style=colour, width=width)
+    return Panel(Group(*parts), title=title, padding=(1, 2), border_style=colour, width=width)
 
 
 def _headline(result: DemoResult) -> Text:
