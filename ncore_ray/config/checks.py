@@ -62,9 +62,10 @@ def _unique_names(draft: Draft) -> Iterator[Finding]:
 
 
 def _known_services(draft: Draft) -> Iterator[Finding]:
-    if "services" not in draft.names:
-        return
-    known = [name for name in draft.names["services"] if name is not None]
+    names = draft.names.get("services", [None])
+    known = [name for name in names if name is not None]
+    if len(known) < len(names):
+        return  # an entry whose name cannot be read may be meant
     for index, wanted in enumerate(draft.wanted):
         for position, name in enumerate(wanted):
             if isinstance(name, str) and name not in known:
@@ -114,7 +115,7 @@ def _foreign_addresses(draft: Draft) -> Iterator[tuple[Location, IPv4Address]]:
 
 
 def _used_already(location: Location, address: IPv4Address, user: str) -> Finding:
-    return Finding(location, f"found {address}, expected an address of its own: {user} has this one")
+    return Finding(location, f"found {shown(address)}, expected an address of its own: {user} has this one")
 
 
 def _unique_listeners(draft: Draft) -> Iterator[Finding]:
@@ -189,12 +190,13 @@ def _flows_outlive_silence(draft: Draft) -> Iterator[Finding]:
     """Yield a flow timeout that could give a quiet but living connection to another engine."""
     if draft.distribution is None:
         return
-    waits = sorted(_quiet_waits(draft), key=lambda wait: wait[0])
-    longest, location = waits[-1] if waits else (0, ())
+    longest, location = max(_quiet_waits(draft), key=lambda wait: wait[0], default=(0, ()))
     if draft.distribution.flow_timeout < longest:
+        default = "" if "flow_timeout" in draft.distribution.model_fields_set else "the default "
         text = (
-            f"found {shown(format_time(draft.distribution.flow_timeout))}, expected at least "
-            f"{format_time(longest)}, which is {key_path(location)}: a quiet connection has to keep its engine"
+            f"found {default}{shown(format_time(draft.distribution.flow_timeout))}, "
+            f"expected at least {format_time(longest)}, which is {key_path(location)}: "
+            "a quiet connection has to keep its engine"
         )
         yield Finding(("distribution", "flow_timeout"), text)
 

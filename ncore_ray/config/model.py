@@ -68,7 +68,7 @@ class Configuration(Section):
 
     appliance: Appliance
     distribution: Distribution = Distribution()
-    nics: Annotated[tuple[Nic, ...], entries(1, 64)]
+    nics: Annotated[tuple[Nic, ...], entries(1, 64, once=False)]
     services: tuple[Service, ...] = ()
     vservers: tuple[VServer, ...] = ()
     timeouts: Timeouts = Timeouts()

@@ -36,7 +36,7 @@ def problems_of(error: ValidationError, tree: Tree, source: Source) -> Iterator[
         location = tree.existing(details["loc"])
         broken.add(location)
         checked = checked or (not location and _findings_error(details) is not None)
-        if details["type"] != _FOLLOWS_ANOTHER and location not in tree.empty:
+        if details["type"] != _FOLLOWS_ANOTHER and location not in tree.reported:
             yield from _problems(details, location, tree)
     if not checked:
         for finding in cross_check(_draft(tree, broken, source)):
@@ -52,12 +52,14 @@ def _problems(details: Mapping[str, Any], location: Location, tree: Tree) -> Ite
     findings_error = _findings_error(details)
     if findings_error is not None:
         for finding in findings_error.findings:
-            yield tree.problem((*location, *finding.location), finding.text)
+            yield tree.problem(tree.existing((*details["loc"], *finding.location)), finding.text)
     elif details["type"] == "missing":
         yield tree.problem(location[:-1], f"found no {shown(location[-1])}, which is required here")
     elif details["type"] == "extra_forbidden":
         known = known_keys(details["loc"][:-1])
-        guess = suggestion(location[-1], known) or f"; the keys here are {', '.join(known)}"
+        present = tree.value(location[:-1])
+        absent = [key for key in known if isinstance(present, dict) and key not in present]
+        guess = suggestion(location[-1], absent) or f"; the keys here are {', '.join(known)}"
         yield tree.problem(location, f"found an unknown key{guess}", at_key=True)
     else:
         found = shown(tree.value(location))
@@ -112,8 +114,10 @@ def _draft(tree: Tree, broken: set[Location], source: Source) -> Draft:
 
 
 def _lists(tree: Tree, section: str) -> Iterator[list[object]]:
-    """Yield the list of a section, unless it is something else; a section that is left out is an empty list."""
-    entries = tree.value((section,)) if (section,) in tree.values else []
+    """Yield the list of a section, if it is one. A section that is left out is an empty list, not so a misspelt one."""
+    data = tree.data if isinstance(tree.data, dict) else {}
+    is_misspelt = section not in data and not data.keys() <= Configuration.model_fields.keys()
+    entries = None if is_misspelt else data.get(section, [])
     if isinstance(entries, list):
         yield entries
 

@@ -60,8 +60,8 @@ class Tree:
     values: dict[Location, Mark] = field(default_factory=dict)
     keys: dict[Location, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    empty: set[Location] = field(default_factory=set)
-    """Where a key has no value: reported already."""
+    reported: set[Location] = field(default_factory=set)
+    """Where the value itself is no proper YAML for us: there is a problem for it already."""
 
     def problem(self, location: Location, text: str, *, at_key: bool = False) -> Problem:
         """Return a problem at a value (or its key); at the nearest section around it when it is not in the file."""
@@ -129,8 +129,8 @@ def _reason(error: yaml.MarkedYAMLError) -> str:
     """Return what PyYAML found wrong, on one line."""
     reason = error.problem or "it cannot be read"
     if error.context:
-        line = error.context_mark.line + 1 if error.context_mark else 0
-        reason += f" ({error.context}{f', which starts in line {line}' if line else ''})"
+        start = f" (from line {error.context_mark.line + 1} on)" if error.context_mark else ""
+        reason = f"{error.context}{start}, {reason}"
     return " ".join(reason.split())
 
 
@@ -152,18 +152,19 @@ class _Growth:
 
     def _report(self, location: Location, text: str) -> None:
         self.tree.problems.append(self.tree.problem(location, text))
+        self.tree.reported.add(location)
 
     def _value(self, node: yaml.Node, location: Location) -> object:
         self.tree.values[location] = _mark(node)
         self.count += 1
         if self.count > _MOST_VALUES:
-            problem = self.tree.problem(location, f"the file stands for more than {_MOST_VALUES} values")
-            raise ConfigurationError([problem])
+            text = f"the file stands for more than {_MOST_VALUES:,} values, its aliases written out"
+            raise ConfigurationError([Problem(self.tree.file, 0, 0, "", text)])
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, location)
         if any(node is outer for outer in self.open):
             self._report(location, "found an alias of the value that it stands in")
-            return "…"
+            return None
         self.open.append(node)
         data = self._mapping(node, location) if isinstance(node, yaml.MappingNode) else self._list(node, location)
         self.open.pop()
@@ -182,7 +183,6 @@ class _Growth:
                 return float(text)
             case "null":
                 self._report(location, "found nothing, expected a value (leave the key out for its default)")
-                self.tree.empty.add(location)
                 return None
         self._report(location, f"found the tag {node.tag.replace(_TAG, '!!')}, expected a value without a tag")
         return text

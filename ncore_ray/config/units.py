@@ -30,7 +30,7 @@ MILLION: Final = 1_000_000
 
 _TIME_UNITS: Final = {"d": DAY, "h": HOUR, "min": MINUTE, "s": SECOND, "ms": MILLISECOND, "us": 1}
 _SIZE_UNITS: Final = {"TiB": TIB, "GiB": GIB, "MiB": MIB, "KiB": KIB, "B": 1}
-_QUANTITY: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+|%)", re.ASCII)
+_QUANTITY: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]+|%)", re.ASCII)
 
 _A_TIME: Final = "a time with its unit, such as 3s or 40ms (us, ms, s, min, h, d)"
 _A_SIZE: Final = "a size such as 64KiB or 256MiB (B, KiB, MiB, GiB, TiB)"
@@ -115,8 +115,9 @@ def _share(value: object, info: ValidationInfo) -> Fraction | None:
         return None
     if isinstance(value, int) and source_of(info) is None:
         return Fraction(value)
-    share = Fraction(str(value))
-    return share * MILLION if share < 1 else None  # is 1 one per cent, or all? It has to be written with its %
+    if not 0 <= value < 1:  # is 1 one per cent, or all? It has to be written with its %
+        return None
+    return Fraction(str(value)) * MILLION
 
 
 def parse_share(value: object, info: ValidationInfo) -> int:

@@ -110,15 +110,15 @@ def _switch(value: object) -> bool:
 Switch = Annotated[bool, PlainValidator(_switch)]
 
 
-def entries(low: int, high: int) -> AfterValidator:
-    """Return the check that a list has a number of entries in a range, bounds included, and each of them once."""
+def entries(low: int, high: int, *, once: bool = True) -> AfterValidator:
+    """Return the check that a list has a number of entries in a range, bounds included, and (``once``) no two equal."""
 
     def check(value: tuple[object, ...]) -> tuple[object, ...]:
         if not low <= len(value) <= high:
             raise expected(f"{low} to {high} entries")
         repeated = [
             Finding((index,), f"found {shown(value[index])} for the second time, expected each entry once")
-            for index, _ in repeats(value)
+            for index, _ in (repeats(value) if once else ())
         ]
         if repeated:
             raise FindingsError(repeated)
