@@ -1,4 +1,4 @@
-"""Atomic access to 64-bit words that several processes share.
+"""Atomic access to words that several processes, or this one and the Linux kernel, share.
 
 Plain loads are hoisted out of loops by the compiler and plain stores may be seen late or out of order by another core;
 ring indices, doorbells and stop flags go through these functions (C11 memory model, by LLVM's atomic instructions).
@@ -15,6 +15,7 @@ from ncore_ray.machine.jit import machine_code
 from ncore_ray.machine.memory import load64, store64
 
 _I64 = ir.IntType(64)
+_I32 = ir.IntType(32)
 
 
 def _load_acquire(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -25,6 +26,17 @@ def _load_acquire(context: Any, builder: Any, signature: Any, arguments: Any) ->
 def _store_release(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     pointer = builder.inttoptr(arguments[0], ir.PointerType())
     builder.store_atomic(arguments[1], pointer, "release", 8)
+    return context.get_constant(signature.return_type, 0)
+
+
+def _load_acquire32(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    pointer = builder.inttoptr(arguments[0], ir.PointerType())
+    return builder.zext(builder.load_atomic(pointer, "acquire", 4, typ=_I32), _I64)
+
+
+def _store_release32(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    pointer = builder.inttoptr(arguments[0], ir.PointerType())
+    builder.store_atomic(builder.trunc(arguments[1], _I32), pointer, "release", 4)
     return context.get_constant(signature.return_type, 0)
 
 
@@ -54,6 +66,19 @@ def load_acquire(address: int) -> int:
 def store_release(address: int, value: int) -> int:
     """Write the word after everything that precedes (address a multiple of 8)."""
     ctypes.c_int64.from_address(address).value = value
+    return 0
+
+
+@machine_code(_load_acquire32)
+def load_acquire32(address: int) -> int:
+    """Return the unsigned 32-bit word; nothing that follows is done before it (address a multiple of 4)."""
+    return ctypes.c_uint32.from_address(address).value
+
+
+@machine_code(_store_release32)
+def store_release32(address: int, value: int) -> int:
+    """Write the low 32 bits of a value after everything that precedes (address a multiple of 4)."""
+    ctypes.c_uint32.from_address(address).value = value
     return 0
 
 
