@@ -23,9 +23,14 @@ def _load_acquire(context: Any, builder: Any, signature: Any, arguments: Any) ->
     return builder.load_atomic(pointer, "acquire", 8, typ=_I64)
 
 
+def _insert_store(builder: Any, value: Any, pointer: Any, align: int) -> None:
+    """Insert the store itself: `IRBuilder.store_atomic` of llvmlite 0.50 asks for the type that a pointer points to."""
+    builder._insert(ir.instructions.StoreAtomicInstr(builder.block, value, pointer, "release", align))
+
+
 def _store_release(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     pointer = builder.inttoptr(arguments[0], ir.PointerType())
-    builder.store_atomic(arguments[1], pointer, "release", 8)
+    _insert_store(builder, arguments[1], pointer, 8)
     return context.get_constant(signature.return_type, 0)
 
 
@@ -36,7 +41,7 @@ def _load_acquire32(context: Any, builder: Any, signature: Any, arguments: Any) 
 
 def _store_release32(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     pointer = builder.inttoptr(arguments[0], ir.PointerType())
-    builder.store_atomic(builder.trunc(arguments[1], _I32), pointer, "release", 4)
+    _insert_store(builder, builder.trunc(arguments[1], _I32), pointer, 4)
     return context.get_constant(signature.return_type, 0)
 
 
