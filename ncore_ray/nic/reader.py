@@ -1,0 +1,193 @@
+"""The reader of a NIC: takes packets from its driver into frames and hands them to the distributor."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.core import Actor, Core, core_of, should_stop, wake
+from ncore_ray.arena.frame import Checksum, descriptor_frame, frame_address, frame_meta, make_descriptor
+from ncore_ray.arena.header import arena_at
+from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_room, ring_take, ring_waiting, ring_write
+from ncore_ray.arena.rings import inbound_ring, return_ring
+from ncore_ray.machine.jit import entry_kernel, kernel
+from ncore_ray.machine.system import POLLIN, now_us, poll, poll_fd_at, read
+from ncore_ray.nic.faults import FaultVerdict, fault_due, fault_holds, fault_offer, fault_state_at, fault_take
+from ncore_ray.nic.local import BATCH, ReaderLocal, reader_local_at
+from ncore_ray.nic.partition import Reader, counters_of_reader, free_frame, push_free, reader_at
+from ncore_ray.nic.queue import packet_queue_at, queue_put
+from ncore_ray.nic.receive import Received, receive
+
+_BUSY_POLL_MS: Final = 1
+"""Sleep while something is to be done that no file descriptor announces."""
+
+
+@kernel
+def _collect_from(base: int, reader: Reader, ring: Ring) -> int:
+    count = ring_waiting(ring)
+    for _ in range(count):
+        push_free(base, reader, descriptor_frame(ring_take(ring)))
+    if count:
+        ring_give_back(ring)
+    return count
+
+
+@kernel
+def _collect(base: int, reader: Reader) -> int:
+    """Take the frames that came home from the distributor and the engines; return how many."""
+    count = 0
+    for actor in range(Actor.ENGINE + arena_at(base).engine_count):
+        count += _collect_from(base, reader, return_ring(base, actor, reader.nic))
+    counters_of_reader(reader).returned_frames += count
+    return count
+
+
+@kernel
+def _room(reader: Reader, ring: Ring) -> int:
+    """Return how many packets can be taken now. When it is none, they stay in the NIC, whose own losses are counted."""
+    counters = counters_of_reader(reader)
+    room = min(BATCH, ring_room(ring, BATCH))
+    if room == 0:
+        counters.stalled_ring_full_breaths += 1
+    elif reader.free_count == 0:
+        counters.stalled_no_frame_breaths += 1
+    return min(room, reader.free_count)
+
+
+@kernel
+def _deliver(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int) -> int:
+    """Hand the packet in the top free frame to the distributor.
+
+    The descriptor is written first, then the frame changes its owner: whoever finds an unpublished word after a crash
+    knows that the frame it names is still the reader's.
+    """
+    frame = free_frame(base, reader)
+    counters = counters_of_reader(reader)
+    if local.trace:
+        traced = queue_put(packet_queue_at(local.trace), now, frame_address(base, frame), local.length, 0)
+        counters.lost_trace_packets += 1 - traced
+    ring_write(ring, make_descriptor(frame, local.length, reader.nic, local.checksum))
+    frame_meta(base, frame).owner = Actor.DISTRIBUTOR
+    reader.free_count -= 1
+    counters.received_packets += 1
+    counters.received_bytes += local.length
+    if local.checksum == Checksum.PARTIAL:
+        counters.received_partial_checksum_packets += 1
+    return 1
+
+
+@kernel
+def _release(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: int, now: int) -> int:
+    """Deliver what the fault injector held until now, at most ``room`` packets."""
+    if local.faults == 0:
+        return 0
+    faults = fault_state_at(local.faults)
+    count = 0
+    while count < room and fault_due(faults, now):
+        fault_take(faults, frame_address(base, free_frame(base, reader)), now)
+        local.length = faults.length
+        local.checksum = faults.checksum
+        count += _deliver(base, reader, local, ring, now)
+    return count
+
+
+@kernel
+def _accept(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int) -> int:
+    """Deliver the packet in the top free frame unless a fault befalls it; return how many were delivered."""
+    if local.faults:
+        faults = fault_state_at(local.faults)
+        address = frame_address(base, free_frame(base, reader))
+        if fault_offer(faults, address, local.length, local.checksum, now) == FaultVerdict.TAKEN:
+            return 0
+        local.checksum = faults.checksum
+    return _deliver(base, reader, local, ring, now)
+
+
+@kernel
+def _fill(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: int, now: int) -> int:
+    """Receive until the NIC is empty, the room is used, or a batch is done; return the packets looked at."""
+    counters = counters_of_reader(reader)
+    delivered = _release(base, reader, local, ring, room, now)
+    looked_at = delivered
+    for _ in range(BATCH):
+        if delivered >= room:
+            break
+        outcome = receive(local, counters, frame_address(base, free_frame(base, reader)), now)
+        if outcome == Received.NOTHING:
+            break
+        looked_at += 1
+        if outcome == Received.PACKET:
+            delivered += _accept(base, reader, local, ring, now)
+            delivered += _release(base, reader, local, ring, room - delivered, now)
+    return looked_at
+
+
+@kernel
+def reader_breath(base: int, reader: Reader, local: ReaderLocal, now: int) -> int:
+    """Do one batch of work and return how much it was: frames that came home and packets looked at."""
+    work = _collect(base, reader)
+    ring = inbound_ring(base, reader.nic)
+    room = _room(reader, ring)
+    if room:
+        work += _fill(base, reader, local, ring, room, now)
+    if ring_publish(ring):
+        core_of(base, reader.actor).wakes_sent += wake(core_of(base, Actor.DISTRIBUTOR))
+    return work
+
+
+@kernel
+def _must_look_again(base: int, reader: Reader, local: ReaderLocal) -> bool:
+    """Tell whether work may come up that the NIC's file descriptor does not announce."""
+    if local.fd < 0 or reader.free_count == 0 or ring_room(inbound_ring(base, reader.nic), 1) == 0:
+        return True
+    return local.faults != 0 and fault_holds(fault_state_at(local.faults)) > 0
+
+
+@kernel
+def _wait(base: int, reader: Reader, local: ReaderLocal, core: Core) -> int:
+    """Sleep until the NIC has a packet, or for a short time when something else has to be looked at."""
+    core.sleeps += 1
+    stalled = reader.free_count == 0 or ring_room(inbound_ring(base, reader.nic), 1) == 0
+    waited = poll_fd_at(local.scratch)
+    waited.fd = -1 if stalled else local.fd  # a NIC that announces packets nobody can take would keep the core busy
+    waited.events = POLLIN
+    timeout = _BUSY_POLL_MS if _must_look_again(base, reader, local) else local.idle_ms
+    ready = poll(local.scratch, 1, timeout)
+    if ready > 0 and (waited.events >> 16) & POLLIN == 0:
+        _clear_error(reader, local)
+    return ready
+
+
+@kernel
+def _clear_error(reader: Reader, local: ReaderLocal) -> int:
+    """The NIC is down: take the error off the socket and wait a little, so that the core is not kept busy."""
+    counters_of_reader(reader).failed_receives += 1
+    read(local.fd, local.scratch, 8)
+    return poll(local.scratch, 0, _BUSY_POLL_MS)
+
+
+@kernel
+def _breathe(base: int, reader: Reader, local: ReaderLocal, core: Core, now: int) -> int:
+    core.heartbeat_at = now
+    core.breaths += 1
+    return reader_breath(base, reader, local, now)
+
+
+@entry_kernel
+def reader_run(base: int, reader_address: int, local_address: int) -> int:
+    """Breathe until control code sets the core's `stop`; return the number of breaths."""
+    reader = reader_at(reader_address)
+    local = reader_local_at(local_address)
+    core = core_of(base, reader.actor)
+    work = 0
+    last = now_us(local.scratch)
+    busy_until = last
+    while not should_stop(core):
+        now = now_us(local.scratch)
+        if work:
+            core.busy_us += now - last
+            busy_until = now
+        last = now
+        work = _breathe(base, reader, local, core, now)
+        if not work and now - busy_until >= local.spin_us:
+            _wait(base, reader, local, core)
+    return core.breaths

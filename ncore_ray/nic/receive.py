@@ -1,0 +1,164 @@
+"""How one packet is taken from each kind of NIC into a frame."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.frame import FRAME_SIZE, Checksum
+from ncore_ray.machine.atomic import load_acquire32, store_release32
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import copy, load16, load16be, load32
+from ncore_ray.machine.system import EAGAIN, EINTR, errno, read
+from ncore_ray.nic.local import DriverKind, ReaderLocal
+from ncore_ray.nic.partition import ReaderCounters
+from ncore_ray.nic.queue import CUT, ENTRY_HEAD, packet_entry_at, packet_queue_at, queue_drop_first, queue_first
+
+
+class Received(IntEnum):
+    """What came of the wish for a packet."""
+
+    NOTHING = 0
+    PACKET = 1
+    """Its bytes are in the frame, `ReaderLocal.length` and `.checksum` are set."""
+    DROPPED = 2
+    """There was one, but it is of no use; it has been counted."""
+
+
+# The receive ring (linux/if_packet.h): blocks of SLOTS_PER_BLOCK slots, in each a `tpacket2_hdr` and a packet.
+BLOCK_SIZE: Final = 65_536
+SLOT_SIZE: Final = 2_176
+"""Room for FRAME_SIZE bytes behind the header and the kernel's own address record (66 bytes)."""
+SLOTS_PER_BLOCK: Final = BLOCK_SIZE // SLOT_SIZE
+_TP_STATUS: Final = 0
+_TP_LEN: Final = 4
+_TP_SNAPLEN: Final = 8
+_TP_MAC: Final = 12
+_STATUS_KERNEL: Final = 0
+_STATUS_USER: Final = 1
+_STATUS_CSUMNOTREADY: Final = 8
+_STATUS_VLAN_VALID: Final = 0x10
+_STATUS_CSUM_VALID: Final = 0x80
+
+_PACED: Final = 1
+_PACE_RUNNING: Final = 2
+_ETHERNET_HEADER: Final = 14
+_ETHER_TYPE: Final = 12
+_TYPE_VLAN: Final = 0x8100
+_TYPE_SERVICE_VLAN: Final = 0x88A8
+
+
+@kernel
+def _check(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Received:
+    if local.length < _ETHERNET_HEADER:
+        counters.drop_nic_runt_packets += 1
+        return Received.DROPPED
+    ether_type = load16be(frame + _ETHER_TYPE)
+    if ether_type in (_TYPE_VLAN, _TYPE_SERVICE_VLAN):
+        counters.drop_nic_vlan_packets += 1
+        return Received.DROPPED
+    return Received.PACKET
+
+
+@kernel
+def _next_slot(local: ReaderLocal, slot: int) -> int:
+    """Give a slot back to the kernel and go on to the next."""
+    store_release32(slot + _TP_STATUS, _STATUS_KERNEL)
+    local.slot += 1
+    if local.slot == local.ring_slots:
+        local.slot = 0
+    return 0
+
+
+@kernel
+def _checksum_state(status: int) -> Checksum:
+    if status & _STATUS_CSUMNOTREADY:
+        return Checksum.PARTIAL
+    if status & _STATUS_CSUM_VALID:
+        return Checksum.VALID
+    return Checksum.UNKNOWN
+
+
+@kernel
+def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: int, frame: int) -> Received:
+    length = load32(slot + _TP_SNAPLEN)
+    if status & _STATUS_VLAN_VALID:
+        counters.drop_nic_vlan_packets += 1
+        return Received.DROPPED
+    if load32(slot + _TP_LEN) > length or length > FRAME_SIZE:
+        counters.drop_nic_truncated_packets += 1
+        return Received.DROPPED
+    copy(frame, slot + load16(slot + _TP_MAC), length)
+    local.length = length
+    local.checksum = _checksum_state(status)
+    return _check(local, counters, frame)
+
+
+@kernel
+def _receive_af_packet(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Received:
+    index = local.slot
+    slot = local.ring + index // SLOTS_PER_BLOCK * BLOCK_SIZE + index % SLOTS_PER_BLOCK * SLOT_SIZE
+    status = load_acquire32(slot + _TP_STATUS)
+    if status & _STATUS_USER == 0:
+        return Received.NOTHING
+    outcome = _read_slot(local, counters, slot, status, frame)
+    _next_slot(local, slot)
+    return outcome
+
+
+@kernel
+def _receive_tap(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Received:
+    length = read(local.fd, frame, FRAME_SIZE)
+    if length <= 0:
+        error = errno()
+        if error not in (EAGAIN, EINTR):
+            counters.failed_receives += 1
+        return Received.NOTHING
+    if length == FRAME_SIZE:  # the rest, if there was more, is lost
+        counters.drop_nic_truncated_packets += 1
+        return Received.DROPPED
+    local.length = length
+    local.checksum = Checksum.UNKNOWN
+    return _check(local, counters, frame)
+
+
+@kernel
+def _is_due(local: ReaderLocal, at: int, now: int) -> bool:
+    if local.paced == 0:
+        return True
+    if local.paced == _PACED:
+        local.pace_shift = now - at
+        local.paced = _PACE_RUNNING
+    return at + local.pace_shift <= now
+
+
+@kernel
+def _receive_queue(local: ReaderLocal, counters: ReaderCounters, frame: int, now: int) -> Received:
+    queue = packet_queue_at(local.queue)
+    first = queue_first(queue)
+    if first == 0:
+        return Received.NOTHING
+    entry = packet_entry_at(first)
+    if not _is_due(local, entry.at, now):
+        return Received.NOTHING
+    outcome = Received.PACKET
+    if entry.length > FRAME_SIZE or entry.mark & CUT:
+        counters.drop_nic_truncated_packets += 1
+        outcome = Received.DROPPED
+    else:
+        copy(frame, first + ENTRY_HEAD, entry.length)
+        local.length = entry.length
+        local.checksum = entry.mark & 7
+        outcome = _check(local, counters, frame)
+    queue_drop_first(queue)
+    return outcome
+
+
+@kernel
+def receive(local: ReaderLocal, counters: ReaderCounters, frame: int, now: int) -> Received:
+    """Take one packet from the NIC into the frame at an address."""
+    if local.kind == DriverKind.AF_PACKET:
+        return _receive_af_packet(local, counters, frame)
+    if local.kind == DriverKind.TAP:
+        return _receive_tap(local, counters, frame)
+    return _receive_queue(local, counters, frame, now)
