@@ -25,6 +25,7 @@ _IMPLICIT: Final = (
     ("int", r"[-+]?[0-9]{1,18}", list("-+0123456789")),
     ("float", r"[-+]?[0-9]{0,15}\.[0-9]{1,15}", list("-+.0123456789")),
 )
+_PATTERNS: Final = {name: re.compile(pattern) for name, pattern, _ in _IMPLICIT}
 
 
 class Loader(yaml.SafeLoader):
@@ -172,7 +173,11 @@ class _Growth:
 
     def _scalar(self, node: yaml.ScalarNode, location: Location) -> object:
         text: str = node.value
-        match node.tag.removeprefix(_TAG):
+        kind = node.tag.removeprefix(_TAG)
+        pattern = _PATTERNS.get(kind)
+        if pattern is not None and pattern.fullmatch(text) is None:
+            kind = ""  # an explicit tag on a text that it does not fit
+        match kind:
             case "str":
                 return text
             case "bool":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ncore_ray.config.load import ConfigurationError, Problem, load, parse
@@ -109,6 +109,16 @@ def test_aliases_share_values() -> None:
     assert configuration.services[0].monitor == configuration.services[1].monitor == HttpMonitor(path="/health")
 
 
+@pytest.mark.parametrize(
+    "value", ["!!int eight", "!!float .inf", "!!bool maybe", "!!null 8", "!!binary aGk=", "!!set {a}"]
+)
+def test_tags(value: str) -> None:
+    tag = value.split()[0]
+    assert problems_of(BASE.replace("retries: 8", f"retries: {value}"))[0] == (
+        f"14:16: tcp.retries: found the tag {tag}, expected a value without a tag"
+    )
+
+
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path / "edge.yaml")
@@ -162,6 +172,7 @@ ANYTHING = st.recursive(
 SECTIONS = ["appliance", "distribution", "nics", "services", "vservers", "timeouts", "tcp", "limits"]
 
 
+@example({"appliance": float("inf")})
 @given(st.dictionaries(st.sampled_from(SECTIONS), ANYTHING | st.lists(ANYTHING, max_size=3)))
 def test_any_data_is_refused_or_right(data: dict[str, object]) -> None:
     assert said_of(yaml.dump(data, Dumper=Dumper, allow_unicode=True)) != ["nothing"]
