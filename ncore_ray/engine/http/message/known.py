@@ -55,7 +55,7 @@ class Known(IntEnum):
 
 LAST_OF_ONE_HOP: Final = Known.UPGRADE
 
-TEXTS: Final = {
+TEXTS: Final[dict[Known, str]] = {
     known: "100-continue" if known == Known.CONTINUE else known.name.lower().replace("_", "-")
     for known in Known
     if known != Known.OTHER

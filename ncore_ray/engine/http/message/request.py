@@ -128,9 +128,9 @@ def _parse_request_line(address: int, length: int, start: int, head: Head) -> tu
         return 0, BAD_REQUEST
     target = space + 1
     version = target_end(address, target, length) + 1
-    if version == target + 1 or load8(address + version - 1) != SPACE:
+    if version == target + 1 or not is_crlf(address, version + _VERSION_SIZE, length):
         return 0, BAD_REQUEST
-    if not is_crlf(address, version + _VERSION_SIZE, length):
+    if load8(address + version - 1) != SPACE:
         return 0, BAD_REQUEST
     head.method = method_of(address + start, space - start)
     head.method_length = space - start
