@@ -1,7 +1,8 @@
 """Programs inside namespaces: started, watched until ready, bounded in time, and surely ended.
 
-Each program leads a session (and process group) of its own, so that Ctrl-C on the terminal reaches only us and we end
-the others in order. It dies with the *thread* that started it (``PR_SET_PDEATHSIG``): start programs from a thread that
+Each program leads a process group of its own, so that Ctrl-C on the terminal reaches only us and we end the others in
+order. (Not a session: the kernel's scheduler gives sessions equal shares of the processor, which would change what the
+benchmarks compare.) It dies with the *thread* that started it (``PR_SET_PDEATHSIG``): start programs from a thread that
 lives as long as they should.
 """
 
@@ -82,7 +83,7 @@ class Process:
                 stdout=subprocess.PIPE if read_output else stream,
                 stderr=stream,
                 env=dict(environment) if environment is not None else None,
-                start_new_session=True,
+                process_group=0,
             )
         self._namespace = namespace
         self._limit = threading.Timer(lifetime_s, self.kill)
