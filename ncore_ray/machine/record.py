@@ -79,6 +79,13 @@ def size_of(record: Any) -> int:
     return dtype_of(record).itemsize
 
 
+def offset_of(record: Any, name: str) -> int:
+    """Return the offset of a field in its record, in bytes."""
+    fields = dtype_of(record).fields
+    assert fields is not None
+    return int(fields[name][1])
+
+
 def _structure_of(record: Any) -> type[ctypes.Structure]:
     return _cached_structure_of(record)
 

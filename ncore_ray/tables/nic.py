@@ -28,6 +28,8 @@ class Nic(Record):
     """`Transmit`"""
     reader: I64
     """Number of the actor that reads it."""
+    writer: I64
+    """Number of the actor that writes what comes over transmit rings."""
 
 
 nic_at = pointer_to(Nic)

@@ -8,7 +8,7 @@ from typing import Final
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.machine.jit import CHECKED, entry_kernel, kernel
 from ncore_ray.machine.memory import load32, store32
-from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+from ncore_ray.machine.record import I64, Record, offset_of, pointer_to, size_of
 from ncore_ray.tables.own_address import mix
 
 
@@ -122,6 +122,7 @@ service_at = pointer_to(Service)
 _VSERVER: Final = size_of(Vserver)
 _BINDING: Final = size_of(Binding)
 _SERVICE: Final = size_of(Service)
+HEALTH_OFFSET: Final = offset_of(Service, "health")
 NO_VSERVER: Final = -1
 _SLOT: Final = 4
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load8, load16be, load32be, store8, store16be
-from ncore_ray.wire.checksum import checksum
+from ncore_ray.wire.checksum import checksum, update16
 from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP, PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet, Verdict
 
@@ -84,9 +84,10 @@ def quoted_destination(packet: Packet) -> int:
 
 @kernel
 def write_echo_reply(target: int, packet: Packet) -> int:
-    """Write the answer to an echo request (RFC 792: the same data); return its length."""
-    copy(target, packet.transport, packet.transport_length)
+    """Write the header of the answer to an echo request, whose data stays the same (RFC 792); return its length."""
+    copy(target, packet.transport, ICMP_HEADER)
     store8(target, ECHO_REPLY)
-    store16be(target + 2, 0)
-    store16be(target + 2, checksum(target, packet.transport_length))
-    return packet.transport_length
+    code = load8(packet.transport + 1)
+    before = load16be(packet.transport + 2)
+    store16be(target + 2, update16(before, ECHO_REQUEST << 8 | code, ECHO_REPLY << 8 | code))
+    return ICMP_HEADER

@@ -1,0 +1,1 @@
+"""Load balancing: which service gets the next connection or request."""

@@ -1,0 +1,118 @@
+"""A breath: a bounded batch of packets in, timers, work, packets out (DESIGN.md §2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.core import core_of
+from ncore_ray.arena.frame import descriptor_frame, descriptor_nic, frame_meta
+from ncore_ray.arena.header import arena_at
+from ncore_ray.arena.ring import ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
+from ncore_ray.arena.rings import engine_ring, return_ring
+from ncore_ray.engine.application import on_lost, on_pump, on_timeout
+from ncore_ray.engine.connection import Role, Tcb, Work, index_of, mark, tcb_of
+from ncore_ray.engine.flush import flush
+from ncore_ray.engine.monitor.probe import start_probes
+from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.receive import receive_packet
+from ncore_ray.engine.tcp.output import Output, tcp_output
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.tcp.timeout import Expiry, tcp_expire
+from ncore_ray.engine.timer import advance, arm
+from ncore_ray.engine.transmit import SPARE_SLOTS, slots_left
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import load32
+from ncore_ray.nic.direct import Sender
+from ncore_ray.tables.nic import nic_of
+from ncore_ray.wire.packet import Packet
+
+BATCH: Final = 128
+"""Packets taken in one breath at the most."""
+
+
+@kernel
+def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> int:
+    """Do one breath at the time ``now`` (µs); return how much there was to do (0: nothing)."""
+    engine.now = now
+    engine.draining = core_of(base_of(engine), engine.actor).drain
+    done = _take_batch(engine, packet, sender)
+    done += advance(engine)
+    if now >= engine.monitor_at and not engine.draining:
+        start_probes(engine)
+    done += _work(engine, sender)
+    flush(engine, sender)
+    _send_frames_home(engine)
+    return done
+
+
+@kernel
+def _take_batch(engine: Engine, packet: Packet, sender: Sender) -> int:
+    base = base_of(engine)
+    ring = engine_ring(base, engine.index)
+    count = min(ring_waiting(ring), BATCH)
+    for _ in range(count):
+        descriptor = ring_take(ring)
+        if slots_left(engine) <= SPARE_SLOTS:
+            flush(engine, sender)
+        receive_packet(engine, packet, descriptor)
+        home = return_ring(base, engine.actor, descriptor_nic(descriptor))
+        frame = descriptor_frame(descriptor)
+        ring_write(home, frame)  # as large as the NIC's pool of frames: there is always room
+        frame_meta(base, frame).owner = nic_of(base, descriptor_nic(descriptor)).reader
+    ring_give_back(ring)
+    return count
+
+
+@kernel
+def _send_frames_home(engine: Engine) -> int:
+    """Publish the received frames that were used up; not before the flush, because replies may be sent from them."""
+    base = base_of(engine)
+    for nic in range(arena_at(base).nic_count):
+        ring_publish(return_ring(base, engine.actor, nic))
+    return 0
+
+
+@kernel
+def _work(engine: Engine, sender: Sender) -> int:
+    """Do what is on the work list and what that brings about; a connection that found no slot goes on after a flush."""
+    base = base_of(engine)
+    done = 0
+    while engine.work_head != engine.work_tail:
+        place = engine.work_head & (engine.work_size - 1)
+        engine.work_head += 1
+        tcb = tcb_of(engine, load32(base + engine.work_list + 4 * place))
+        work = tcb.work
+        tcb.work = 0
+        done += 1
+        if tcb.role == Role.FREE:
+            continue
+        engine.changing = index_of(engine, tcb) + 1
+        if _work_on(engine, tcb, work) == Output.BLOCKED:
+            flush(engine, sender)
+            mark(engine, tcb, Work.OUTPUT)
+    engine.changing = 0
+    return done
+
+
+@kernel
+def _work_on(engine: Engine, tcb: Tcb, work: int) -> int:
+    if work & Work.TIMER and _expire(engine, tcb):
+        return Output.DONE
+    if work & Work.PUMP:
+        on_pump(engine, tcb)
+        if tcb.role == Role.FREE:
+            return Output.DONE
+    result = tcp_output(engine, tcb) if tcb.state != TcpState.DATAGRAM else Output.DONE
+    arm(engine, tcb)
+    return result
+
+
+@kernel
+def _expire(engine: Engine, tcb: Tcb) -> int:
+    """Do what the timers ask for; return 1 if the connection is gone."""
+    expiry = tcp_expire(engine, tcb)
+    if expiry == Expiry.FAILED:
+        on_lost(engine, tcb)
+    elif expiry == Expiry.APPLICATION:
+        on_timeout(engine, tcb)
+    return 1 if tcb.role == Role.FREE else 0

@@ -1,0 +1,339 @@
+"""The connection table: the transmission control blocks of an engine, and how they are found, made and freed.
+
+UDP sessions stand in the same table: they share the hash index, the timers and the pairing of client and server side.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.header import arena_at, check_index
+from ncore_ray.engine.buffer import Chain, chain_at, chain_clear, chain_init
+from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.machine.hash import MASK32, hash_tuple, sip_begin, sip_end, sip_word
+from ncore_ray.machine.jit import CHECKED, kernel
+from ncore_ray.machine.memory import clear, load32, store32
+from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to, size_of
+from ncore_ray.wire.address import is_ipv4
+
+
+class Role(IntEnum):
+    """What a connection is for."""
+
+    FREE = 0
+    CLIENT = 1
+    """A client's connection to a vServer."""
+    SERVER = 2
+    """Ours to a service, for a client."""
+    MONITOR = 3
+    """Ours to a service, to see whether it answers."""
+    UDP_CLIENT = 4
+    UDP_SERVER = 5
+
+
+class Work(IntEnum):
+    """Reasons why a connection stands in the list of those with something to do (bits)."""
+
+    OUTPUT = 1
+    """TCP may have something to send."""
+    PUMP = 2
+    """Held bytes may be able to move on."""
+    TIMER = 4
+    """Its slot of the timer wheel has come."""
+
+
+class Tcb(Record):
+    """A transmission control block (RFC 9293 §3.3.1), and what the proxy needs to know of the connection.
+
+    Names in upper case in the RFC (SND.UNA, RCV.NXT …) stand here in lower case. Sequence numbers are 0 … 2³²−1.
+    Times are µs; an instant of 0 means "not set". Numbers of other connections are plus 1, 0 means none. All words are
+    64 bits wide, because a kernel is compiled once more for each width of integer that it is called with.
+    """
+
+    remote_high: I64
+    remote_low: I64
+    local_high: I64
+    local_low: I64
+    ports: I64
+    """remote port << 24 | local port << 8 | protocol"""
+    hash_next: I64
+    state: I64
+    role: I64
+    vserver: I64
+    service: I64
+    peer: I64
+    """The other side of the proxied pair."""
+    work: I64
+    """`Work` bits."""
+    nic: I64
+    remote_mac: I64
+    """Link-layer address that packets go to; −1 while it is not known."""
+    route: I64
+    """Route to the remote address; −1: back the way the client's packets came."""
+    mac_checked_at: I64
+    """When the neighbour table was last asked for `remote_mac`."""
+    created_at: I64
+
+    iss: I64
+    snd_una: I64
+    snd_nxt: I64
+    snd_max: I64
+    snd_wnd: I64
+    snd_wl1: I64
+    snd_wl2: I64
+    irs: I64
+    rcv_nxt: I64
+    rcv_edge: I64
+    """The right edge of the window that was advertised."""
+    snd_scale: I64
+    rcv_scale: I64
+    mss: I64
+    """Largest payload to send in one segment."""
+    fin_wanted: I64
+    """1 when the stream ends behind the bytes in the send chain."""
+    fin_received: I64
+    ack_now: I64
+    ack_pending: I64
+    """Full segments received and not yet acknowledged."""
+    resend: I64
+    """1: the oldest unacknowledged segment goes out again (fast retransmit)."""
+    retain: I64
+    """1: acknowledged bytes stay in the send chain, so that a request can be sent again elsewhere."""
+    discard: I64
+    """1: incoming bytes are acknowledged and thrown away (nobody reads any more)."""
+
+    cwnd: I64
+    ssthresh: I64
+    recover: I64
+    duplicate_acks: I64
+    in_recovery: I64
+    srtt: I64
+    rttvar: I64
+    rto: I64
+    rtt_sequence: I64
+    rtt_started_at: I64
+    last_sent_at: I64
+    retransmissions: I64
+    """Of the oldest byte, in a row."""
+    probing: I64
+    """1 while the retransmission timer runs as the persist timer."""
+
+    retransmit_at: I64
+    ack_at: I64
+    keepalive_at: I64
+    application_at: I64
+    close_at: I64
+    """End of TIME-WAIT, of FIN-WAIT-2 without a reader, or of a lingering close."""
+    wheel_at: I64
+    """Tick of the slot in which it stands."""
+    wheel_next: I64
+    wheel_previous: I64
+    wheel_armed: I64
+    keepalive_probes: I64
+    keepalive_due: I64
+    """1: a keep-alive probe is to be sent."""
+    probe_now: I64
+    """1: one byte may go out into a closed window."""
+    unresolved: I64
+    """1: what should have gone out waits for the next hop's link-layer address."""
+    pooled: I64
+    """1: stands in its service's pool of idle connections."""
+    busy: I64
+    """1: counted as busy at its service."""
+    attempts: I64
+    """Services tried for the client so far."""
+    last_received_at: I64
+
+    send_base: I64
+    """Sequence number of the first byte in the send chain."""
+    send_chain: I64
+    send_chain_length: I64
+    cursor_frame: I64
+    cursor_valid: I64
+    cursor_sequence: I64
+    """Sequence number of the first byte of the cursor's frame: where `snd_nxt` was found last."""
+    hold_chain: I64
+    hold_chain_length: I64
+    out_of_order: I64
+    """First frame of the segments that came too early, by sequence number, or −1."""
+    out_of_order_count: I64
+    list_next: I64
+    """Next in the pool of idle connections, or in the queue of TIME-WAIT."""
+    list_previous: I64
+    received_bytes: I64
+    sent_bytes: I64
+    received_at_request: I64
+    """`received_bytes` of a server's connection when its present request began."""
+
+
+tcb_at = pointer_to(Tcb)
+TCB_SIZE: Final = size_of(Tcb)
+SEND_CHAIN_OFFSET: Final = offset_of(Tcb, "send_chain")
+HOLD_CHAIN_OFFSET: Final = offset_of(Tcb, "hold_chain")
+NO_MAC: Final = -1
+
+
+@kernel
+def tcb_of(engine: Engine, index: int) -> Tcb:
+    """Return a connection by its number (0 …)."""
+    if CHECKED:
+        check_index(index, engine.connection_count)
+    return tcb_at(base_of(engine) + engine.connections + index * TCB_SIZE)
+
+
+@kernel
+def index_of(engine: Engine, tcb: Tcb) -> int:
+    """Return the number of a connection."""
+    return (address_of(tcb) - base_of(engine) - engine.connections) // TCB_SIZE
+
+
+@kernel
+def peer_of(engine: Engine, tcb: Tcb) -> Tcb:
+    """Return the other side of a pair (`peer` is not 0)."""
+    return tcb_of(engine, tcb.peer - 1)
+
+
+@kernel
+def make_ports(remote_port: int, local_port: int, protocol: int) -> int:
+    """Return the word that holds both ports and the protocol."""
+    return remote_port << 24 | local_port << 8 | protocol
+
+
+@kernel
+def remote_port(tcb: Tcb) -> int:
+    """Return the remote port."""
+    return tcb.ports >> 24
+
+
+@kernel
+def local_port(tcb: Tcb) -> int:
+    """Return the local port."""
+    return (tcb.ports >> 8) & 0xFFFF
+
+
+@kernel
+def protocol_of(tcb: Tcb) -> int:
+    """Return the IP protocol number."""
+    return tcb.ports & 0xFF
+
+
+@kernel
+def _hash(engine: Engine, remote_high: int, remote_low: int, local_high: int, local_low: int, ports: int) -> int:
+    arena = arena_at(base_of(engine))
+    if is_ipv4(remote_high, remote_low) and is_ipv4(local_high, local_low):
+        v0, v1, v2, v3 = sip_begin(arena.secret_0, arena.secret_1)
+        v0, v1, v2, v3 = sip_word(v0, v1, v2, v3, remote_low & MASK32)
+        v0, v1, v2, v3 = sip_word(v0, v1, v2, v3, local_low & MASK32 ^ ports & 0xFF)
+        v0, v1, v2, v3 = sip_word(v0, v1, v2, v3, ports >> 8)
+        return sip_end(v0, v1, v2, v3, 12)
+    return hash_tuple(arena.secret_0, arena.secret_1, remote_high, remote_low, local_high, local_low, ports)
+
+
+@kernel
+def _bucket(engine: Engine, remote_high: int, remote_low: int, local_high: int, local_low: int, ports: int) -> int:
+    place = _hash(engine, remote_high, remote_low, local_high, local_low, ports) & (engine.bucket_count - 1)
+    return base_of(engine) + engine.buckets + 4 * place
+
+
+@kernel
+def find_connection(
+    engine: Engine, remote_high: int, remote_low: int, local_high: int, local_low: int, ports: int
+) -> int:
+    """Return the number plus 1 of the connection with these addresses and ports, or 0."""
+    number = load32(_bucket(engine, remote_high, remote_low, local_high, local_low, ports))
+    while number:
+        tcb = tcb_of(engine, number - 1)
+        if (
+            tcb.ports == ports
+            and tcb.remote_low == remote_low
+            and tcb.local_low == local_low
+            and tcb.remote_high == remote_high
+            and tcb.local_high == local_high
+        ):
+            return number
+        number = tcb.hash_next
+    return 0
+
+
+@kernel
+def index_connection(engine: Engine, tcb: Tcb) -> int:
+    """Enter a connection, whose addresses are set, into the hash index."""
+    bucket = _bucket(engine, tcb.remote_high, tcb.remote_low, tcb.local_high, tcb.local_low, tcb.ports)
+    tcb.hash_next = load32(bucket)
+    return store32(bucket, index_of(engine, tcb) + 1)
+
+
+@kernel
+def _unindex(engine: Engine, tcb: Tcb) -> int:
+    bucket = _bucket(engine, tcb.remote_high, tcb.remote_low, tcb.local_high, tcb.local_low, tcb.ports)
+    own = index_of(engine, tcb) + 1
+    number = load32(bucket)
+    if number == own:
+        return store32(bucket, tcb.hash_next)
+    while number:
+        before = tcb_of(engine, number - 1)
+        if before.hash_next == own:
+            before.hash_next = tcb.hash_next
+            return 0
+        number = before.hash_next
+    return 0
+
+
+@kernel
+def send_chain(tcb: Tcb) -> Chain:
+    """Return the chain of bytes to send: those in flight and those that wait."""
+    return chain_at(address_of(tcb) + SEND_CHAIN_OFFSET)
+
+
+@kernel
+def hold_chain(tcb: Tcb) -> Chain:
+    """Return the chain of bytes received in order that nobody could take yet."""
+    return chain_at(address_of(tcb) + HOLD_CHAIN_OFFSET)
+
+
+@kernel
+def take_connection(engine: Engine) -> int:
+    """Return the number plus 1 of a fresh connection (fields 0, chains empty, not indexed), or 0 if all are taken."""
+    number = engine.free_connection
+    if number == 0:
+        return 0
+    tcb = tcb_of(engine, number - 1)
+    engine.free_connection = tcb.hash_next
+    engine.live_connections += 1
+    work = tcb.work  # it may still stand in the work list from its former life
+    clear(address_of(tcb), TCB_SIZE)
+    tcb.work = work
+    chain_init(send_chain(tcb))
+    chain_init(hold_chain(tcb))
+    tcb.out_of_order = -1
+    tcb.remote_mac = NO_MAC
+    tcb.created_at = engine.now
+    return number
+
+
+@kernel
+def release_connection(engine: Engine, tcb: Tcb) -> int:
+    """Free a connection that stands in no list but the hash index, with all its frames but those out of order."""
+    _unindex(engine, tcb)
+    chain_clear(engine, send_chain(tcb))
+    chain_clear(engine, hold_chain(tcb))
+    tcb.role = Role.FREE
+    tcb.state = TcpState.CLOSED
+    tcb.ports = 0
+    tcb.hash_next = engine.free_connection
+    engine.free_connection = index_of(engine, tcb) + 1
+    engine.live_connections -= 1
+    return 0
+
+
+@kernel
+def mark(engine: Engine, tcb: Tcb, work: int) -> int:
+    """Put a connection on the list of those with something to do, if it does not stand there yet."""
+    if tcb.work == 0:
+        place = engine.work_tail & (engine.work_size - 1)
+        store32(base_of(engine) + engine.work_list + 4 * place, index_of(engine, tcb))
+        engine.work_tail += 1
+    tcb.work |= work
+    return 0

@@ -1,0 +1,134 @@
+"""What an engine counts: one word per cause, written by that engine only."""
+
+from __future__ import annotations
+
+from ncore_ray.machine.record import I64, Record, pointer_to
+
+
+class EngineCounters(Record):
+    """Every received packet is counted as received and then under exactly one of ``used_*`` and ``drop_*``."""
+
+    received_packets: I64
+    received_bytes: I64
+    used_arp_packets: I64
+    used_icmp_packets: I64
+    used_tcp_packets: I64
+    used_udp_packets: I64
+
+    drop_ethernet_truncated_packets: I64
+    drop_ethernet_unknown_type_packets: I64
+    drop_arp_bad_packets: I64
+    drop_ip_truncated_packets: I64
+    drop_ip_bad_header_packets: I64
+    drop_ip_bad_checksum_packets: I64
+    drop_ip_fragment_packets: I64
+    drop_ip_not_for_us_packets: I64
+    drop_ip_unknown_protocol_packets: I64
+    drop_icmp_bad_packets: I64
+    drop_icmp_unused_packets: I64
+    drop_udp_bad_packets: I64
+    drop_udp_no_vserver_packets: I64
+    drop_udp_no_service_packets: I64
+    drop_udp_no_session_packets: I64
+    drop_udp_table_full_packets: I64
+    drop_udp_too_long_packets: I64
+    drop_tcp_truncated_packets: I64
+    drop_tcp_bad_header_packets: I64
+    drop_tcp_bad_checksum_packets: I64
+    drop_tcp_no_connection_packets: I64
+    """Answered with a reset, unless it was one."""
+    drop_tcp_table_full_packets: I64
+    drop_tcp_half_open_limit_packets: I64
+    drop_tcp_draining_packets: I64
+    drop_tcp_bad_sequence_packets: I64
+    drop_tcp_bad_acknowledgment_packets: I64
+    drop_tcp_bad_reset_packets: I64
+    drop_tcp_unexpected_syn_packets: I64
+    drop_tcp_no_acknowledgment_packets: I64
+    drop_tcp_no_memory_packets: I64
+    drop_tcp_out_of_window_packets: I64
+
+    made_packets: I64
+    """Packets built: each is then sent or counted under one of the next three."""
+    sent_packets: I64
+    sent_bytes: I64
+    drop_send_no_neighbour_packets: I64
+    drop_send_no_frame_packets: I64
+    drop_send_nic_packets: I64
+
+    arp_requests: I64
+    arp_replies: I64
+    echo_replies: I64
+    resets_sent: I64
+    challenge_acks: I64
+    challenge_acks_suppressed: I64
+
+    connections_accepted: I64
+    connections_opened: I64
+    connections_refused: I64
+    """Attempts of ours that the server refused or did not answer."""
+    connections_reset: I64
+    connections_closed: I64
+    connections_timed_out: I64
+    time_wait_recycled: I64
+    retransmitted_segments: I64
+    fast_retransmits: I64
+    retransmission_timeouts: I64
+    zero_window_probes: I64
+    keepalive_probes: I64
+    delayed_acks: I64
+    out_of_order_segments: I64
+    duplicate_segments: I64
+
+    http_requests: I64
+    http_responses: I64
+    http_refused_requests: I64
+    """Requests answered by the appliance itself with an error of the client (4xx, 501, 505)."""
+    http_failed_requests: I64
+    """Requests answered by the appliance itself because of a server (502, 503, 504)."""
+    http_retried_requests: I64
+    http_reused_connections: I64
+    udp_sessions: I64
+    udp_datagrams: I64
+
+
+counters_at = pointer_to(EngineCounters)
+
+
+class VserverStats(Record):
+    """What one engine counts for one vServer, and its cursor among the services."""
+
+    connections: I64
+    """Open now."""
+    total_connections: I64
+    requests: I64
+    received_bytes: I64
+    """Payload from clients."""
+    sent_bytes: I64
+    """Payload to clients."""
+    errors: I64
+    cursor: I64
+    """Round robin: the binding whose turn it is."""
+    credit: I64
+    """Round robin: how often the binding at the cursor may still be chosen."""
+
+
+class ServiceStats(Record):
+    """What one engine counts for one service, and its pool of idle connections."""
+
+    connections: I64
+    """Open now, idle ones included."""
+    busy: I64
+    """Client connections or requests that it works on now."""
+    total_connections: I64
+    requests: I64
+    received_bytes: I64
+    sent_bytes: I64
+    failures: I64
+    idle_first: I64
+    """First idle connection plus 1, or 0."""
+    idle_connections: I64
+
+
+vserver_stats_at = pointer_to(VserverStats)
+service_stats_at = pointer_to(ServiceStats)

@@ -1,0 +1,345 @@
+"""The server's side of an HTTP vServer: responses are read, judged, rewritten and passed back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.engine.balance.choose import NO_SERVICE
+from ncore_ray.engine.buffer import chain_drop, chain_gather, chain_move, first_piece, first_piece_length
+from ncore_ray.engine.connection import Tcb, Work, hold_chain, mark, peer_of, send_chain, tcb_of
+from ncore_ray.engine.http.exchange import (
+    GATHER_ROOM,
+    REWRITE_ROOM,
+    Exchange,
+    Phase,
+    begin_exchange,
+    body_of,
+    exchange_of,
+    fields_scratch,
+    gather_scratch,
+    head_scratch,
+    rewrite_options,
+    rewrite_scratch,
+)
+from ncore_ray.engine.http.message import chunk_syntax
+from ncore_ray.engine.http.message.body import body_begin, body_step
+from ncore_ray.engine.http.message.framing import BodyKind, response_body
+from ncore_ray.engine.http.message.head import MAX_FIELDS, Head, scan_head
+from ncore_ray.engine.http.message.response import parse_response
+from ncore_ray.engine.http.message.rewrite import write_response
+from ncore_ray.engine.http.pool import let_go, obtain_server
+from ncore_ray.engine.http.respond import BAD_GATEWAY, GATEWAY_TIMEOUT, SERVICE_UNAVAILABLE, respond
+from ncore_ray.engine.lifecycle import destroy
+from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.proxy.relay import count_received, hold, reconnect, relay
+from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.tcp.user import abort, close_send, close_unread, send_bytes, send_room
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.service import vserver_of
+
+_MAX_HEAD: Final = 16384
+_SWITCHING_PROTOCOLS: Final = 101
+_ERROR: Final = -1
+
+
+@kernel
+def server_established(engine: Engine, tcb: Tcb) -> int:
+    """The service answered: from now on its time to respond counts."""
+    tcb.application_at = engine.now + vserver_of(base_of(engine), tcb.vserver).server_us
+    return 0
+
+
+@kernel
+def server_data(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
+    """Take bytes in order from a service."""
+    if not tcb.peer:
+        return abort(engine, tcb)  # nobody asked for them
+    count_received(engine, tcb, length)
+    while length > 0 and hold_chain(tcb).length == 0:
+        taken = _step(engine, tcb, address, length)
+        if taken == _ERROR:
+            return 0
+        if taken == 0:
+            break
+        address += taken
+        length -= taken
+    if not hold(engine, tcb, address, length):
+        return _give_up(engine, tcb)
+    if hold_chain(tcb).length > length:
+        return pump_server(engine, tcb)
+    return 0
+
+
+@kernel
+def _give_up(engine: Engine, tcb: Tcb) -> int:
+    """Reset both sides."""
+    if tcb.peer:
+        abort(engine, peer_of(engine, tcb))
+    return abort(engine, tcb)
+
+
+@kernel
+def pump_server(engine: Engine, tcb: Tcb) -> int:
+    """Take held bytes as far as the client takes them; then the end of the stream, if it came."""
+    chain = hold_chain(tcb)
+    while chain.length > 0:
+        address = first_piece(engine, chain)
+        length = first_piece_length(engine, chain)
+        if length < chain.length and exchange_of(engine, tcb).phase == Phase.READ_HEAD:
+            address = gather_scratch(engine)
+            length = chain_gather(engine, chain, address, GATHER_ROOM)
+        taken = _step(engine, tcb, address, length)
+        if taken == _ERROR:
+            return 0
+        if taken == 0:
+            break
+        chain_drop(engine, chain, taken)
+        mark(engine, tcb, Work.OUTPUT)
+    if tcb.fin_received and chain.length == 0:
+        return _end_of_stream(engine, tcb)
+    return 0
+
+
+@kernel
+def _step(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
+    """Take a part of the bytes; return how many, 0 if nothing can be done now, _ERROR if the connection is over."""
+    if not tcb.peer:
+        abort(engine, tcb)  # bytes behind the response's end
+        return _ERROR
+    exchange = exchange_of(engine, tcb)
+    if exchange.phase == Phase.READ_HEAD:
+        return _read_response(engine, tcb, exchange, address, length)
+    if exchange.phase == Phase.RELAY_BODY:
+        return _relay_body(engine, tcb, exchange, address, length)
+    if exchange.phase == Phase.TUNNEL:
+        return relay(engine, peer_of(engine, tcb), address, length)
+    return length
+
+
+@kernel
+def _bad_gateway(engine: Engine, tcb: Tcb) -> int:
+    respond(engine, peer_of(engine, tcb), BAD_GATEWAY)
+    return _ERROR
+
+
+@kernel
+def _read_response(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, length: int) -> int:
+    end, _ = scan_head(address, min(length, _MAX_HEAD), 0)
+    if end < 0:
+        return 0 if length < _MAX_HEAD else _bad_gateway(engine, tcb)
+    head = head_scratch(engine)
+    if parse_response(address, end, head, fields_scratch(engine), MAX_FIELDS) != 0:
+        return _bad_gateway(engine, tcb)
+    client = peer_of(engine, tcb)
+    request = exchange_of(engine, client)
+    if head.status == _SWITCHING_PROTOCOLS:
+        if not request.upgrade:
+            return _bad_gateway(engine, tcb)
+        return end if _begin_tunnel(engine, client, tcb, head, address) else _bad_gateway(engine, tcb)
+    if head.status < 200:
+        return end if _forward_interim(engine, client, request, head, address) else _bad_gateway(engine, tcb)
+    if not _forward_head(engine, client, tcb, head, address):
+        return _bad_gateway(engine, tcb)
+    if exchange.phase == Phase.RELAY_BODY and body_of(engine, tcb).phase == chunk_syntax.Phase.DONE:
+        _finish(engine, client, tcb, exchange)
+    return end
+
+
+@kernel
+def _queue_head(engine: Engine, client: Tcb, head: Head, source: int, close: int, keep: int, unchunk: int) -> int:
+    options = rewrite_options(engine)
+    options.via = vserver_of(base_of(engine), client.vserver).via
+    options.close = close
+    options.keep_alive = keep
+    options.unchunk = unchunk
+    target = rewrite_scratch(engine)
+    length = write_response(head, fields_scratch(engine), source, target, REWRITE_ROOM, options)
+    return send_bytes(engine, client, target, length) if length > 0 else 0
+
+
+@kernel
+def _forward_interim(engine: Engine, client: Tcb, request: Exchange, head: Head, source: int) -> int:
+    """Pass on 100 (Continue) and its like, but not to a client of HTTP/1.0 (RFC 9110 §15.2)."""
+    if request.version_minor == 0:
+        return 1
+    return _queue_head(engine, client, head, source, 0, 0, 0)
+
+
+@kernel
+def _begin_tunnel(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int) -> int:
+    """After 101 (Switching Protocols) bytes go both ways unread (RFC 9110 §7.8)."""
+    if not _queue_head(engine, client, head, source, 0, 0, 0):
+        return 0
+    _response_begun(engine, client, tcb)
+    exchange_of(engine, client).phase = Phase.TUNNEL
+    exchange_of(engine, tcb).phase = Phase.TUNNEL
+    client.application_at = engine.now + vserver_of(base_of(engine), client.vserver).client_idle_us
+    tcb.application_at = 0
+    mark(engine, client, Work.PUMP)
+    return 1
+
+
+@kernel
+def _response_begun(engine: Engine, client: Tcb, tcb: Tcb) -> int:
+    """The final response is here: the request will not be sent again."""
+    exchange_of(engine, client).responding = 1
+    counters_of(engine).http_responses += 1
+    tcb.retain = 0
+    exchange_of(engine, tcb).retryable = 0
+    return drop_acknowledged(engine, tcb)
+
+
+@kernel
+def _forward_head(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int) -> int:
+    request = exchange_of(engine, client)
+    exchange = exchange_of(engine, tcb)
+    kind = response_body(head, request.method)
+    exchange.unchunk = 1 if kind == BodyKind.CHUNKED and request.version_minor == 0 else 0
+    if kind == BodyKind.UNTIL_CLOSE or exchange.unchunk or client.fin_received:
+        request.persistent = 0
+    exchange.persistent = head.persistent if kind != BodyKind.UNTIL_CLOSE else 0
+    keep_old = 1 if request.persistent and request.version_minor == 0 else 0
+    close = 0 if request.persistent else 1
+    if not _queue_head(engine, client, head, source, close, keep_old, exchange.unchunk):
+        return 0
+    _response_begun(engine, client, tcb)
+    body_begin(body_of(engine, tcb), kind, head.content_length)
+    exchange.phase = Phase.RELAY_BODY
+    return 1
+
+
+@kernel
+def _relay_body(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, length: int) -> int:
+    """Pass back a part of a response's body, without the chunk framing where the client knows none."""
+    client = peer_of(engine, tcb)
+    length = min(length, send_room(engine, client))
+    body = body_of(engine, tcb)
+    taken = 0
+    good = 1
+    while taken < length and body.phase != chunk_syntax.Phase.DONE and body.phase != chunk_syntax.Phase.ERROR:
+        count, is_content = body_step(body, address + taken, length - taken)
+        if exchange.unchunk and is_content:
+            good &= send_bytes(engine, client, address + taken, count)
+        taken += count
+    if taken and not exchange.unchunk:
+        good &= send_bytes(engine, client, address, taken)
+    if not good or body.phase == chunk_syntax.Phase.ERROR:
+        _give_up(engine, tcb)
+        return _ERROR
+    if body.phase == chunk_syntax.Phase.DONE:
+        _finish(engine, client, tcb, exchange)
+    return taken
+
+
+@kernel
+def _finish(engine: Engine, client: Tcb, tcb: Tcb, exchange: Exchange) -> int:
+    """The response is whole: both connections go on to whatever comes next."""
+    request = exchange_of(engine, client)
+    if request.phase == Phase.RELAY_BODY:  # answered before the request's end: neither side is at a message border
+        request.persistent = 0
+        exchange.persistent = 0
+    let_go(engine, tcb, exchange)
+    if not request.persistent:
+        request.phase = Phase.CLOSING
+        return close_unread(engine, client)
+    request.phase = Phase.READ_HEAD
+    client.application_at = engine.now + vserver_of(base_of(engine), client.vserver).client_idle_us
+    if hold_chain(client).length or client.fin_received:
+        mark(engine, client, Work.PUMP)
+    return 0
+
+
+@kernel
+def _end_of_stream(engine: Engine, tcb: Tcb) -> int:
+    """Take the end of what the service sends, behind all its bytes."""
+    if not tcb.peer:
+        return close_unread(engine, tcb)
+    exchange = exchange_of(engine, tcb)
+    client = peer_of(engine, tcb)
+    if exchange.phase == Phase.TUNNEL:
+        return close_send(engine, client) if not client.fin_wanted else 0
+    if exchange.phase == Phase.RELAY_BODY and body_of(engine, tcb).kind == BodyKind.UNTIL_CLOSE:
+        return _finish(engine, client, tcb, exchange)
+    return _broken(engine, tcb, exchange, client)
+
+
+@kernel
+def server_closed(engine: Engine, tcb: Tcb) -> int:
+    """Take the service's FIN."""
+    if hold_chain(tcb).length and tcb.peer:
+        return pump_server(engine, tcb)
+    return _end_of_stream(engine, tcb)
+
+
+@kernel
+def _broken(engine: Engine, tcb: Tcb, exchange: Exchange, client: Tcb) -> int:
+    """The connection ended before the response's end: the request is sent again if that is safe (RFC 9112 §9.3.1)."""
+    untouched = exchange.phase == Phase.READ_HEAD and tcb.received_at_request == tcb.received_bytes
+    if exchange.reused and exchange.retryable and untouched and _send_again(engine, tcb, client):
+        return 0
+    if exchange.phase == Phase.READ_HEAD:
+        return respond(engine, client, BAD_GATEWAY)
+    return _give_up(engine, tcb)
+
+
+@kernel
+def _send_again(engine: Engine, tcb: Tcb, client: Tcb) -> int:
+    """Move the request, kept whole in the send chain, to a new connection; return 0 if there is none to be had."""
+    client.peer = 0
+    tcb.peer = 0
+    number = obtain_server(engine, client, NO_SERVICE, 1)
+    if number == 0:
+        client.peer = 0
+        respond(engine, client, SERVICE_UNAVAILABLE)
+    else:
+        server = tcb_of(engine, number - 1)
+        chain_move(engine, send_chain(tcb), send_chain(server))
+        server.retain = 1
+        exchange_of(engine, server).retryable = 1
+        counters_of(engine).http_retried_requests += 1
+    abort(engine, tcb)
+    return 1
+
+
+@kernel
+def server_lost(engine: Engine, tcb: Tcb) -> int:
+    """The service reset the connection, refused it, or does not answer."""
+    if not tcb.peer:
+        return destroy(engine, tcb)
+    client = peer_of(engine, tcb)
+    if tcb.state == TcpState.SYN_SENT:
+        return _try_another(engine, tcb, client)
+    _broken(engine, tcb, exchange_of(engine, tcb), client)
+    return destroy(engine, tcb)
+
+
+@kernel
+def _try_another(engine: Engine, tcb: Tcb, client: Tcb) -> int:
+    number = reconnect(engine, client, tcb)
+    if number == 0:
+        respond(engine, client, SERVICE_UNAVAILABLE)
+    else:
+        server = tcb_of(engine, number - 1)
+        begin_exchange(engine, server)
+        exchange_of(engine, server).retryable = exchange_of(engine, tcb).retryable
+    return destroy(engine, tcb)
+
+
+@kernel
+def server_timeout(engine: Engine, tcb: Tcb) -> int:
+    """Take the deadline of a service: to connect, to respond, or of an idle connection."""
+    if not tcb.peer:
+        return close_unread(engine, tcb)
+    if tcb.state == TcpState.SYN_SENT:
+        return server_lost(engine, tcb)
+    client = peer_of(engine, tcb)
+    limit = vserver_of(base_of(engine), tcb.vserver).server_us
+    active_at = max(tcb.last_received_at, client.last_received_at)
+    if engine.now - active_at < limit:
+        tcb.application_at = active_at + limit
+        return 0
+    counters_of(engine).connections_timed_out += 1
+    if exchange_of(engine, client).responding:
+        return _give_up(engine, tcb)
+    return respond(engine, client, GATEWAY_TIMEOUT)

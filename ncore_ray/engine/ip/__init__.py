@@ -1,0 +1,1 @@
+"""ARP and ICMP of the engine."""

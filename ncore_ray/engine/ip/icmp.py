@@ -1,0 +1,89 @@
+"""ICMP: echo requests to the appliance's addresses are answered; errors end attempts to connect (RFC 792, RFC 5927)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.engine.connection import find_connection, make_ports
+from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.transmit import header_address, slot_of, take_slot
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import load8, load16be, load32be
+from ncore_ray.tables.nic import nic_of
+from ncore_ray.wire.address import mapped
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
+from ncore_ray.wire.icmp import (
+    DESTINATION_UNREACHABLE,
+    ECHO_REQUEST,
+    ICMP_HEADER,
+    check_icmp,
+    icmp_type,
+    is_icmp_error,
+    quoted_destination,
+    quoted_ports,
+    quoted_protocol,
+    quoted_source,
+    write_echo_reply,
+)
+from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, write_ipv4
+from ncore_ray.wire.packet import Packet, Verdict
+
+NOT_FOUND: Final = 0
+_FRAGMENTATION_NEEDED: Final = 4
+
+
+@kernel
+def receive_icmp(engine: Engine, packet: Packet) -> int:
+    """Take one ICMP message; return the number plus 1 of the connection that it declares unreachable, or NOT_FOUND."""
+    counters = counters_of(engine)
+    if check_icmp(packet) != Verdict.GOOD:
+        counters.drop_icmp_bad_packets += 1
+        return NOT_FOUND
+    if icmp_type(packet) == ECHO_REQUEST:
+        counters.used_icmp_packets += 1
+        return _answer(engine, packet)
+    if not is_icmp_error(packet):
+        counters.drop_icmp_unused_packets += 1
+        return NOT_FOUND
+    counters.used_icmp_packets += 1
+    is_hard = icmp_type(packet) == DESTINATION_UNREACHABLE and load8(packet.transport + 1) != _FRAGMENTATION_NEEDED
+    return _find_quoted(engine, packet) if is_hard else NOT_FOUND
+
+
+@kernel
+def _answer(engine: Engine, packet: Packet) -> int:
+    """Answer an echo request; the reply's data is sent from the received frame, which lives until the flush."""
+    base = base_of(engine)
+    index = take_slot(engine, packet.nic, ETHERNET_HEADER + IPV4_HEADER + ICMP_HEADER)
+    at = header_address(engine, index)
+    mac = nic_of(base, packet.nic).mac
+    at += write_ethernet(at, packet.ethernet_source, mac, TYPE_IPV4)
+    at += write_ipv4(at, packet.destination_low, packet.source_low, PROTOCOL_ICMP, packet.transport_length)
+    write_echo_reply(at, packet)
+    slot = slot_of(engine, index)
+    slot.first = packet.transport + ICMP_HEADER - base
+    slot.first_length = packet.transport_length - ICMP_HEADER
+    counters_of(engine).echo_replies += 1
+    return NOT_FOUND
+
+
+@kernel
+def _find_quoted(engine: Engine, packet: Packet) -> int:
+    """Return the connection whose segment is quoted, if the quoted sequence number is one in flight (RFC 5927 §4)."""
+    ports = quoted_ports(packet)
+    if ports == 0 or quoted_protocol(packet) != PROTOCOL_TCP:
+        return NOT_FOUND
+    return find_connection(
+        engine,
+        0,
+        mapped(quoted_destination(packet)),
+        0,
+        mapped(quoted_source(packet)),
+        make_ports(load16be(ports + 2), load16be(ports), PROTOCOL_TCP),
+    )
+
+
+@kernel
+def quoted_sequence(packet: Packet) -> int:
+    """Return the sequence number of the quoted segment."""
+    return load32be(quoted_ports(packet) + 4)

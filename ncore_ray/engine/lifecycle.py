@@ -1,0 +1,128 @@
+"""The end of a connection: everything that names it is told, everything that it held is freed."""
+
+from __future__ import annotations
+
+from ncore_ray.engine.connection import Role, Tcb, index_of, release_connection, tcb_of
+from ncore_ray.engine.partition import Engine, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.tcp.reassembly import clear_early
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.timer import disarm
+from ncore_ray.machine.jit import kernel
+
+
+@kernel
+def unpair(engine: Engine, tcb: Tcb) -> int:
+    """Part the two sides of a pair."""
+    if tcb.peer:
+        tcb_of(engine, tcb.peer - 1).peer = 0
+        tcb.peer = 0
+    return 0
+
+
+@kernel
+def enter_time_wait(engine: Engine, tcb: Tcb) -> int:
+    """Enter TIME-WAIT, or begin it anew (RFC 9293 §3.6.1); the queue is in the order of the ends."""
+    if tcb.state == TcpState.TIME_WAIT:
+        _leave_queue(engine, tcb)
+    else:
+        tcb.state = TcpState.TIME_WAIT
+        tcb.retransmit_at = 0
+        tcb.keepalive_at = 0
+        tcb.application_at = 0
+    tcb.close_at = engine.now + engine.time_wait_us
+    own = index_of(engine, tcb) + 1
+    tcb.list_next = 0
+    tcb.list_previous = engine.time_wait_last
+    if engine.time_wait_last:
+        tcb_of(engine, engine.time_wait_last - 1).list_next = own
+    else:
+        engine.time_wait_first = own
+    engine.time_wait_last = own
+    return 0
+
+
+@kernel
+def _leave_queue(engine: Engine, tcb: Tcb) -> int:
+    if tcb.list_previous:
+        tcb_of(engine, tcb.list_previous - 1).list_next = tcb.list_next
+    else:
+        engine.time_wait_first = tcb.list_next
+    if tcb.list_next:
+        tcb_of(engine, tcb.list_next - 1).list_previous = tcb.list_previous
+    else:
+        engine.time_wait_last = tcb.list_previous
+    return 0
+
+
+@kernel
+def enter_pool(engine: Engine, tcb: Tcb) -> int:
+    """Put a server connection into its service's pool of idle connections (last in, first out)."""
+    stats = service_stats(engine, tcb.service)
+    own = index_of(engine, tcb) + 1
+    tcb.list_previous = 0
+    tcb.list_next = stats.idle_first
+    if stats.idle_first:
+        tcb_of(engine, stats.idle_first - 1).list_previous = own
+    stats.idle_first = own
+    stats.idle_connections += 1
+    tcb.pooled = 1
+    return 0
+
+
+@kernel
+def leave_pool(engine: Engine, tcb: Tcb) -> int:
+    """Take a server connection out of the pool."""
+    stats = service_stats(engine, tcb.service)
+    if tcb.list_previous:
+        tcb_of(engine, tcb.list_previous - 1).list_next = tcb.list_next
+    else:
+        stats.idle_first = tcb.list_next
+    if tcb.list_next:
+        tcb_of(engine, tcb.list_next - 1).list_previous = tcb.list_previous
+    stats.idle_connections -= 1
+    tcb.pooled = 0
+    return 0
+
+
+@kernel
+def _count_end(engine: Engine, tcb: Tcb) -> int:
+    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT:
+        vserver_stats(engine, tcb.vserver).connections -= 1
+    elif tcb.role == Role.SERVER or tcb.role == Role.UDP_SERVER:
+        service_stats(engine, tcb.service).connections -= 1
+    if tcb.busy:
+        service_stats(engine, tcb.service).busy -= 1
+    counters_of(engine).connections_closed += 1
+    return 0
+
+
+@kernel
+def destroy(engine: Engine, tcb: Tcb) -> int:
+    """Free a connection and everything that it holds; its peer, if any, is left alone."""
+    if tcb.role == Role.FREE:
+        return 0
+    unpair(engine, tcb)
+    disarm(engine, tcb)
+    if tcb.state == TcpState.TIME_WAIT:
+        _leave_queue(engine, tcb)
+    if tcb.state == TcpState.SYN_RECEIVED:
+        engine.half_open -= 1
+    if tcb.pooled:
+        leave_pool(engine, tcb)
+    _count_end(engine, tcb)
+    clear_early(engine, tcb)
+    return release_connection(engine, tcb)
+
+
+@kernel
+def recycle_time_wait(engine: Engine) -> int:
+    """Free the connection that is in TIME-WAIT for the longest time, if there is one; return 1 if there was.
+
+    A departure from RFC 9293 §3.6.1 that takes place only when the table is full: a new connection is worth more than
+    the last moments of a closed one.
+    """
+    if engine.time_wait_first == 0:
+        return 0
+    destroy(engine, tcb_of(engine, engine.time_wait_first - 1))
+    counters_of(engine).time_wait_recycled += 1
+    return 1

@@ -1,0 +1,1 @@
+"""Monitors: probes of the services through the appliance's own stack, and what they conclude."""

@@ -1,0 +1,91 @@
+"""Probes: short connections of the appliance to a service, by TCP alone or with an HTTP request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.header import arena_at
+from ncore_ray.engine.connection import Role, Tcb, tcb_of
+from ncore_ray.engine.monitor.health import probe_failed, probe_succeeded
+from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.tcp.receive import Event
+from ncore_ray.engine.tcp.user import abort, open_active, send_bytes
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import load8, load64be
+from ncore_ray.tables.service import MonitorKind, service_of
+
+_LOOK_EVERY_US: Final = 50_000
+_HTTP_1: Final = 0x485454502F312E  # "HTTP/1."
+_STATUS_LINE: Final = 12
+
+
+@kernel
+def start_probes(engine: Engine) -> int:
+    """Begin the probes that are due; note when to look again."""
+    base = base_of(engine)
+    engine.monitor_at = engine.now + _LOOK_EVERY_US
+    for index in range(arena_at(base).service_count):
+        service = service_of(base, index)
+        if service.monitor != MonitorKind.NONE and service.monitor_engine == engine.index:
+            if service.probe_at <= engine.now:
+                service.probe_at = engine.now + service.interval_us
+                _start_probe(engine, index)
+    return 0
+
+
+@kernel
+def _start_probe(engine: Engine, index: int) -> int:
+    number = open_active(engine, index, Role.MONITOR)
+    if number == 0:
+        return probe_failed(engine, index)
+    tcb_of(engine, number - 1).application_at = engine.now + service_of(base_of(engine), index).timeout_us
+    return 0
+
+
+@kernel
+def _conclude(engine: Engine, tcb: Tcb, good: int) -> int:
+    if good:
+        probe_succeeded(engine, tcb.service)
+    else:
+        probe_failed(engine, tcb.service)
+    return abort(engine, tcb)
+
+
+@kernel
+def _judge_status(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
+    """Judge a response by the first bytes of its status line, which fit in any first segment."""
+    service = service_of(base_of(engine), tcb.service)
+    if length < _STATUS_LINE or (load64be(address) >> 8) & 0xFF_FFFF_FFFF_FFFF != _HTTP_1:
+        return _conclude(engine, tcb, 0)
+    status = 0
+    for i in range(9, 12):
+        digit = load8(address + i) - 48
+        if digit < 0 or digit > 9:
+            return _conclude(engine, tcb, 0)
+        status = status * 10 + digit
+    return _conclude(engine, tcb, 1 if service.expect_low <= status <= service.expect_high else 0)
+
+
+@kernel
+def monitor_event(engine: Engine, tcb: Tcb, events: int, address: int, length: int) -> int:
+    """Take what happened on a probe's connection."""
+    service = service_of(base_of(engine), tcb.service)
+    if events & Event.RESET:
+        return _conclude(engine, tcb, 0)
+    if events & Event.ESTABLISHED:
+        if service.monitor == MonitorKind.TCP:
+            return _conclude(engine, tcb, 1)
+        texts = base_of(engine) + arena_at(base_of(engine)).texts
+        if not send_bytes(engine, tcb, texts + service.probe, service.probe_length):
+            return _conclude(engine, tcb, 0)
+    if events & Event.DATA:
+        return _judge_status(engine, tcb, address, length)
+    if events & Event.FIN:
+        return _conclude(engine, tcb, 0)
+    return 0
+
+
+@kernel
+def monitor_timeout(engine: Engine, tcb: Tcb) -> int:
+    """Take the end of a probe's time."""
+    return _conclude(engine, tcb, 0)

@@ -1,0 +1,143 @@
+"""An engine's own part of the arena: its header, and how its tables are reached from it.
+
+Every kernel of the engine takes the header ``engine`` as its first argument; everything else is found from it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.header import arena_at, check_index
+from ncore_ray.engine.counters import (
+    EngineCounters,
+    ServiceStats,
+    VserverStats,
+    counters_at,
+    service_stats_at,
+    vserver_stats_at,
+)
+from ncore_ray.machine.jit import CHECKED, kernel
+from ncore_ray.machine.record import I64, Record, address_of, pointer_to, size_of
+
+
+class Engine(Record):
+    """Header of an engine's partition. Offsets count from the arena's start."""
+
+    offset: I64
+    """Of this header."""
+    index: I64
+    actor: I64
+    now: I64
+    """The clock of the running breath, µs."""
+    changing: I64
+    """Number of the connection that is being changed plus 1, or 0. A successor resets it and its peer."""
+    draining: I64
+
+    counters: I64
+    vserver_stats: I64
+    service_stats: I64
+
+    connections: I64
+    connection_count: I64
+    free_connection: I64
+    """First free connection plus 1, or 0 (derived)."""
+    live_connections: I64
+    half_open: I64
+    half_open_limit: I64
+    buckets: I64
+    """Hash index of the connections: 32-bit words, connection number plus 1 (derived)."""
+    bucket_count: I64
+    time_wait_first: I64
+    """Oldest connection in TIME-WAIT plus 1, or 0."""
+    time_wait_last: I64
+    http: I64
+    """`Exchange` of each connection."""
+    bodies: I64
+    """`Body` of each connection."""
+
+    first_frame: I64
+    frame_count: I64
+    free_frames: I64
+    """Stack of 32-bit numbers of free frames (derived)."""
+    free_frame_count: I64
+    frame_reserve: I64
+    """Frames kept for what is on its way already: no new data is accepted below it."""
+
+    wheel: I64
+    """Timer wheel: per slot the first connection plus 1, 32 bits (derived)."""
+    wheel_at: I64
+    """The tick up to which timers have fired."""
+
+    work_list: I64
+    """Connections with something to send or to do: a circular list of 32-bit numbers, each at most once."""
+    work_size: I64
+    """Power of two, more than `connection_count`."""
+    work_head: I64
+    work_tail: I64
+
+    slots: I64
+    slot_count: I64
+    slots_used: I64
+    headers: I64
+    """`HEADER_ROOM` bytes for each slot."""
+
+    scratch: I64
+    """`SCRATCH_SIZE` bytes, valid within one call."""
+
+    first_port: I64
+    port_count: I64
+    next_port: I64
+
+    challenge_window_at: I64
+    challenge_count: I64
+
+    receive_limit: I64
+    send_limit: I64
+    receive_scale: I64
+    initial_window: I64
+    delayed_ack_us: I64
+    min_rto_us: I64
+    max_rto_us: I64
+    syn_retries: I64
+    retries: I64
+    time_wait_us: I64
+    keepalive_us: I64
+    monitor_at: I64
+    """When the next probe of this engine is due."""
+    error_texts: I64
+    """`ErrorText` rows: the appliance's own HTTP responses, in `texts`."""
+
+
+engine_at = pointer_to(Engine)
+HEADER_ROOM: Final = 128
+SCRATCH_SIZE: Final = 65536
+_VSERVER_STATS: Final = size_of(VserverStats)
+_SERVICE_STATS: Final = size_of(ServiceStats)
+
+
+@kernel
+def base_of(engine: Engine) -> int:
+    """Return the address of the arena's start."""
+    return address_of(engine) - engine.offset
+
+
+@kernel
+def counters_of(engine: Engine) -> EngineCounters:
+    """Return the engine's counters."""
+    return counters_at(base_of(engine) + engine.counters)
+
+
+@kernel
+def vserver_stats(engine: Engine, index: int) -> VserverStats:
+    """Return this engine's counters of a vServer."""
+    if CHECKED:
+        check_index(index, arena_at(base_of(engine)).vserver_count)
+    return vserver_stats_at(base_of(engine) + engine.vserver_stats + index * _VSERVER_STATS)
+
+
+@kernel
+def service_stats(engine: Engine, index: int) -> ServiceStats:
+    """Return this engine's counters of a service."""
+    if CHECKED:
+        check_index(index, arena_at(base_of(engine)).service_count)
+    return service_stats_at(base_of(engine) + engine.service_stats + index * _SERVICE_STATS)

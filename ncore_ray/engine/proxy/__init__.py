@@ -1,0 +1,1 @@
+"""Proxying of byte streams: two connections whose received bytes become each other's sent bytes."""

@@ -1,0 +1,135 @@
+"""Moving bytes from one connection to the other, with back-pressure.
+
+A connection's receive window is what fits into its peer's send chain (`receive_room`), so nearly always everything that
+arrives can be queued for sending at once. What cannot is held on the receiving side and moves on when the peer's send
+chain shrinks.
+"""
+
+from __future__ import annotations
+
+from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
+from ncore_ray.engine.buffer import chain_append, chain_drop, chain_move, first_piece, first_piece_length
+from ncore_ray.engine.connection import (
+    Role,
+    Tcb,
+    Work,
+    hold_chain,
+    index_of,
+    mark,
+    peer_of,
+    send_chain,
+    tcb_of,
+)
+from ncore_ray.engine.monitor.health import connect_failed
+from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.tcp.user import open_active, send_bytes, send_room
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.service import vserver_of
+
+
+@kernel
+def relay(engine: Engine, target: Tcb, address: int, length: int) -> int:
+    """Queue as many bytes as the target takes; return how many."""
+    part = min(length, send_room(engine, target))
+    if part <= 0 or not send_bytes(engine, target, address, part):
+        return 0
+    return part
+
+
+@kernel
+def hold(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
+    """Keep received bytes until they can move on; return 0 if the pool is empty (then the stream is broken)."""
+    return chain_append(engine, hold_chain(tcb), address, length) if length > 0 else 1
+
+
+@kernel
+def pump_held(engine: Engine, tcb: Tcb) -> int:
+    """Move held bytes to the peer as far as it takes them; return 1 when none are left."""
+    chain = hold_chain(tcb)
+    while chain.length > 0:
+        if not tcb.peer:
+            return 0
+        moved = relay(engine, peer_of(engine, tcb), first_piece(engine, chain), first_piece_length(engine, chain))
+        if moved == 0:
+            return 0
+        chain_drop(engine, chain, moved)
+        mark(engine, tcb, Work.OUTPUT)  # its window may have grown
+    return 1
+
+
+@kernel
+def count_received(engine: Engine, tcb: Tcb, length: int) -> int:
+    """Count payload received on one side for its vServer and service."""
+    if tcb.role == Role.CLIENT:
+        vserver_stats(engine, tcb.vserver).received_bytes += length
+        if tcb.peer:
+            service_stats(engine, peer_of(engine, tcb).service).sent_bytes += length
+    else:
+        vserver_stats(engine, tcb.vserver).sent_bytes += length
+        service_stats(engine, tcb.service).received_bytes += length
+    return 0
+
+
+@kernel
+def wake_peer(engine: Engine, tcb: Tcb) -> int:
+    """The send chain shrank: the peer may pass on what it holds, and open its window."""
+    if tcb.peer:
+        peer = peer_of(engine, tcb)
+        mark(engine, peer, Work.PUMP | Work.OUTPUT if hold_chain(peer).length else Work.OUTPUT)
+    return 0
+
+
+@kernel
+def pair(engine: Engine, client: Tcb, server: Tcb) -> int:
+    """Join a client's connection and one to a service; the service counts as busy with it."""
+    client.peer = index_of(engine, server) + 1
+    server.peer = index_of(engine, client) + 1
+    server.vserver = client.vserver
+    if not server.busy:
+        server.busy = 1
+        service_stats(engine, server.service).busy += 1
+    return 0
+
+
+@kernel
+def open_server(engine: Engine, client: Tcb, avoid: int) -> int:
+    """Open a connection to a service chosen for a client, and pair them; return its number plus 1, or 0."""
+    service = choose_service(engine, client.vserver, avoid)
+    if service == NO_SERVICE:
+        return 0
+    return connect_to(engine, client, service)
+
+
+@kernel
+def connect_to(engine: Engine, client: Tcb, service: int) -> int:
+    """Open a connection to a service and pair it with a client's; return its number plus 1, or 0."""
+    number = open_active(engine, service, Role.SERVER)
+    if number == 0:
+        return 0
+    server = tcb_of(engine, number - 1)
+    server.application_at = engine.now + vserver_of(base_of(engine), client.vserver).connect_us
+    pair(engine, client, server)
+    return number
+
+
+@kernel
+def reconnect(engine: Engine, client: Tcb, failed: Tcb) -> int:
+    """After a failed attempt: connect the client to another service and move over what was queued for the first.
+
+    Returns the new connection's number plus 1, or 0 if there is no service left to try. The failed connection is still
+    there for the caller to destroy.
+    """
+    connect_failed(engine, failed.service)
+    counters_of(engine).connections_refused += 1
+    client.peer = 0
+    failed.peer = 0
+    client.attempts += 1
+    if client.attempts > vserver_of(base_of(engine), client.vserver).bindings:
+        return 0
+    number = open_server(engine, client, failed.service)
+    if number:
+        server = tcb_of(engine, number - 1)
+        chain_move(engine, send_chain(failed), send_chain(server))
+        server.fin_wanted = failed.fin_wanted
+        server.retain = failed.retain
+    return number

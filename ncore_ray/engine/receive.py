@@ -1,0 +1,178 @@
+"""One received packet on its way up: Ethernet, ARP, IPv4, and on to ICMP, UDP or TCP."""
+
+from __future__ import annotations
+
+from ncore_ray.arena.frame import (
+    descriptor_checksum,
+    descriptor_frame,
+    descriptor_length,
+    descriptor_nic,
+    frame_address,
+)
+from ncore_ray.engine.application import on_events, on_lost
+from ncore_ray.engine.connection import Role, Tcb, find_connection, index_of, make_ports, tcb_of
+from ncore_ray.engine.ip.arp import receive_arp
+from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
+from ncore_ray.engine.lifecycle import destroy
+from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp.reassembly import drop_early
+from ncore_ray.engine.tcp.receive import Event, continue_early, receive_segment
+from ncore_ray.engine.tcp.segment import answer_reset
+from ncore_ray.engine.tcp.sequence import seq_le, seq_lt
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.tcp.user import open_passive
+from ncore_ray.engine.udp.session import receive_udp
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.own_address import AddressKind, find_address
+from ncore_ray.tables.service import NO_VSERVER, find_vserver
+from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, read_ethernet
+from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
+from ncore_ray.wire.packet import Packet, Verdict
+from ncore_ray.wire.tcp import ACK, RST, SYN, read_tcp
+
+
+@kernel
+def receive_packet(engine: Engine, packet: Packet, descriptor: int) -> int:
+    """Take the packet that a descriptor names; the frame stays the caller's."""
+    packet.frame = frame_address(base_of(engine), descriptor_frame(descriptor))
+    packet.length = descriptor_length(descriptor)
+    packet.nic = descriptor_nic(descriptor)
+    packet.checksum = descriptor_checksum(descriptor)
+    counters = counters_of(engine)
+    counters.received_packets += 1
+    counters.received_bytes += packet.length
+    if read_ethernet(packet) != Verdict.GOOD:
+        counters.drop_ethernet_truncated_packets += 1
+        return 0
+    if packet.ether_type == TYPE_IPV4:
+        return _receive_ipv4(engine, packet)
+    if packet.ether_type == TYPE_ARP:
+        return receive_arp(engine, packet)
+    counters.drop_ethernet_unknown_type_packets += 1
+    return 0
+
+
+@kernel
+def _count_bad_ip(engine: Engine, verdict: int) -> int:
+    counters = counters_of(engine)
+    if verdict == Verdict.TRUNCATED:
+        counters.drop_ip_truncated_packets += 1
+    elif verdict == Verdict.BAD_CHECKSUM:
+        counters.drop_ip_bad_checksum_packets += 1
+    elif verdict == Verdict.FRAGMENT:
+        counters.drop_ip_fragment_packets += 1
+    else:
+        counters.drop_ip_bad_header_packets += 1
+    return 0
+
+
+@kernel
+def _receive_ipv4(engine: Engine, packet: Packet) -> int:
+    verdict = read_ipv4(packet)
+    if verdict != Verdict.GOOD:
+        return _count_bad_ip(engine, verdict)
+    counters = counters_of(engine)
+    if find_address(base_of(engine), packet.destination_high, packet.destination_low).kind == AddressKind.FOREIGN:
+        counters.drop_ip_not_for_us_packets += 1
+        return 0
+    if packet.protocol == PROTOCOL_TCP:
+        return _receive_tcp(engine, packet)
+    if packet.protocol == PROTOCOL_UDP:
+        return receive_udp(engine, packet)
+    if packet.protocol == PROTOCOL_ICMP:
+        return _receive_icmp(engine, packet)
+    counters.drop_ip_unknown_protocol_packets += 1
+    return 0
+
+
+@kernel
+def _receive_icmp(engine: Engine, packet: Packet) -> int:
+    """An unreachable server ends an attempt to connect; what is established lives on (RFC 1122 §4.2.3.9)."""
+    number = receive_icmp(engine, packet)
+    if number == NOT_FOUND:
+        return 0
+    tcb = tcb_of(engine, number - 1)
+    sequence = quoted_sequence(packet)
+    in_flight = seq_le(tcb.snd_una, sequence) and seq_lt(sequence, tcb.snd_max)
+    if tcb.state == TcpState.SYN_SENT and in_flight:
+        return on_lost(engine, tcb)
+    return 0
+
+
+@kernel
+def _count_bad_tcp(engine: Engine, verdict: int) -> int:
+    counters = counters_of(engine)
+    if verdict == Verdict.TRUNCATED:
+        counters.drop_tcp_truncated_packets += 1
+    elif verdict == Verdict.BAD_CHECKSUM:
+        counters.drop_tcp_bad_checksum_packets += 1
+    else:
+        counters.drop_tcp_bad_header_packets += 1
+    return 0
+
+
+@kernel
+def _receive_tcp(engine: Engine, packet: Packet) -> int:
+    verdict = read_tcp(packet)
+    if verdict != Verdict.GOOD:
+        return _count_bad_tcp(engine, verdict)
+    ports = make_ports(packet.source_port, packet.destination_port, PROTOCOL_TCP)
+    number = find_connection(
+        engine, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low, ports
+    )
+    if number and _is_new_incarnation(tcb_of(engine, number - 1), packet):
+        destroy(engine, tcb_of(engine, number - 1))
+        number = 0
+    if number == 0:
+        return _receive_unknown(engine, packet)
+    return _receive_known(engine, tcb_of(engine, number - 1), packet)
+
+
+@kernel
+def _is_new_incarnation(tcb: Tcb, packet: Packet) -> int:
+    """A SYN beyond everything received may reuse a connection in TIME-WAIT (RFC 1122 §4.2.2.13)."""
+    if tcb.state != TcpState.TIME_WAIT or packet.flags & (SYN | ACK | RST) != SYN:
+        return 0
+    return seq_lt(tcb.rcv_nxt, packet.sequence)
+
+
+@kernel
+def _receive_unknown(engine: Engine, packet: Packet) -> int:
+    """A segment of no connection: a SYN to a vServer begins one, all else is answered with a reset."""
+    counters = counters_of(engine)
+    if packet.flags & (SYN | ACK | RST) == SYN:
+        vserver = find_vserver(
+            base_of(engine), packet.destination_high, packet.destination_low, packet.destination_port, 0
+        )
+        if vserver != NO_VSERVER and engine.draining:
+            counters.drop_tcp_draining_packets += 1
+            return answer_reset(engine, packet)
+        if vserver != NO_VSERVER:
+            return open_passive(engine, packet, vserver)
+    counters.drop_tcp_no_connection_packets += 1
+    return answer_reset(engine, packet)
+
+
+@kernel
+def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    engine.changing = index_of(engine, tcb) + 1
+    tcb.last_received_at = engine.now
+    if tcb.route < 0:
+        tcb.remote_mac = packet.ethernet_source  # answers go back the way the client's packets come
+    events = receive_segment(engine, tcb, packet)
+    if events != Event.NOTHING and not events & Event.GONE:
+        on_events(engine, tcb, events, packet.payload, packet.payload_length)
+        if events & Event.DATA and tcb.out_of_order_count:
+            _deliver_early(engine, tcb, packet)
+    engine.changing = 0
+    return 0
+
+
+@kernel
+def _deliver_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Hand over the kept segments that the stream has come up to."""
+    while tcb.role != Role.FREE and continue_early(engine, tcb, packet) != Event.NOTHING:
+        on_events(engine, tcb, Event.DATA, packet.payload, packet.payload_length)
+        if tcb.role != Role.FREE:
+            drop_early(engine, tcb)
+    return 0

@@ -1,0 +1,73 @@
+"""The loop of an engine, and the doors through which Python calls its kernels."""
+
+from __future__ import annotations
+
+from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
+from ncore_ray.arena.ring import ring_waiting
+from ncore_ray.arena.rings import engine_ring
+from ncore_ray.engine.breath import engine_breath
+from ncore_ray.engine.partition import Engine, base_of, engine_at
+from ncore_ray.engine.timer import time_to_next
+from ncore_ray.machine.jit import entry_kernel, kernel
+from ncore_ray.machine.record import I64, Record, pointer_to
+from ncore_ray.machine.system import now_us
+from ncore_ray.nic.direct import sender_at
+from ncore_ray.wire.packet import packet_at
+
+
+class EngineLocal(Record):
+    """What an engine's loop needs that is private to its process."""
+
+    packet: I64
+    """Address of a `Packet`."""
+    sender: I64
+    """Address of a `Sender`."""
+    spin_us: I64
+    """How long an idle engine looks at its ring before it sleeps."""
+    scratch: I64
+    """Address of 64 bytes."""
+
+
+engine_local_at = pointer_to(EngineLocal)
+
+
+@entry_kernel
+def breathe_once(engine_address: int, packet_address: int, sender_address: int, now: int) -> int:
+    """Do one breath at a given time (tests, benchmarks, warm-up)."""
+    return engine_breath(engine_at(engine_address), packet_at(packet_address), sender_at(sender_address), now)
+
+
+@entry_kernel
+def engine_run(engine_address: int, local_address: int) -> int:
+    """Breathe until control code says stop; return the number of breaths."""
+    engine = engine_at(engine_address)
+    local = engine_local_at(local_address)
+    packet = packet_at(local.packet)
+    sender = sender_at(local.sender)
+    core = core_of(base_of(engine), engine.actor)
+    idle_since = now_us(local.scratch)
+    now = idle_since
+    while not should_stop(core):
+        core.heartbeat_at = now
+        core.breaths += 1
+        if engine_breath(engine, packet, sender, now):
+            after = now_us(local.scratch)
+            core.busy_us += after - now
+            now = after
+            idle_since = after
+            continue
+        now = now_us(local.scratch)
+        if now - idle_since >= local.spin_us:
+            _rest(engine, core, now, local.scratch)
+            now = now_us(local.scratch)
+    return core.breaths
+
+
+@kernel
+def _rest(engine: Engine, core: Core, now: int, scratch: int) -> int:
+    """Sleep until a packet comes or the next timer is due."""
+    word = prepare_sleep(core)
+    if ring_waiting(engine_ring(base_of(engine), engine.index)) or should_stop(core):
+        return cancel_sleep(core)
+    engine.now = now
+    return sleep(core, word, time_to_next(engine), scratch)

@@ -1,0 +1,139 @@
+"""Control code: the regions of an engine's partition, its first state, and what a successor rebuilds in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ncore_ray.arena.core import Actor
+from ncore_ray.arena.frame import FrameMeta
+from ncore_ray.arena.header import Arena
+from ncore_ray.arena.layout import Bytes, Layout
+from ncore_ray.engine.connection import Tcb
+from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
+from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
+from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.partition import HEADER_ROOM, Engine
+from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
+from ncore_ray.machine.record import size_of, table, view
+from ncore_ray.nic.direct import Slot
+
+SLOTS: Final = 512
+"""Packets that an engine makes between two flushes at the most."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What the configuration says of an engine. Spans are µs, sizes bytes."""
+
+    connections: int
+    frames: int
+    receive_window: int = 128 << 10
+    send_buffer: int = 128 << 10
+    initial_window: int = 10
+    delayed_ack_us: int = 40_000
+    min_rto_us: int = 200_000
+    max_rto_us: int = 60_000_000
+    syn_retries: int = 5
+    retries: int = 8
+    time_wait_us: int = 5_000_000
+    keepalive_us: int = 0
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << max(count - 1, 1).bit_length()
+
+
+def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: int, services: int) -> dict[str, int]:
+    """Reserve the regions of an engine's partition; return their offsets by the names of the header's fields."""
+    count = settings.connections
+
+    def reserve(name: str, size: int) -> int:
+        return layout.reserve(f"engine.{index}.{name}", size)
+
+    return {
+        "counters": reserve("counters", size_of(EngineCounters)),
+        "vserver_stats": reserve("vservers", size_of(VserverStats) * max(vservers, 1)),
+        "service_stats": reserve("services", size_of(ServiceStats) * max(services, 1)),
+        "connections": reserve("connections", size_of(Tcb) * count),
+        "buckets": reserve("buckets", 4 * _power_of_two(2 * count)),
+        "http": reserve("http", size_of(Exchange) * count),
+        "bodies": reserve("bodies", size_of(Body) * count),
+        "free_frames": reserve("free_frames", 4 * settings.frames),
+        "wheel": reserve("wheel", 4 * WHEEL_SLOTS),
+        "work_list": reserve("work_list", 4 * _power_of_two(count + 1)),
+        "slots": reserve("slots", size_of(Slot) * SLOTS),
+        "headers": reserve("headers", HEADER_ROOM * SLOTS),
+        "scratch": reserve("scratch", SCRATCH_NEEDED),
+    }
+
+
+def _window_scale(receive_limit: int) -> int:
+    """Return the smallest scale with which a window of the limit can be told (RFC 7323 §2.2)."""
+    scale = 0
+    while 65535 << scale < receive_limit:
+        scale += 1
+    return scale
+
+
+def init_engine(
+    array: Bytes,
+    arena: Arena,
+    index: int,
+    regions: dict[str, int],
+    settings: EngineSettings,
+    *,
+    first_frame: int,
+    ports: tuple[int, int],
+    error_texts: int,
+    now: int,
+) -> Engine:
+    """Write the header of an engine's zeroed partition and the first state of all that is derived."""
+    offset = arena.engines + index * arena.engine_stride
+    engine = view(Engine, array, offset)
+    for name, value in regions.items():
+        setattr(engine, name, value)
+    engine.offset, engine.index, engine.actor, engine.now = offset, index, Actor.ENGINE + index, now
+    engine.connection_count = settings.connections
+    engine.bucket_count = _power_of_two(2 * settings.connections)
+    engine.half_open_limit = max(settings.connections // 2, 16)
+    engine.work_size = _power_of_two(settings.connections + 1)
+    engine.first_frame, engine.frame_count = first_frame, settings.frames
+    engine.frame_reserve = max(min(settings.frames // 8, 512), 4)
+    engine.wheel_at = now >> TICK_BITS
+    engine.slot_count = SLOTS
+    engine.first_port, engine.port_count = ports
+    engine.error_texts = error_texts
+    _write_settings(engine, settings)
+    _free_all(array, arena, engine)
+    return engine
+
+
+def _write_settings(engine: Engine, settings: EngineSettings) -> None:
+    engine.receive_limit = settings.receive_window
+    engine.send_limit = settings.send_buffer
+    engine.receive_scale = _window_scale(settings.receive_window)
+    engine.initial_window = settings.initial_window
+    engine.delayed_ack_us = settings.delayed_ack_us
+    engine.min_rto_us = settings.min_rto_us
+    engine.max_rto_us = settings.max_rto_us
+    engine.syn_retries = settings.syn_retries
+    engine.retries = settings.retries
+    engine.time_wait_us = settings.time_wait_us
+    engine.keepalive_us = settings.keepalive_us
+
+
+def _free_all(array: Bytes, arena: Arena, engine: Engine) -> None:
+    """Put all connections and frames on their free lists."""
+    tcbs = table(Tcb, array, engine.connections, engine.connection_count)
+    tcbs["hash_next"][:-1] = np.arange(2, engine.connection_count + 1)
+    engine.free_connection = 1
+    stack = array[engine.free_frames : engine.free_frames + 4 * engine.frame_count].view("<i4")
+    stack[:] = np.arange(engine.first_frame + engine.frame_count - 1, engine.first_frame - 1, -1)
+    engine.free_frame_count = engine.frame_count
+    metas = table(FrameMeta, array, arena.frame_metas, arena.frame_count)
+    own = metas[engine.first_frame : engine.first_frame + engine.frame_count]
+    own["owner"] = engine.actor
+    own["next"] = -1

@@ -1,0 +1,89 @@
+"""What an acceptable acknowledgment does (RFC 9293 §3.10.7.4, fifth step)."""
+
+from __future__ import annotations
+
+from ncore_ray.engine.buffer import chain_drop
+from ncore_ray.engine.connection import Tcb, Work, mark, send_chain
+from ncore_ray.engine.partition import Engine, counters_of
+from ncore_ray.engine.tcp.congestion import on_ack, on_duplicate_ack
+from ncore_ray.engine.tcp.rtt import take_sample
+from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
+from ncore_ray.machine.jit import kernel
+from ncore_ray.wire.packet import Packet
+
+
+@kernel
+def fin_sequence(tcb: Tcb) -> int:
+    """Return the sequence number of our FIN: right behind the last byte of the send chain."""
+    return seq_add(tcb.send_base, send_chain(tcb).length)
+
+
+@kernel
+def fin_acknowledged(tcb: Tcb) -> int:
+    """Return 1 if our FIN was sent and is acknowledged."""
+    return 1 if tcb.fin_wanted and seq_lt(fin_sequence(tcb), tcb.snd_una) else 0
+
+
+@kernel
+def drop_acknowledged(engine: Engine, tcb: Tcb) -> int:
+    """Free the bytes of the send chain that are acknowledged."""
+    chain = send_chain(tcb)
+    count = min(seq_diff(tcb.snd_una, tcb.send_base), chain.length)
+    if count <= 0 or tcb.retain:
+        return 0
+    chain_drop(engine, chain, count)
+    tcb.send_base = seq_add(tcb.send_base, count)
+    if seq_lt(tcb.cursor_sequence, tcb.send_base):
+        tcb.cursor_valid = 0
+    return count
+
+
+@kernel
+def _new_data_acknowledged(engine: Engine, tcb: Tcb, acknowledgment: int) -> int:
+    acked = seq_diff(acknowledgment, tcb.snd_una)
+    if tcb.rtt_started_at and seq_lt(tcb.rtt_sequence, acknowledgment):
+        take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
+        tcb.rtt_started_at = 0
+    tcb.snd_una = acknowledgment
+    tcb.snd_nxt = seq_max(tcb.snd_nxt, acknowledgment)
+    tcb.retransmissions = 0
+    tcb.probing = 0
+    on_ack(tcb, acked)
+    # RFC 6298 §5.2, §5.3
+    tcb.retransmit_at = 0 if tcb.snd_una == tcb.snd_max else engine.now + tcb.rto
+    return drop_acknowledged(engine, tcb)
+
+
+@kernel
+def _is_duplicate(tcb: Tcb, packet: Packet, window: int) -> int:
+    """RFC 5681 §2: no data, no FIN, nothing new acknowledged, data outstanding, the window as before."""
+    same = packet.acknowledgment == tcb.snd_una and packet.payload_length == 0 and window == tcb.snd_wnd
+    return 1 if same and tcb.snd_una != tcb.snd_max and packet.flags & 3 == 0 else 0
+
+
+@kernel
+def _update_window(tcb: Tcb, packet: Packet, window: int) -> int:
+    newer = seq_lt(tcb.snd_wl1, packet.sequence) or (
+        tcb.snd_wl1 == packet.sequence and seq_le(tcb.snd_wl2, packet.acknowledgment)
+    )
+    if newer:
+        tcb.snd_wnd = window
+        tcb.snd_wl1 = packet.sequence
+        tcb.snd_wl2 = packet.acknowledgment
+    return 0
+
+
+@kernel
+def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Take an acknowledgment that was found acceptable; return how many bytes of the send chain it freed."""
+    window = packet.window << max(tcb.snd_scale, 0)
+    freed = 0
+    if seq_lt(tcb.snd_una, packet.acknowledgment):
+        freed = _new_data_acknowledged(engine, tcb, packet.acknowledgment)
+    elif _is_duplicate(tcb, packet, window) and window > 0:
+        counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
+    elif tcb.probing:
+        tcb.retransmissions = 0  # an answer to a probe: the peer lives (RFC 9293 §3.8.6.1)
+    _update_window(tcb, packet, window)
+    mark(engine, tcb, Work.OUTPUT)
+    return freed

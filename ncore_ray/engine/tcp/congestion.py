@@ -1,0 +1,86 @@
+"""Congestion control: NewReno (RFC 5681, RFC 6582), initial window of RFC 6928."""
+
+from __future__ import annotations
+
+from ncore_ray.engine.connection import Tcb
+from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.tcp.sequence import seq_diff, seq_le
+from ncore_ray.machine.jit import kernel
+
+
+@kernel
+def begin(engine: Engine, tcb: Tcb) -> int:
+    """Set the initial window when the maximum segment size is known."""
+    tcb.cwnd = engine.initial_window * tcb.mss
+    tcb.ssthresh = 1 << 30
+    tcb.recover = tcb.iss
+    return 0
+
+
+@kernel
+def _halved(tcb: Tcb) -> int:
+    return max(seq_diff(tcb.snd_max, tcb.snd_una) // 2, 2 * tcb.mss)
+
+
+@kernel
+def on_ack(tcb: Tcb, acked: int) -> int:
+    """Take an acknowledgment of ``acked`` new bytes; `snd_una` is already the new one."""
+    tcb.duplicate_acks = 0
+    if tcb.in_recovery:
+        return _recovery_ack(tcb, acked)
+    if tcb.cwnd < tcb.ssthresh:
+        tcb.cwnd += min(acked, 2 * tcb.mss)  # slow start; RFC 3465 with L = 2
+    else:
+        tcb.cwnd += max(tcb.mss * tcb.mss // tcb.cwnd, 1)
+    return 0
+
+
+@kernel
+def _recovery_ack(tcb: Tcb, acked: int) -> int:
+    """RFC 6582 §3.2, step 3: full and partial acknowledgments."""
+    if seq_le(tcb.recover, tcb.snd_una):
+        flight = seq_diff(tcb.snd_max, tcb.snd_una)
+        tcb.cwnd = min(tcb.ssthresh, max(flight, tcb.mss) + tcb.mss)
+        tcb.in_recovery = 0
+        return 0
+    tcb.resend = 1
+    tcb.cwnd = max(tcb.cwnd - acked, tcb.mss) + (tcb.mss if acked >= tcb.mss else 0)
+    return 0
+
+
+@kernel
+def on_duplicate_ack(tcb: Tcb) -> int:
+    """Take one duplicate acknowledgment; return 1 if the first unacknowledged segment has to go out again."""
+    if tcb.in_recovery:
+        tcb.cwnd += tcb.mss
+        return 0
+    tcb.duplicate_acks += 1
+    # RFC 6582 §3.2 step 2: not for duplicates of what was sent before the last recovery.
+    if tcb.duplicate_acks != 3 or (seq_diff(tcb.snd_una, tcb.recover) <= 0 and tcb.recover != tcb.iss):
+        return 0
+    tcb.ssthresh = _halved(tcb)
+    tcb.cwnd = tcb.ssthresh + 3 * tcb.mss
+    tcb.recover = tcb.snd_max
+    tcb.in_recovery = 1
+    tcb.resend = 1
+    return 1
+
+
+@kernel
+def on_timeout(tcb: Tcb) -> int:
+    """Take a retransmission time-out (RFC 5681 §3.1 equation 4; RFC 6582 §3.2 step 4)."""
+    if tcb.retransmissions <= 1:
+        tcb.ssthresh = _halved(tcb)
+    tcb.cwnd = tcb.mss
+    tcb.recover = tcb.snd_max
+    tcb.in_recovery = 0
+    tcb.duplicate_acks = 0
+    tcb.resend = 0
+    return 0
+
+
+@kernel
+def on_restart(engine: Engine, tcb: Tcb) -> int:
+    """Begin again with the restart window after an idle time of more than one time-out (RFC 5681 §4.1)."""
+    tcb.cwnd = min(tcb.cwnd, engine.initial_window * tcb.mss)
+    return 0

@@ -1,0 +1,130 @@
+"""Segments that came too early: kept, each in a frame of its own, sorted by sequence number and bounded in number.
+
+The first 8 bytes of such a frame hold the sequence number of its first byte.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
+from ncore_ray.engine.buffer import NO_FRAME, free_frame, has_memory, take_frame
+from ncore_ray.engine.connection import Tcb
+from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import copy, load64, store64
+from ncore_ray.wire.packet import Packet
+
+MAX_SEGMENTS: Final = 96
+"""Per connection: a window of 128 KiB in full segments."""
+_HEAD: Final = 8
+
+
+@kernel
+def early_sequence(engine: Engine, frame: int) -> int:
+    """Return the sequence number of the first byte in a frame of the queue."""
+    meta = frame_meta(base_of(engine), frame)
+    return seq_add(load64(frame_address(base_of(engine), frame)), meta.start - _HEAD)
+
+
+@kernel
+def early_length(engine: Engine, frame: int) -> int:
+    """Return the payload bytes in a frame of the queue."""
+    meta = frame_meta(base_of(engine), frame)
+    return meta.end - meta.start
+
+
+@kernel
+def _position(engine: Engine, tcb: Tcb, sequence: int) -> int:
+    """Return the last frame of the queue that begins at or before ``sequence``, or NO_FRAME."""
+    before = NO_FRAME
+    frame = tcb.out_of_order
+    while frame != NO_FRAME and seq_le(early_sequence(engine, frame), sequence):
+        before = frame
+        frame = frame_meta(base_of(engine), frame).next
+    return before
+
+
+@kernel
+def _covered(engine: Engine, frame: int, sequence: int, length: int) -> int:
+    if frame == NO_FRAME:
+        return 0
+    end = seq_add(early_sequence(engine, frame), early_length(engine, frame))
+    return seq_le(seq_add(sequence, length), end)
+
+
+@kernel
+def keep_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Keep the payload of a segment beyond `rcv_nxt`; return 1 if it was kept.
+
+    What is there already is not kept twice; what overlaps in part is, and is cut when it is delivered.
+    """
+    length = packet.payload_length
+    if length == 0 or length > FRAME_SIZE - _HEAD:
+        return 0
+    before = _position(engine, tcb, packet.sequence)
+    if _covered(engine, before, packet.sequence, length):
+        counters_of(engine).duplicate_segments += 1
+        return 0
+    if tcb.out_of_order_count >= MAX_SEGMENTS or not has_memory(engine, length):
+        counters_of(engine).drop_tcp_no_memory_packets += 1
+        return 0
+    _insert(engine, tcb, packet, before)
+    counters_of(engine).out_of_order_segments += 1
+    return 1
+
+
+@kernel
+def _insert(engine: Engine, tcb: Tcb, packet: Packet, before: int) -> int:
+    frame = take_frame(engine)
+    address = frame_address(base_of(engine), frame)
+    meta = frame_meta(base_of(engine), frame)
+    store64(address, packet.sequence)
+    copy(address + _HEAD, packet.payload, packet.payload_length)
+    meta.start = _HEAD
+    meta.end = _HEAD + packet.payload_length
+    if before == NO_FRAME:
+        meta.next = tcb.out_of_order
+        tcb.out_of_order = frame
+    else:
+        previous = frame_meta(base_of(engine), before)
+        meta.next = previous.next
+        previous.next = frame
+    tcb.out_of_order_count += 1
+    return 0
+
+
+@kernel
+def next_early(engine: Engine, tcb: Tcb) -> int:
+    """Return the first kept frame if it continues the stream at `rcv_nxt`, cut to begin there, or NO_FRAME.
+
+    Frames that lie wholly before `rcv_nxt` are freed on the way.
+    """
+    frame = tcb.out_of_order
+    while frame != NO_FRAME:
+        sequence = early_sequence(engine, frame)
+        if seq_lt(tcb.rcv_nxt, sequence):
+            return NO_FRAME
+        known = seq_diff(tcb.rcv_nxt, sequence)
+        if known < early_length(engine, frame):
+            frame_meta(base_of(engine), frame).start += known
+            return frame
+        frame = drop_early(engine, tcb)
+    return NO_FRAME
+
+
+@kernel
+def drop_early(engine: Engine, tcb: Tcb) -> int:
+    """Free the first kept frame; return the one after it, or NO_FRAME."""
+    tcb.out_of_order = free_frame(engine, tcb.out_of_order)
+    tcb.out_of_order_count -= 1
+    return tcb.out_of_order
+
+
+@kernel
+def clear_early(engine: Engine, tcb: Tcb) -> int:
+    """Free all kept frames."""
+    while tcb.out_of_order != NO_FRAME:
+        drop_early(engine, tcb)
+    return 0

@@ -1,0 +1,346 @@
+"""SEGMENT ARRIVES for a connection (RFC 9293 §3.10.7.3 and §3.10.7.4), with the checks of RFC 5961.
+
+The stage knows nothing of what the bytes are for: it leaves in the packet record the new bytes that are in order, moves
+`rcv_nxt` over them, and says in a set of events what happened.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.arena.frame import frame_address, frame_meta
+from ncore_ray.engine.buffer import NO_FRAME, has_memory
+from ncore_ray.engine.connection import Tcb, Work, mark
+from ncore_ray.engine.lifecycle import destroy, enter_time_wait
+from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
+from ncore_ray.engine.tcp.reassembly import keep_early, next_early
+from ncore_ray.engine.tcp.rtt import take_sample
+from ncore_ray.engine.tcp.segment import answer_reset, own_mss
+from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
+from ncore_ray.engine.tcp.state import TcpState, can_receive
+from ncore_ray.machine.jit import kernel
+from ncore_ray.wire.packet import Packet
+from ncore_ray.wire.tcp import ACK, FIN, RST, SYN
+
+_DEFAULT_MSS: Final = 536
+_CHALLENGE_WINDOW_US: Final = 1_000_000
+_CHALLENGES_PER_WINDOW: Final = 1_000
+_MAX_ACK_AGE: Final = 1 << 30
+
+
+class Event(IntEnum):
+    """What a segment brought about (bits)."""
+
+    NOTHING = 0
+    ESTABLISHED = 1
+    DATA = 2
+    """The packet's payload is new and in order."""
+    FREED = 4
+    """Bytes of ours were acknowledged, so there is room in the send chain."""
+    FIN = 8
+    """The peer has sent everything."""
+    RESET = 16
+    """The peer gave up: the connection is still there, for the owner to see, and is to be destroyed."""
+    GONE = 32
+    """The connection ended in order and is freed already."""
+
+
+@kernel
+def receive_segment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Take one segment of a connection; return a set of `Event` bits."""
+    if tcb.state == TcpState.SYN_SENT:
+        return _receive_syn_sent(engine, tcb, packet)
+    counters = counters_of(engine)
+    if not _in_window(tcb, packet):
+        return _not_in_window(engine, tcb, packet)
+    if packet.flags & RST:
+        return _receive_reset(engine, tcb, packet)
+    if packet.flags & SYN:
+        counters.drop_tcp_unexpected_syn_packets += 1  # RFC 5961 §4.2
+        return challenge(engine, tcb)
+    if not packet.flags & ACK:
+        counters.drop_tcp_no_acknowledgment_packets += 1
+        return Event.NOTHING
+    if packet.payload_length and not has_memory(engine, packet.payload_length):
+        counters.drop_tcp_no_memory_packets += 1
+        return Event.NOTHING
+    counters.used_tcp_packets += 1
+    return _receive_acknowledged(engine, tcb, packet)
+
+
+@kernel
+def _segment_length(packet: Packet) -> int:
+    return packet.payload_length + (1 if packet.flags & SYN else 0) + (1 if packet.flags & FIN else 0)
+
+
+@kernel
+def _in_window(tcb: Tcb, packet: Packet) -> int:
+    """The four cases of the acceptance test (RFC 9293 §3.4, table 6)."""
+    window = seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
+    ahead = seq_diff(packet.sequence, tcb.rcv_nxt)
+    length = _segment_length(packet)
+    if window <= 0:
+        return 1 if length == 0 and ahead == 0 else 0
+    if 0 <= ahead < window:
+        return 1
+    last = ahead + length - 1
+    return 1 if length > 0 and 0 <= last < window else 0
+
+
+@kernel
+def _not_in_window(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    counters = counters_of(engine)
+    if packet.flags & RST:
+        counters.drop_tcp_bad_reset_packets += 1
+        return Event.NOTHING
+    counters.drop_tcp_bad_sequence_packets += 1
+    if tcb.state == TcpState.SYN_RECEIVED and packet.flags & SYN and packet.sequence == tcb.irs:
+        tcb.snd_nxt = tcb.iss  # the SYN again: so is our answer to it
+        mark(engine, tcb, Work.OUTPUT)
+        return Event.NOTHING
+    if tcb.state == TcpState.TIME_WAIT and packet.flags & FIN:
+        enter_time_wait(engine, tcb)
+    if seq_le(packet.acknowledgment, tcb.snd_max) and packet.flags & ACK and seq_diff(tcb.rcv_edge, tcb.rcv_nxt) <= 0:
+        # The window is closed: acknowledgments and probes are still to be heeded (RFC 9293 §3.10.7.4, first step).
+        _acknowledge_only(engine, tcb, packet)
+    tcb.ack_now = 1
+    mark(engine, tcb, Work.OUTPUT)
+    return Event.NOTHING
+
+
+@kernel
+def _acknowledge_only(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    if tcb.state >= TcpState.ESTABLISHED and tcb.state != TcpState.TIME_WAIT and _acknowledgment_in_range(tcb, packet):
+        take_acknowledgment(engine, tcb, packet)
+    return 0
+
+
+@kernel
+def challenge(engine: Engine, tcb: Tcb) -> int:
+    """Send an acknowledgment that lets a true peer prove itself (RFC 5961 §3.2, §4.2), limited in rate (§7)."""
+    counters = counters_of(engine)
+    if engine.now - engine.challenge_window_at >= _CHALLENGE_WINDOW_US:
+        engine.challenge_window_at = engine.now
+        engine.challenge_count = 0
+    engine.challenge_count += 1
+    if engine.challenge_count > _CHALLENGES_PER_WINDOW:
+        counters.challenge_acks_suppressed += 1
+        return Event.NOTHING
+    counters.challenge_acks += 1
+    tcb.ack_now = 1
+    mark(engine, tcb, Work.OUTPUT)
+    return Event.NOTHING
+
+
+@kernel
+def _receive_reset(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    if packet.sequence != tcb.rcv_nxt:  # RFC 5961 §3.2: in the window, but not exactly
+        counters_of(engine).drop_tcp_bad_reset_packets += 1
+        return challenge(engine, tcb)
+    counters_of(engine).used_tcp_packets += 1
+    return Event.RESET
+
+
+@kernel
+def _acknowledgment_in_range(tcb: Tcb, packet: Packet) -> int:
+    """RFC 5961 §5.2: SND.UNA − MAX.SND.WND ≤ SEG.ACK ≤ SND.MAX."""
+    behind = seq_diff(tcb.snd_una, packet.acknowledgment)
+    return 1 if seq_le(packet.acknowledgment, tcb.snd_max) and behind <= _MAX_ACK_AGE else 0
+
+
+@kernel
+def _receive_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    events = 0
+    if tcb.state == TcpState.SYN_RECEIVED:
+        if not (seq_lt(tcb.snd_una, packet.acknowledgment) and seq_le(packet.acknowledgment, tcb.snd_max)):
+            counters_of(engine).drop_tcp_bad_acknowledgment_packets += 1
+            counters_of(engine).used_tcp_packets -= 1
+            answer_reset(engine, packet)
+            return Event.NOTHING
+        _establish(engine, tcb, packet)
+        events |= Event.ESTABLISHED
+    if not _acknowledgment_in_range(tcb, packet):
+        counters_of(engine).drop_tcp_bad_acknowledgment_packets += 1
+        counters_of(engine).used_tcp_packets -= 1
+        return events | challenge(engine, tcb)
+    if take_acknowledgment(engine, tcb, packet) > 0:
+        events |= Event.FREED
+    if fin_acknowledged(tcb) and _our_fin_acknowledged(engine, tcb):
+        return events | Event.GONE
+    return events | _receive_text(engine, tcb, packet)
+
+
+@kernel
+def _establish(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    if tcb.state == TcpState.SYN_RECEIVED:
+        engine.half_open -= 1
+    tcb.state = TcpState.ESTABLISHED
+    tcb.snd_wl1 = seq_add(packet.sequence, -1)
+    tcb.snd_wl2 = packet.acknowledgment
+    return 0
+
+
+@kernel
+def _our_fin_acknowledged(engine: Engine, tcb: Tcb) -> int:
+    """Make the state change that the acknowledgment of our FIN causes; return 1 if the connection is gone."""
+    if tcb.state == TcpState.FIN_WAIT_1:
+        tcb.state = TcpState.FIN_WAIT_2
+    elif tcb.state == TcpState.CLOSING:
+        enter_time_wait(engine, tcb)
+    elif tcb.state == TcpState.LAST_ACK:
+        destroy(engine, tcb)
+        return 1
+    return 0
+
+
+@kernel
+def _receive_text(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Seventh and eighth step: payload and FIN."""
+    if packet.payload_length == 0 and packet.flags & FIN == 0:
+        return Event.NOTHING
+    mark(engine, tcb, Work.OUTPUT)
+    if not can_receive(tcb.state):
+        tcb.ack_now = 1  # the FIN or its like again
+        if tcb.state == TcpState.TIME_WAIT and packet.flags & FIN:
+            enter_time_wait(engine, tcb)
+        return Event.NOTHING
+    _cut_to_window(tcb, packet)
+    if seq_lt(tcb.rcv_nxt, packet.sequence):
+        tcb.ack_now = 1  # at once, so that the sender learns of the gap (RFC 5681 §4.2)
+        keep_early(engine, tcb, packet)
+        return Event.NOTHING
+    return _receive_in_order(engine, tcb, packet)
+
+
+@kernel
+def _cut_to_window(tcb: Tcb, packet: Packet) -> int:
+    """Leave of the segment what is new and lies in the window; a FIN beyond the window is cut off too."""
+    known = seq_diff(tcb.rcv_nxt, packet.sequence)
+    if known > 0:
+        known = min(known, packet.payload_length)
+        packet.payload += known
+        packet.payload_length -= known
+        packet.sequence = seq_add(packet.sequence, known)
+    room = seq_diff(tcb.rcv_edge, packet.sequence)
+    if packet.payload_length > room:
+        packet.payload_length = room
+        packet.flags &= ~FIN
+    return 0
+
+
+@kernel
+def _receive_in_order(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    events = 0
+    length = packet.payload_length
+    if length:
+        events |= Event.DATA
+        advance_receive(engine, tcb, length)
+        tcb.ack_pending += 1
+        # RFC 5681 §4.2: every second full segment at once, and at once what fills a gap.
+        if tcb.ack_pending >= 2 or tcb.out_of_order != NO_FRAME:
+            tcb.ack_now = 1
+        elif tcb.ack_at == 0:
+            tcb.ack_at = engine.now + engine.delayed_ack_us
+    if packet.flags & FIN and seq_add(packet.sequence, length) == tcb.rcv_nxt:
+        events |= receive_fin(engine, tcb)
+    return events
+
+
+@kernel
+def advance_receive(engine: Engine, tcb: Tcb, length: int) -> int:
+    """Move over bytes that are taken in."""
+    tcb.rcv_nxt = seq_add(tcb.rcv_nxt, length)
+    tcb.received_bytes += length
+    return 0
+
+
+@kernel
+def receive_fin(engine: Engine, tcb: Tcb) -> int:
+    """Eighth step: the peer's FIN, in order."""
+    tcb.rcv_nxt = seq_add(tcb.rcv_nxt, 1)
+    if seq_lt(tcb.rcv_edge, tcb.rcv_nxt):
+        tcb.rcv_edge = tcb.rcv_nxt
+    tcb.fin_received = 1
+    tcb.ack_now = 1
+    if tcb.state == TcpState.ESTABLISHED:
+        tcb.state = TcpState.CLOSE_WAIT
+    elif tcb.state == TcpState.FIN_WAIT_1:
+        tcb.state = TcpState.CLOSING
+    else:
+        enter_time_wait(engine, tcb)
+    return Event.FIN
+
+
+@kernel
+def continue_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Let the packet record name the next kept bytes that are in order now; return DATA, or NOTHING if there are none.
+
+    The caller takes the bytes and then drops the frame (`drop_early`).
+    """
+    if not can_receive(tcb.state):
+        return Event.NOTHING
+    frame = next_early(engine, tcb)
+    if frame == NO_FRAME:
+        return Event.NOTHING
+    meta = frame_meta(base_of(engine), frame)
+    packet.payload = frame_address(base_of(engine), frame) + meta.start
+    packet.payload_length = meta.end - meta.start
+    advance_receive(engine, tcb, packet.payload_length)
+    return Event.DATA
+
+
+@kernel
+def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Take what a SYN says: initial sequence, segment size, window scale (RFC 9293 §3.7.1, RFC 7323 §2)."""
+    offered = packet.option_mss if packet.option_mss else _DEFAULT_MSS
+    tcb.mss = max(min(offered, own_mss(engine, tcb.nic)), 64)
+    tcb.irs = packet.sequence
+    tcb.rcv_nxt = seq_add(packet.sequence, 1)
+    tcb.rcv_edge = seq_add(tcb.rcv_nxt, min(engine.receive_limit, 65535))
+    tcb.snd_scale = packet.option_window_scale
+    tcb.rcv_scale = engine.receive_scale if packet.option_window_scale >= 0 else 0
+    tcb.snd_wnd = packet.window  # never scaled in a SYN
+    tcb.snd_wl1 = packet.sequence
+    tcb.snd_wl2 = packet.acknowledgment
+    return congestion.begin(engine, tcb)
+
+
+@kernel
+def _receive_syn_sent(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """RFC 9293 §3.10.7.3."""
+    counters = counters_of(engine)
+    if packet.flags & ACK and packet.acknowledgment != seq_add(tcb.iss, 1):
+        counters.drop_tcp_bad_acknowledgment_packets += 1
+        answer_reset(engine, packet)
+        return Event.NOTHING
+    if packet.flags & RST:
+        if not packet.flags & ACK:
+            counters.drop_tcp_bad_reset_packets += 1
+            return Event.NOTHING
+        counters.used_tcp_packets += 1
+        return Event.RESET
+    if not packet.flags & SYN:
+        counters.drop_tcp_no_acknowledgment_packets += 1
+        return Event.NOTHING
+    counters.used_tcp_packets += 1
+    take_options(engine, tcb, packet)
+    tcb.ack_now = 1
+    mark(engine, tcb, Work.OUTPUT)
+    if not packet.flags & ACK:  # both ends opened at once
+        tcb.state = TcpState.SYN_RECEIVED
+        engine.half_open += 1
+        tcb.snd_nxt = tcb.iss
+        return Event.NOTHING
+    tcb.snd_una = packet.acknowledgment
+    tcb.snd_nxt = packet.acknowledgment
+    tcb.snd_max = packet.acknowledgment
+    tcb.retransmissions = 0
+    tcb.retransmit_at = 0
+    if tcb.rtt_started_at:
+        take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
+        tcb.rtt_started_at = 0
+    tcb.state = TcpState.ESTABLISHED
+    return Event.ESTABLISHED

@@ -1,0 +1,36 @@
+"""The retransmission timer (RFC 6298)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.engine.connection import Tcb
+from ncore_ray.engine.partition import Engine
+from ncore_ray.machine.jit import kernel
+
+INITIAL_RTO_US: Final = 1_000_000
+_GRANULARITY_US: Final = 1_024
+
+
+@kernel
+def take_sample(engine: Engine, tcb: Tcb, sample_us: int) -> int:
+    """Enter a round-trip time (§2.2, §2.3); scaled integers: srtt × 8, rttvar × 4."""
+    if tcb.srtt == 0:
+        tcb.srtt = sample_us << 3
+        tcb.rttvar = sample_us << 1
+    else:
+        error = sample_us - (tcb.srtt >> 3)
+        tcb.srtt += error
+        tcb.rttvar += (error if error >= 0 else -error) - (tcb.rttvar >> 2)
+    tcb.srtt = max(tcb.srtt, 1)
+    rto = (tcb.srtt >> 3) + max(_GRANULARITY_US, tcb.rttvar)
+    tcb.rto = min(max(rto, engine.min_rto_us), engine.max_rto_us)
+    return 0
+
+
+@kernel
+def back_off(engine: Engine, tcb: Tcb) -> int:
+    """Double the time-out (§5.5)."""
+    tcb.rto = min(tcb.rto * 2, engine.max_rto_us)
+    tcb.rtt_started_at = 0  # Karn: no sample from what is sent again (§3)
+    return 0

@@ -1,0 +1,185 @@
+"""Segments of ours: building them into slots, and the receive window that they advertise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.frame import frame_address, frame_meta
+from ncore_ray.engine.buffer import NO_FRAME
+from ncore_ray.engine.connection import (
+    Tcb,
+    hold_chain,
+    local_port,
+    peer_of,
+    remote_port,
+    send_chain,
+)
+from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
+from ncore_ray.engine.transmit import header_address, slot_of, take_slot
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.nic import nic_of
+from ncore_ray.wire.checksum import sum_bytes, sum_pseudo_header
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
+from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP, write_ipv4
+from ncore_ray.wire.packet import Packet
+from ncore_ray.wire.tcp import (
+    ACK,
+    FIN,
+    RST,
+    SYN,
+    SYN_OPTIONS,
+    TCP_HEADER,
+    finish_tcp_checksum,
+    write_syn_options,
+    write_tcp,
+)
+
+_MAX_WINDOW: Final = 65535
+HEADERS: Final = ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER
+
+
+@kernel
+def own_mss(engine: Engine, nic: int) -> int:
+    """Return the largest payload that a NIC's MTU lets in (RFC 9293 §3.7.1)."""
+    return nic_of(base_of(engine), nic).mtu - IPV4_HEADER - TCP_HEADER
+
+
+@kernel
+def receive_room(engine: Engine, tcb: Tcb) -> int:
+    """Return how many more bytes the connection may take in: its limit, less what is held here or waits in the peer."""
+    if tcb.discard:
+        return engine.receive_limit
+    used = hold_chain(tcb).length
+    if tcb.peer:
+        used += send_chain(peer_of(engine, tcb)).length
+    return max(engine.receive_limit - used, 0)
+
+
+@kernel
+def _advertise(engine: Engine, tcb: Tcb, is_syn: int) -> int:
+    """Return the window field, and note the edge; the edge never moves back (RFC 9293 §3.8.6.2.2)."""
+    scale = 0 if is_syn else tcb.rcv_scale
+    room = min(receive_room(engine, tcb), _MAX_WINDOW << scale)
+    field = max(room, seq_diff(tcb.rcv_edge, tcb.rcv_nxt)) >> scale
+    tcb.rcv_edge = seq_max(tcb.rcv_edge, seq_add(tcb.rcv_nxt, field << scale))
+    return min(field, _MAX_WINDOW)
+
+
+@kernel
+def _write_headers(engine: Engine, tcb: Tcb, slot: int, tcp_length: int) -> int:
+    """Write the Ethernet and IP headers; return the address behind them."""
+    at = header_address(engine, slot)
+    at += write_ethernet(at, tcb.remote_mac, nic_of(base_of(engine), tcb.nic).mac, TYPE_IPV4)
+    return at + write_ipv4(at, tcb.local_low, tcb.remote_low, PROTOCOL_TCP, tcp_length)
+
+
+@kernel
+def _acknowledged(tcb: Tcb) -> int:
+    """Note that everything received is acknowledged by the segment being made."""
+    tcb.ack_now = 0
+    tcb.ack_pending = 0
+    tcb.ack_at = 0
+    return 0
+
+
+@kernel
+def send_segment(engine: Engine, tcb: Tcb, sequence: int, flags: int, length: int) -> int:
+    """Make a segment of ``length`` bytes that lie in the send chain from ``sequence`` on; return the payload's bytes.
+
+    The cursor (`cursor_frame`) is at the frame that holds the first byte. At most two frames are named, so the payload
+    can be shorter than asked for; then it carries no FIN.
+    """
+    index = take_slot(engine, tcb.nic, HEADERS)
+    slot = slot_of(engine, index)
+    base = base_of(engine)
+    pseudo = 0
+    taken = 0
+    if length > 0:
+        meta = frame_meta(base, tcb.cursor_frame)
+        skip = meta.start + seq_diff(sequence, tcb.cursor_sequence)
+        taken = min(length, meta.end - skip)
+        address = frame_address(base, tcb.cursor_frame) + skip
+        slot.first = address - base
+        slot.first_length = taken
+        pseudo = sum_bytes(address, taken)
+        if taken < length and meta.next != NO_FRAME and taken & 1 == 0:
+            taken += _second_piece(engine, index, meta.next, length - taken)
+            pseudo += sum_bytes(base + slot.second, slot.second_length)
+        if taken < length:
+            flags &= ~FIN
+    pseudo += sum_pseudo_header(
+        tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, TCP_HEADER + taken
+    )
+    at = _write_headers(engine, tcb, index, TCP_HEADER + taken)
+    window = _advertise(engine, tcb, 0)
+    write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags | ACK, window, TCP_HEADER)
+    finish_tcp_checksum(at, TCP_HEADER, pseudo)
+    _acknowledged(tcb)
+    return taken
+
+
+@kernel
+def _second_piece(engine: Engine, index: int, frame: int, wanted: int) -> int:
+    base = base_of(engine)
+    slot = slot_of(engine, index)
+    meta = frame_meta(base, frame)
+    slot.second = frame_address(base, frame) + meta.start - base
+    slot.second_length = min(wanted, meta.end - meta.start)
+    return slot.second_length
+
+
+@kernel
+def send_syn(engine: Engine, tcb: Tcb, flags: int) -> int:
+    """Make a SYN, or a SYN with ACK; the scale option of the latter only if the peer sent one (RFC 7323 §2.2)."""
+    offer_scale = flags & ACK == 0 or tcb.snd_scale >= 0
+    options = SYN_OPTIONS if offer_scale else 4
+    length = TCP_HEADER + options
+    index = take_slot(engine, tcb.nic, HEADERS + options)
+    at = _write_headers(engine, tcb, index, length)
+    acknowledgment = tcb.rcv_nxt if flags & ACK else 0
+    window = _advertise(engine, tcb, 1)
+    write_tcp(at, local_port(tcb), remote_port(tcb), tcb.iss, acknowledgment, flags, window, length)
+    write_syn_options(at + TCP_HEADER, own_mss(engine, tcb.nic), engine.receive_scale if offer_scale else -1)
+    pseudo = sum_pseudo_header(tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, length)
+    finish_tcp_checksum(at, length, pseudo)
+    return _acknowledged(tcb)
+
+
+@kernel
+def send_reset(engine: Engine, tcb: Tcb) -> int:
+    """Make a reset for a connection that is given up (RFC 9293 §3.10.5)."""
+    index = take_slot(engine, tcb.nic, HEADERS)
+    at = _write_headers(engine, tcb, index, TCP_HEADER)
+    write_tcp(at, local_port(tcb), remote_port(tcb), tcb.snd_nxt, tcb.rcv_nxt, RST | ACK, 0, TCP_HEADER)
+    pseudo = sum_pseudo_header(tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, TCP_HEADER)
+    finish_tcp_checksum(at, TCP_HEADER, pseudo)
+    counters_of(engine).resets_sent += 1
+    return 0
+
+
+@kernel
+def answer_reset(engine: Engine, packet: Packet) -> int:
+    """Answer a segment that belongs to no connection (RFC 9293 §3.10.7.1)."""
+    if packet.flags & RST:
+        return 0
+    if packet.flags & ACK:
+        return _reset_packet(engine, packet, packet.acknowledgment, 0, RST)
+    length = packet.payload_length + (1 if packet.flags & SYN else 0) + (1 if packet.flags & FIN else 0)
+    return _reset_packet(engine, packet, 0, seq_add(packet.sequence, length), RST | ACK)
+
+
+@kernel
+def _reset_packet(engine: Engine, packet: Packet, sequence: int, acknowledgment: int, flags: int) -> int:
+    index = take_slot(engine, packet.nic, HEADERS)
+    at = header_address(engine, index)
+    own_mac = nic_of(base_of(engine), packet.nic).mac
+    at += write_ethernet(at, packet.ethernet_source, own_mac, TYPE_IPV4)
+    at += write_ipv4(at, packet.destination_low, packet.source_low, PROTOCOL_TCP, TCP_HEADER)
+    write_tcp(at, packet.destination_port, packet.source_port, sequence, acknowledgment, flags, 0, TCP_HEADER)
+    pseudo = sum_pseudo_header(
+        packet.destination_high, packet.destination_low, packet.source_high, packet.source_low, PROTOCOL_TCP, TCP_HEADER
+    )
+    finish_tcp_checksum(at, TCP_HEADER, pseudo)
+    counters_of(engine).resets_sent += 1
+    return 0

@@ -1,0 +1,36 @@
+"""The states of a TCP connection (RFC 9293 §3.3.2) and what each of them allows."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ncore_ray.machine.jit import kernel
+
+
+class TcpState(IntEnum):
+    """States, ordered so that comparisons say what is allowed; LISTEN is the vServer table itself."""
+
+    CLOSED = 0
+    SYN_SENT = 1
+    SYN_RECEIVED = 2
+    ESTABLISHED = 3
+    CLOSE_WAIT = 4
+    FIN_WAIT_1 = 5
+    FIN_WAIT_2 = 6
+    CLOSING = 7
+    LAST_ACK = 8
+    TIME_WAIT = 9
+    DATAGRAM = 10
+    """A UDP session."""
+
+
+@kernel
+def can_receive(state: int) -> int:
+    """Return 1 in the states in which the peer's data is still taken (RFC 9293 §3.10.7.4, seventh step)."""
+    return 1 if state == TcpState.ESTABLISHED or state == TcpState.FIN_WAIT_1 or state == TcpState.FIN_WAIT_2 else 0
+
+
+@kernel
+def can_send(state: int) -> int:
+    """Return 1 in the states in which bytes of the send chain, and the FIN, may go out."""
+    return 1 if state >= TcpState.ESTABLISHED and state <= TcpState.LAST_ACK and state != TcpState.FIN_WAIT_2 else 0

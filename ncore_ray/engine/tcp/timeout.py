@@ -1,0 +1,111 @@
+"""What the timers of a connection do when they fire (RFC 9293 §3.8, RFC 6298 §5, RFC 1122 §4.2.3.6)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from ncore_ray.engine.connection import Tcb, Work, mark
+from ncore_ray.engine.lifecycle import destroy
+from ncore_ray.engine.partition import Engine, counters_of
+from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp.rtt import back_off
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.tcp.user import abort
+from ncore_ray.machine.jit import kernel
+
+_KEEPALIVE_PROBES: Final = 5
+_KEEPALIVE_INTERVAL_US: Final = 5_000_000
+
+
+class Expiry(IntEnum):
+    """What came of a connection whose timers were looked at."""
+
+    NOTHING = 0
+    APPLICATION = 1
+    """The owner's own deadline has come."""
+    FAILED = 2
+    """The peer does not answer: the connection is to be given up."""
+    GONE = 3
+    """The connection ended and is freed."""
+
+
+@kernel
+def tcp_expire(engine: Engine, tcb: Tcb) -> int:
+    """Do what is due at `engine.now`; return an `Expiry`."""
+    now = engine.now
+    if tcb.close_at and tcb.close_at <= now:
+        if tcb.state == TcpState.TIME_WAIT:
+            destroy(engine, tcb)
+        else:
+            abort(engine, tcb)  # nobody reads here any more, and the peer did not close in time
+        return Expiry.GONE
+    if tcb.ack_at and tcb.ack_at <= now:
+        tcb.ack_at = 0
+        tcb.ack_now = 1
+        counters_of(engine).delayed_acks += 1
+        mark(engine, tcb, Work.OUTPUT)
+    if tcb.retransmit_at and tcb.retransmit_at <= now:
+        if _expire_retransmission(engine, tcb) == Expiry.FAILED:
+            counters_of(engine).connections_timed_out += 1
+            return Expiry.FAILED
+    if tcb.keepalive_at and tcb.keepalive_at <= now:
+        if _expire_keepalive(engine, tcb) == Expiry.FAILED:
+            counters_of(engine).connections_timed_out += 1
+            return Expiry.FAILED
+    if tcb.application_at and tcb.application_at <= now:
+        tcb.application_at = 0
+        return Expiry.APPLICATION
+    return Expiry.NOTHING
+
+
+@kernel
+def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
+    tcb.retransmit_at = 0
+    mark(engine, tcb, Work.OUTPUT)
+    if tcb.unresolved:
+        return Expiry.NOTHING  # nothing went out: not a loss
+    if tcb.probing:
+        return _probe_window(engine, tcb)
+    tcb.retransmissions += 1
+    opening = tcb.state <= TcpState.SYN_RECEIVED
+    if tcb.retransmissions > (engine.syn_retries if opening else engine.retries):
+        return Expiry.FAILED
+    counters_of(engine).retransmission_timeouts += 1
+    back_off(engine, tcb)
+    if opening:
+        tcb.snd_nxt = tcb.iss
+        return Expiry.NOTHING
+    congestion.on_timeout(tcb)
+    tcb.snd_nxt = tcb.snd_una
+    return Expiry.NOTHING
+
+
+@kernel
+def _probe_window(engine: Engine, tcb: Tcb) -> int:
+    """Send one byte into a closed window; a peer that answers keeps the connection (RFC 9293 §3.8.6.1)."""
+    tcb.retransmissions += 1
+    if tcb.retransmissions > engine.retries:
+        return Expiry.FAILED
+    counters_of(engine).zero_window_probes += 1
+    back_off(engine, tcb)
+    tcb.snd_nxt = tcb.snd_una
+    tcb.probe_now = 1
+    return Expiry.NOTHING
+
+
+@kernel
+def _expire_keepalive(engine: Engine, tcb: Tcb) -> int:
+    idle_since = max(tcb.last_received_at, tcb.created_at)
+    if engine.now - idle_since < engine.keepalive_us:
+        tcb.keepalive_at = idle_since + engine.keepalive_us
+        tcb.keepalive_probes = 0
+        return Expiry.NOTHING
+    if tcb.keepalive_probes >= _KEEPALIVE_PROBES:
+        return Expiry.FAILED
+    tcb.keepalive_probes += 1
+    counters_of(engine).keepalive_probes += 1
+    tcb.keepalive_at = engine.now + _KEEPALIVE_INTERVAL_US
+    tcb.keepalive_due = 1
+    mark(engine, tcb, Work.OUTPUT)
+    return Expiry.NOTHING

@@ -1,0 +1,222 @@
+"""What the owner of a connection may ask of it: the user calls of RFC 9293 §3.10, sans waiting."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.header import arena_at
+from ncore_ray.engine.buffer import chain_append, chain_clear
+from ncore_ray.engine.connection import (
+    NO_MAC,
+    Role,
+    Tcb,
+    Work,
+    find_connection,
+    hold_chain,
+    index_connection,
+    make_ports,
+    mark,
+    send_chain,
+    take_connection,
+    tcb_of,
+)
+from ncore_ray.engine.lifecycle import destroy, leave_pool, recycle_time_wait, unpair
+from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp.receive import take_options
+from ncore_ray.engine.tcp.rtt import INITIAL_RTO_US
+from ncore_ray.engine.tcp.segment import own_mss, send_reset
+from ncore_ray.engine.tcp.sequence import seq_add
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.transmit import slots_left
+from ncore_ray.machine.hash import MASK32, hash_tuple
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.route import NO_ROUTE, route_of
+from ncore_ray.tables.service import service_of
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP
+from ncore_ray.wire.packet import Packet
+
+LINGER_US: Final = 2_000_000
+"""How long the bytes of a peer that still sends are thrown away, so that no reset overtakes our last bytes."""
+_PORT_TRIES: Final = 64
+
+
+@kernel
+def initial_sequence(engine: Engine, tcb: Tcb) -> int:
+    """Return an initial sequence number: a 4 µs clock plus a keyed hash of the addresses (RFC 6528 §3)."""
+    arena = arena_at(base_of(engine))
+    offset = hash_tuple(
+        arena.secret_1, arena.secret_0, tcb.remote_high, tcb.remote_low, tcb.local_high, tcb.local_low, tcb.ports
+    )
+    return (offset + (engine.now >> 2)) & MASK32
+
+
+@kernel
+def _begin(engine: Engine, tcb: Tcb, state: int) -> int:
+    tcb.state = state
+    tcb.iss = initial_sequence(engine, tcb)
+    tcb.snd_una = tcb.iss
+    tcb.snd_nxt = tcb.iss
+    tcb.snd_max = tcb.iss
+    tcb.send_base = seq_add(tcb.iss, 1)
+    tcb.rto = max(INITIAL_RTO_US, engine.min_rto_us)
+    tcb.last_received_at = engine.now
+    if engine.keepalive_us:
+        tcb.keepalive_at = engine.now + engine.keepalive_us
+    index_connection(engine, tcb)
+    mark(engine, tcb, Work.OUTPUT)
+    return 0
+
+
+@kernel
+def _take(engine: Engine) -> int:
+    number = take_connection(engine)
+    if number == 0 and recycle_time_wait(engine):
+        number = take_connection(engine)
+    return number
+
+
+@kernel
+def open_passive(engine: Engine, packet: Packet, vserver: int) -> int:
+    """Make a connection in SYN-RECEIVED for a SYN to a vServer; return its number plus 1, or 0 if there is no room."""
+    counters = counters_of(engine)
+    if engine.half_open >= engine.half_open_limit:
+        counters.drop_tcp_half_open_limit_packets += 1
+        return 0
+    number = _take(engine)
+    if number == 0:
+        counters.drop_tcp_table_full_packets += 1
+        return 0
+    tcb = tcb_of(engine, number - 1)
+    tcb.role = Role.CLIENT
+    tcb.vserver = vserver
+    tcb.remote_high = packet.source_high
+    tcb.remote_low = packet.source_low
+    tcb.local_high = packet.destination_high
+    tcb.local_low = packet.destination_low
+    tcb.ports = make_ports(packet.source_port, packet.destination_port, PROTOCOL_TCP)
+    tcb.nic = packet.nic
+    tcb.remote_mac = packet.ethernet_source
+    tcb.route = NO_ROUTE
+    _begin(engine, tcb, TcpState.SYN_RECEIVED)
+    take_options(engine, tcb, packet)
+    engine.half_open += 1
+    counters.used_tcp_packets += 1
+    counters.connections_accepted += 1
+    stats = vserver_stats(engine, vserver)
+    stats.connections += 1
+    stats.total_connections += 1
+    return number
+
+
+@kernel
+def open_active(engine: Engine, service_index: int, role: int) -> int:
+    """Open a connection to a service; return its number plus 1, or 0 (no route, table full, no free port)."""
+    base = base_of(engine)
+    service = service_of(base, service_index)
+    if service.route < 0:
+        return 0
+    number = _take(engine)
+    if number == 0:
+        return 0
+    tcb = tcb_of(engine, number - 1)
+    tcb.role = Role.MONITOR  # counted for its true role only when it is sure to stay
+    address_active(engine, tcb, service_index)
+    if not choose_port(engine, tcb, service.port, PROTOCOL_TCP):
+        destroy_unused(engine, tcb)
+        return 0
+    tcb.role = role
+    tcb.mss = own_mss(engine, tcb.nic)
+    tcb.rcv_scale = engine.receive_scale
+    _begin(engine, tcb, TcpState.SYN_SENT)
+    congestion.begin(engine, tcb)
+    counters_of(engine).connections_opened += 1
+    if role == Role.SERVER:
+        stats = service_stats(engine, service_index)
+        stats.connections += 1
+        stats.total_connections += 1
+    return number
+
+
+@kernel
+def destroy_unused(engine: Engine, tcb: Tcb) -> int:
+    """Give back a connection that was taken but never used."""
+    index_connection(engine, tcb)
+    return destroy(engine, tcb)
+
+
+@kernel
+def address_active(engine: Engine, tcb: Tcb, service_index: int) -> int:
+    """Fill in the addresses of a connection of ours to a service."""
+    base = base_of(engine)
+    service = service_of(base, service_index)
+    route = route_of(base, service.route)
+    tcb.service = service_index
+    tcb.route = service.route
+    tcb.nic = route.nic
+    tcb.remote_mac = NO_MAC
+    tcb.remote_high = service.high
+    tcb.remote_low = service.low
+    tcb.local_high = route.source_high
+    tcb.local_low = route.source_low
+    return 0
+
+
+@kernel
+def choose_port(engine: Engine, tcb: Tcb, port: int, protocol: int) -> int:
+    """Give the connection a source port of this engine's range that is free towards its remote end; 0 if none is."""
+    for _ in range(min(_PORT_TRIES, engine.port_count)):
+        local = engine.first_port + engine.next_port
+        engine.next_port = (engine.next_port + 1) % engine.port_count
+        ports = make_ports(port, local, protocol)
+        if not find_connection(engine, tcb.remote_high, tcb.remote_low, tcb.local_high, tcb.local_low, ports):
+            tcb.ports = ports
+            return 1
+    return 0
+
+
+@kernel
+def send_room(engine: Engine, tcb: Tcb) -> int:
+    """Return how many bytes the send chain may still take."""
+    if tcb.fin_wanted:
+        return 0
+    return max(engine.send_limit - send_chain(tcb).length, 0)
+
+
+@kernel
+def send_bytes(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
+    """Queue bytes for sending; return 1, or 0 if the pool has no frames: then none of them is queued."""
+    if not chain_append(engine, send_chain(tcb), address, length):
+        return 0
+    mark(engine, tcb, Work.OUTPUT)
+    return 1
+
+
+@kernel
+def close_send(engine: Engine, tcb: Tcb) -> int:
+    """End the stream behind what is queued (CLOSE)."""
+    tcb.fin_wanted = 1
+    return mark(engine, tcb, Work.OUTPUT)
+
+
+@kernel
+def close_unread(engine: Engine, tcb: Tcb) -> int:
+    """End the stream and read no more: what still comes is thrown away for a while, then reset."""
+    unpair(engine, tcb)
+    if tcb.pooled:
+        leave_pool(engine, tcb)
+    chain_clear(engine, hold_chain(tcb))
+    tcb.discard = 1
+    tcb.application_at = 0
+    tcb.close_at = engine.now + LINGER_US
+    return close_send(engine, tcb)
+
+
+@kernel
+def abort(engine: Engine, tcb: Tcb) -> int:
+    """Reset a connection and free it at once (ABORT)."""
+    opened = tcb.state >= TcpState.SYN_RECEIVED and tcb.state <= TcpState.LAST_ACK
+    if opened and slots_left(engine) and tcb.remote_mac != NO_MAC:
+        send_reset(engine, tcb)
+    counters_of(engine).connections_reset += 1
+    return destroy(engine, tcb)

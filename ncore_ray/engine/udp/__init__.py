@@ -1,0 +1,1 @@
+"""UDP vServers: sessions between a client and a service, ended by silence."""

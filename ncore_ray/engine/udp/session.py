@@ -1,0 +1,185 @@
+"""UDP sessions: pairs of entries in the connection table, one for the client's side and one for the service's."""
+
+from __future__ import annotations
+
+from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
+from ncore_ray.engine.connection import (
+    Role,
+    Tcb,
+    Work,
+    find_connection,
+    index_connection,
+    local_port,
+    make_ports,
+    mark,
+    peer_of,
+    remote_port,
+    take_connection,
+    tcb_of,
+)
+from ncore_ray.engine.lifecycle import destroy
+from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.proxy.relay import pair
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.tcp.user import address_active, choose_port, destroy_unused
+from ncore_ray.engine.transmit import header_address, resolve, slot_of, take_slot
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.nic import nic_of
+from ncore_ray.tables.route import NO_ROUTE
+from ncore_ray.tables.service import NO_VSERVER, find_vserver, service_of, vserver_of
+from ncore_ray.wire.checksum import sum_bytes, sum_pseudo_header
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
+from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_UDP, write_ipv4
+from ncore_ray.wire.packet import Packet, Verdict
+from ncore_ray.wire.udp import UDP_HEADER, read_udp, write_udp
+
+
+@kernel
+def receive_udp(engine: Engine, packet: Packet) -> int:
+    """Take one datagram: pass it to the other side of its session, which a client's first one begins."""
+    counters = counters_of(engine)
+    if read_udp(packet) != Verdict.GOOD:
+        counters.drop_udp_bad_packets += 1
+        return 0
+    ports = make_ports(packet.source_port, packet.destination_port, PROTOCOL_UDP)
+    number = find_connection(
+        engine, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low, ports
+    )
+    if number == 0:
+        number = _begin_session(engine, packet, ports)
+        if number == 0:
+            return 0
+    tcb = tcb_of(engine, number - 1)
+    if not tcb.peer:
+        counters.drop_udp_no_session_packets += 1
+        return 0
+    counters.used_udp_packets += 1
+    return _forward(engine, tcb, peer_of(engine, tcb), packet)
+
+
+@kernel
+def _begin_session(engine: Engine, packet: Packet, ports: int) -> int:
+    """Return the number plus 1 of the client's side of a new session, or 0 (counted)."""
+    counters = counters_of(engine)
+    base = base_of(engine)
+    vserver = find_vserver(base, packet.destination_high, packet.destination_low, packet.destination_port, 1)
+    if vserver == NO_VSERVER:
+        counters.drop_udp_no_vserver_packets += 1
+        return 0
+    service = choose_service(engine, vserver, NO_SERVICE)
+    if service == NO_SERVICE or service_of(base, service).route < 0:
+        counters.drop_udp_no_service_packets += 1
+        vserver_stats(engine, vserver).errors += 1
+        return 0
+    number = take_connection(engine)
+    other = take_connection(engine) if number else 0
+    if other == 0:
+        counters.drop_udp_table_full_packets += 1
+        if number:
+            destroy_unused(engine, tcb_of(engine, number - 1))
+        return 0
+    return _fill_session(engine, packet, ports, vserver, service, number, other)
+
+
+@kernel
+def _fill_session(
+    engine: Engine, packet: Packet, ports: int, vserver: int, service: int, number: int, other: int
+) -> int:
+    client = tcb_of(engine, number - 1)
+    server = tcb_of(engine, other - 1)
+    client.role = Role.MONITOR  # counted for their true roles only when both are sure to stay
+    server.role = Role.MONITOR
+    client.vserver = vserver
+    client.remote_high = packet.source_high
+    client.remote_low = packet.source_low
+    client.local_high = packet.destination_high
+    client.local_low = packet.destination_low
+    client.ports = ports
+    client.nic = packet.nic
+    client.remote_mac = packet.ethernet_source
+    client.route = NO_ROUTE
+    address_active(engine, server, service)
+    if not choose_port(engine, server, service_of(base_of(engine), service).port, PROTOCOL_UDP):
+        counters_of(engine).drop_udp_table_full_packets += 1
+        destroy_unused(engine, client)
+        destroy_unused(engine, server)
+        return 0
+    _start(engine, client, Role.UDP_CLIENT)
+    _start(engine, server, Role.UDP_SERVER)
+    pair(engine, client, server)
+    vserver_stats(engine, vserver).connections += 1
+    vserver_stats(engine, vserver).total_connections += 1
+    service_stats(engine, service).connections += 1
+    service_stats(engine, service).total_connections += 1
+    counters_of(engine).udp_sessions += 1
+    return number
+
+
+@kernel
+def _start(engine: Engine, tcb: Tcb, role: int) -> int:
+    tcb.role = role
+    tcb.state = TcpState.DATAGRAM
+    tcb.last_received_at = engine.now
+    index_connection(engine, tcb)
+    mark(engine, tcb, Work.OUTPUT)
+    return 0
+
+
+@kernel
+def _forward(engine: Engine, tcb: Tcb, target: Tcb, packet: Packet) -> int:
+    """Send the datagram's payload, where it lies in the received frame, to the other side."""
+    counters = counters_of(engine)
+    tcb.last_received_at = engine.now
+    tcb.received_bytes += packet.payload_length
+    _count(engine, tcb, packet.payload_length)
+    session = tcb if tcb.role == Role.UDP_CLIENT else target
+    session.application_at = engine.now + vserver_of(base_of(engine), session.vserver).udp_us
+    mark(engine, session, Work.OUTPUT)
+    if packet.payload_length > nic_of(base_of(engine), target.nic).mtu - IPV4_HEADER - UDP_HEADER:
+        counters.drop_udp_too_long_packets += 1
+        counters.used_udp_packets -= 1
+        return 0
+    if not resolve(engine, target):
+        counters.made_packets += 1
+        counters.drop_send_no_neighbour_packets += 1
+        return 0
+    target.sent_bytes += packet.payload_length
+    counters.udp_datagrams += 1
+    return _send(engine, target, packet)
+
+
+@kernel
+def _count(engine: Engine, tcb: Tcb, length: int) -> int:
+    if tcb.role == Role.UDP_CLIENT:
+        vserver_stats(engine, tcb.vserver).received_bytes += length
+        vserver_stats(engine, tcb.vserver).requests += 1
+    else:
+        vserver_stats(engine, tcb.vserver).sent_bytes += length
+        service_stats(engine, tcb.service).received_bytes += length
+    return 0
+
+
+@kernel
+def _send(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    base = base_of(engine)
+    length = packet.payload_length
+    index = take_slot(engine, tcb.nic, ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER)
+    at = header_address(engine, index)
+    at += write_ethernet(at, tcb.remote_mac, nic_of(base, tcb.nic).mac, TYPE_IPV4)
+    at += write_ipv4(at, tcb.local_low, tcb.remote_low, PROTOCOL_UDP, UDP_HEADER + length)
+    total = sum_bytes(packet.payload, length) + sum_pseudo_header(
+        tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_UDP, UDP_HEADER + length
+    )
+    write_udp(at, local_port(tcb), remote_port(tcb), length, total)
+    slot = slot_of(engine, index)
+    slot.first = packet.payload - base
+    slot.first_length = length
+    return 0
+
+
+@kernel
+def session_timeout(engine: Engine, tcb: Tcb) -> int:
+    """End a session that was silent for the time its vServer grants."""
+    if tcb.peer:
+        destroy(engine, peer_of(engine, tcb))
+    return destroy(engine, tcb)
