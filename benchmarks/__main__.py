@@ -67,6 +67,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of each measurement.")] = 3,
     warm_up: Annotated[float, typer.Option(min=1, max=30, help="Seconds of load before each.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, max=20, help="Repeats while others keep the machine busy.")] = 3,
+    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a quiet machine, all in all.")] = 120,
     peers: Annotated[str, typer.Option(help="Comma-separated names; empty: the usual ones.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     save: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results.")] = True,
@@ -83,7 +84,7 @@ def main(
     if why := enter_or_explain(python_module("benchmarks", *sys.argv[1:])):
         sys.exit(why)
     chosen = choose_peers([name for name in peers.split(",") if name])
-    effort = Effort(rounds, seconds, warm_up, attempts)
+    effort = Effort(rounds, seconds, warm_up, attempts, patience_s=patience)
     for name in scenarios:
         result = run_scenario(SCENARIOS[name], chosen, effort, _tell)
         result.facts = facts.gather()

@@ -1,8 +1,9 @@
 """Runs a scenario: several rounds, in each all peers in turn, and the medians of what was measured.
 
 In each round every peer gets a fresh network and a fresh origin server, and nothing else of the benchmark runs beside
-it. The order of the peers is rotated from round to round. Each case is warmed up before it is measured. A measurement
-during which other programs kept the machine busy is repeated, and the least disturbed one counts.
+it. The order of the peers is rotated from round to round. Each case is warmed up before it is measured. While other
+programs keep the machine busy the harness waits, within limits; a measurement that was disturbed nevertheless is
+repeated, and the least disturbed one counts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 from benchmarks.peers import Peer
+from benchmarks.quiet import Patience
 from ncore_ray.lab.cpu import machine_cpu_seconds
 from ncore_ray.lab.network import Layout, Network
 from ncore_ray.lab.process import Process
@@ -160,6 +162,8 @@ class Effort:
     """A measurement is repeated at most so often …"""
     quiet_below: float = 0.2
     """… until other programs kept fewer cores busy than this."""
+    patience_s: float = 120.0
+    """Waiting for a quiet machine takes no longer than this, all measurements of a run together."""
 
 
 @dataclass(frozen=True)
@@ -177,13 +181,14 @@ def run_scenario(scenario: Scenario, peers: Sequence[Peer], effort: Effort, told
     """Run everything and return what was found. Raises what a peer or the origin server raises when it cannot start."""
     base = next((peer.name for peer in peers if peer.name == "haproxy"), peers[0].name)
     result = Result(scenario.name, scenario.title, scenario.unit, base, effort.seconds)
+    patience = Patience(effort.patience_s, effort.quiet_below)
     for number in range(effort.rounds):
         turn = number % len(peers)
         for peer in (*peers[turn:], *peers[:turn]):
             with _bed(scenario, peer) as bed:
                 for case in scenario.cases:
                     told(case.name, peer.name, number, None)
-                    measured = _measure_quietly(bed, case, number, effort)
+                    measured = _measure_quietly(bed, case, number, effort, patience)
                     result.measurements.append(measured)
                     told(case.name, peer.name, number, measured)
     return _in_order(result, scenario, peers)
@@ -206,13 +211,15 @@ def _bed(scenario: Scenario, peer: Peer) -> Iterator[Bed]:
             peer.stop()
 
 
-def _measure_quietly(bed: Bed, case: Case, number: int, effort: Effort) -> Measurement:
+def _measure_quietly(bed: Bed, case: Case, number: int, effort: Effort, patience: Patience) -> Measurement:
     """Warm up, measure until nobody disturbs, and return the least disturbed measurement."""
+    patience.wait(bed.peer.cpu_seconds)
     bed.scenario.load(bed.network, bed.endpoint, case, effort.warm_up_s)
     best = _measure(bed, case, number, effort.seconds)
     for _ in range(effort.attempts - 1):
         if best.others_busy < effort.quiet_below:
             break
+        patience.wait(bed.peer.cpu_seconds)
         again = _measure(bed, case, number, effort.seconds)
         best = min(best, again, key=lambda m: m.others_busy)
     return best
