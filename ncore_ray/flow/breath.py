@@ -1,0 +1,218 @@
+"""What the flow distributor does all day: take batches from the readers, decide, hand on to the engines, sleep."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.core import (
+    Actor,
+    Core,
+    cancel_sleep,
+    core_of,
+    prepare_sleep,
+    should_stop,
+    sleep,
+    wake,
+)
+from ncore_ray.arena.frame import (
+    descriptor_checksum,
+    descriptor_frame,
+    descriptor_length,
+    frame_address,
+    frame_meta,
+)
+from ncore_ray.arena.header import arena_at
+from ncore_ray.arena.ring import (
+    RING_HEAD_SIZE,
+    Ring,
+    ring_give_back,
+    ring_publish,
+    ring_room,
+    ring_take,
+    ring_waiting,
+    ring_write,
+)
+from ncore_ray.arena.rings import engine_ring, inbound_ring, reader_actor, return_ring
+from ncore_ray.flow.decide import decide
+from ncore_ray.flow.prefetch import prefetch
+from ncore_ray.flow.records import Distributor, Drop, count_drop, count_forwarded, counters_of, distributor_of
+from ncore_ray.flow.table import sweep_due
+from ncore_ray.machine.jit import entry_kernel, kernel
+from ncore_ray.machine.memory import load64
+from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to
+from ncore_ray.machine.system import now_us
+from ncore_ray.wire.packet import Packet, packet_at
+
+BATCH: Final = 64
+"""Descriptors taken from one NIC in one breath."""
+SLEEP_US: Final = 20_000
+_AHEAD: Final = 4
+"""How many packets before its turn a packet's headers are fetched."""
+_SWEEP_BUSY: Final = 16
+_SWEEP_IDLE: Final = 512
+"""Buckets that a breath sweeps at most, with and without packets."""
+
+
+class DistributorLocal(Record):
+    """What one run of the distributor needs of its own process; it lies in private memory."""
+
+    packet: I64
+    """Address of a `Packet`."""
+    number: I64
+    """Of the decider."""
+    actor: I64
+    spin_us: I64
+    """How long it looks at its rings before it sleeps."""
+    worked_at: I64
+    scratch_0: I64
+    scratch_1: I64
+
+
+local_at = pointer_to(DistributorLocal)
+_SCRATCH: Final = offset_of(DistributorLocal, "scratch_0")
+
+
+@kernel
+def _fill_packet(base: int, packet: Packet, word: int, nic: int) -> int:
+    packet.frame = frame_address(base, descriptor_frame(word))
+    packet.length = descriptor_length(word)
+    packet.nic = nic
+    packet.checksum = descriptor_checksum(word)
+    return 0
+
+
+@kernel
+def _hand_on(base: int, distributor: Distributor, word: int, engine: int) -> int:
+    """Give a packet to an engine; return 0 if its ring is full."""
+    ring = engine_ring(base, engine)
+    if ring_room(ring, 1) <= 0:
+        return 0
+    frame_meta(base, descriptor_frame(word)).owner = Actor.ENGINE + engine
+    ring_write(ring, word)
+    count_forwarded(base, distributor, engine)
+    return 1
+
+
+@kernel
+def _send_home(base: int, home: Ring, word: int, nic: int) -> int:
+    """Give a frame back to the reader it came from; its ring holds all of the reader's frames."""
+    frame_meta(base, descriptor_frame(word)).owner = reader_actor(base, nic)
+    return ring_write(home, word)
+
+
+@kernel
+def _distribute(base: int, distributor: Distributor, packet: Packet, word: int, nic: int, now: int) -> int:
+    """Decide and hand on one packet; return 0, or the cause (`Drop`) for which it has to go home."""
+    _fill_packet(base, packet, word, nic)
+    engine = decide(base, distributor, packet, now)
+    counters = counters_of(base, distributor)
+    counters.received_packets += 1
+    counters.received_bytes += packet.length
+    if engine >= 0:
+        if _hand_on(base, distributor, word, engine):
+            counters.forwarded_packets += 1
+            return 0
+        engine = Drop.ENGINE_RING_FULL
+    count_drop(counters, engine)
+    return engine
+
+
+@kernel
+def _fetch_ahead(base: int, ring: Ring, ahead: int) -> int:
+    """Begin to load the headers and the meta record of a packet whose turn comes soon."""
+    place = (ring.taken + ahead) & (ring.capacity - 1)
+    frame = descriptor_frame(load64(address_of(ring) + RING_HEAD_SIZE + 8 * place))
+    prefetch(frame_address(base, frame))
+    return prefetch(address_of(frame_meta(base, frame)))
+
+
+@kernel
+def _serve_nic(base: int, distributor: Distributor, packet: Packet, nic: int, now: int) -> int:
+    """Take a batch from one NIC; return how many packets. Only as many are taken as could all go home."""
+    inbound = inbound_ring(base, nic)
+    home = return_ring(base, Actor.DISTRIBUTOR, nic)
+    count = min(ring_waiting(inbound), BATCH)
+    if count:
+        count = min(count, ring_room(home, count))
+    for i in range(count):
+        if i + _AHEAD < count:
+            _fetch_ahead(base, inbound, _AHEAD)
+        word = ring_take(inbound)
+        if _distribute(base, distributor, packet, word, nic, now):
+            _send_home(base, home, word, nic)
+    if count:
+        ring_give_back(inbound)
+        ring_publish(home)
+    return count
+
+
+@kernel
+def _publish(base: int, distributor: Distributor) -> int:
+    """Let the engines see what was written to their rings, and wake those that sleep."""
+    own = core_of(base, Actor.DISTRIBUTOR)
+    for engine in range(distributor.engine_count):
+        if ring_publish(engine_ring(base, engine)):
+            own.wakes_sent += wake(core_of(base, Actor.ENGINE + engine))
+    return 0
+
+
+@kernel
+def distributor_breath(base: int, distributor: Distributor, packet: Packet, now: int) -> int:
+    """Distribute a batch of each NIC, beginning with another one each time; return how many packets."""
+    nics = arena_at(base).nic_count
+    work = 0
+    for i in range(nics):
+        nic = distributor.next_nic + i
+        work += _serve_nic(base, distributor, packet, nic - nics if nic >= nics else nic, now)
+    distributor.next_nic = distributor.next_nic + 1 if distributor.next_nic + 1 < nics else 0
+    if work:
+        _publish(base, distributor)
+    sweep_due(base, distributor, _SWEEP_BUSY if work else _SWEEP_IDLE, now)
+    return work
+
+
+@entry_kernel
+def breathe(base: int, number: int, packet_address: int, now: int) -> int:
+    """Control code, tests and benchmarks: one breath of a decider; return how many packets it took."""
+    return distributor_breath(base, distributor_of(base, number), packet_at(packet_address), now)
+
+
+@kernel
+def _is_waiting(base: int) -> int:
+    for nic in range(arena_at(base).nic_count):
+        if ring_waiting(inbound_ring(base, nic)):
+            return 1
+    return 0
+
+
+@kernel
+def _rest(base: int, core: Core, scratch: int) -> int:
+    """Sleep until a reader rings the bell, unless there is work after all."""
+    word = prepare_sleep(core)
+    if _is_waiting(base) or should_stop(core):
+        return cancel_sleep(core)
+    return sleep(core, word, SLEEP_US, scratch)
+
+
+@entry_kernel
+def distributor_run(base: int, local_address: int) -> int:
+    """Distribute until control code sets `Core.stop`; return 0. The `Core` record's state is left to the caller."""
+    local = local_at(local_address)
+    distributor = distributor_of(base, local.number)
+    packet = packet_at(local.packet)
+    core = core_of(base, local.actor)
+    scratch = local_address + _SCRATCH
+    now = now_us(scratch)
+    local.worked_at = now
+    while not should_stop(core):
+        core.heartbeat_at = now
+        core.breaths += 1
+        work = distributor_breath(base, distributor, packet, now)
+        if not work and now - local.worked_at >= local.spin_us:
+            _rest(base, core, scratch)
+        after = now_us(scratch)
+        if work:
+            core.busy_us += after - now
+            local.worked_at = after
+        now = after
+    return 0

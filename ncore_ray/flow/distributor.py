@@ -1,0 +1,230 @@
+"""The flow distributor's part of the arena: planned, made, and mended by control code; its kernels run in `breath`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ncore_ray.arena.core import Actor
+from ncore_ray.arena.header import Arena
+from ncore_ray.arena.layout import Bytes, Layout
+from ncore_ray.flow.assignment import active_engines, set_active_engines
+from ncore_ray.flow.breath import BATCH, DistributorLocal, breathe, distributor_breath, distributor_run
+from ncore_ray.flow.key import FIVE_TUPLE, Field, set_key
+from ncore_ray.flow.records import (
+    BUCKET_SIZE,
+    COUNTERS_STRIDE,
+    DISTRIBUTOR_STRIDE,
+    FRAGMENT_SIZE,
+    MAX_ENGINES,
+    Algorithm,
+    Distributor,
+    DistributorCounters,
+    Drop,
+    EngineSlot,
+    FlowBucket,
+    FlowEntry,
+    Fragment,
+    Rule,
+    distributor_of,
+)
+from ncore_ray.flow.table import SLOTS_PER_BUCKET_PLANNED
+from ncore_ray.flow.toeplitz import SYMMETRIC_KEY, TABLE_SIZE, toeplitz_table
+from ncore_ray.machine.record import new, view
+from ncore_ray.wire.packet import Packet
+
+__all__ = [
+    "BATCH",
+    "FLOW_RECORDS",
+    "Algorithm",
+    "Distributor",
+    "DistributorCounters",
+    "DistributorPlan",
+    "DistributorSpans",
+    "Drop",
+    "LocalMemory",
+    "Rule",
+    "active_engines",
+    "breathe",
+    "counters_view",
+    "distributor_breath",
+    "distributor_of",
+    "distributor_run",
+    "distributor_view",
+    "forwarded_packets",
+    "init_distributor",
+    "live_flows",
+    "make_local",
+    "plan_distributor",
+    "set_active_engines",
+]
+
+FLOW_RECORDS: Final[list[Any]] = [Distributor, DistributorCounters, EngineSlot, FlowBucket, FlowEntry, Fragment]
+"""For the digest of record layouts."""
+_SECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class DistributorPlan:
+    """What the configuration says of the distribution. Spans are µs."""
+
+    engines: int
+    flows: int = 65_536
+    """Flows that the table is made for; it takes up to twice as many before it refuses."""
+    algorithm: Algorithm = Algorithm.HASH
+    key: Field = FIVE_TUPLE
+    symmetric: bool = True
+    """Both directions of a flow are one flow."""
+    hash_key: bytes = SYMMETRIC_KEY
+    indirection: int = 128
+    """Entries of the indirection table: a power of two."""
+    fragments: int = 1024
+    """Fragmented packets that are remembered at a time: a power of two."""
+    deciders: int = 1
+    flow_timeout: int = 300 * _SECOND
+    """Of an established flow: longer than any idle time-out of the engines' connections."""
+    syn_timeout: int = 5 * _SECOND
+    fin_timeout: int = 120 * _SECOND
+    """After the client's FIN, while the answer may still be under way."""
+    closing_timeout: int = 65 * _SECOND
+    """After RST, or after the engine closed: longer than TIME-WAIT."""
+    udp_timeout: int = 60 * _SECOND
+    sweep_period: int = 4 * _SECOND
+    """In that time every entry is looked at once."""
+
+    def __post_init__(self) -> None:
+        for count in (self.indirection, self.fragments):
+            if count < 16 or count & (count - 1):
+                raise ValueError(f"the size of a distributor's table is a power of two from 16 on, not {count}")
+        if not 1 <= self.engines <= MAX_ENGINES or self.flows < 1 or self.deciders < 1:
+            raise ValueError(f"a distributor has 1 to {MAX_ENGINES} engines, and at least one flow and decider")
+
+    @property
+    def buckets(self) -> int:
+        """Buckets of the flow table."""
+        return max(2, -(-self.flows * 2 // round(SLOTS_PER_BUCKET_PLANNED * 2)))
+
+    @property
+    def timeouts(self) -> dict[str, int]:
+        """Fields of the distributor's record → spans."""
+        return {
+            "timeout_syn": self.syn_timeout,
+            "timeout_established": self.flow_timeout,
+            "timeout_fin": self.fin_timeout,
+            "timeout_reset": self.closing_timeout,
+            "timeout_closed": self.closing_timeout,
+            "timeout_udp": self.udp_timeout,
+            "timeout_shared": self.flow_timeout,
+        }
+
+
+@dataclass(frozen=True)
+class DistributorSpans:
+    """Offsets of the distributor's regions in the arena."""
+
+    distributors: int
+    counters: int
+    forwarded: int
+    engine_slots: int
+    indirection: int
+    toeplitz: int
+    flow_buckets: int
+    fragments: int
+
+
+def plan_distributor(layout: Layout, plan: DistributorPlan) -> DistributorSpans:
+    """Reserve the distributor's regions."""
+    return DistributorSpans(
+        distributors=layout.reserve("distributor", DISTRIBUTOR_STRIDE * plan.deciders),
+        counters=layout.reserve("distributor counters", COUNTERS_STRIDE * plan.deciders),
+        forwarded=layout.reserve("distributor forwarded", _forwarded_stride(plan.engines) * plan.deciders),
+        engine_slots=layout.reserve_table("distributor engines", EngineSlot, plan.engines),
+        indirection=layout.reserve("indirection", plan.indirection),
+        toeplitz=layout.reserve("toeplitz", TABLE_SIZE),
+        flow_buckets=layout.reserve("flows", BUCKET_SIZE * plan.buckets),
+        fragments=layout.reserve("fragments", FRAGMENT_SIZE * plan.fragments),
+    )
+
+
+def _forwarded_stride(engines: int) -> int:
+    return -(-8 * engines // 64) * 64
+
+
+def init_distributor(array: Bytes, plan: DistributorPlan, spans: DistributorSpans) -> None:
+    """Write the distributor's records and tables to a zeroed, formatted arena. All engines are active."""
+    view(Arena, array).distributor = spans.distributors
+    table = toeplitz_table(plan.hash_key).view(np.uint8).ravel()
+    array[spans.toeplitz : spans.toeplitz + TABLE_SIZE] = table
+    array[spans.indirection : spans.indirection + plan.indirection] = 255
+    for number in range(plan.deciders):
+        distributor = view(Distributor, array, spans.distributors + number * DISTRIBUTOR_STRIDE)
+        _init_decider(distributor, number, plan, spans)
+    set_active_engines(array, distributor_view(array), range(plan.engines))
+
+
+def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, spans: DistributorSpans) -> None:
+    distributor.number = number
+    distributor.deciders = plan.deciders
+    distributor.algorithm = plan.algorithm
+    distributor.engine_count = plan.engines
+    distributor.engine_slots = spans.engine_slots
+    distributor.indirection = spans.indirection
+    distributor.indirection_size = plan.indirection
+    distributor.toeplitz = spans.toeplitz
+    distributor.flow_buckets = spans.flow_buckets
+    distributor.flow_bucket_count = plan.buckets
+    distributor.fragments = spans.fragments
+    distributor.fragment_count = plan.fragments
+    distributor.counters = spans.counters + number * COUNTERS_STRIDE
+    distributor.forwarded = spans.forwarded + number * _forwarded_stride(plan.engines)
+    distributor.sweep_first = number * plan.buckets // plan.deciders
+    distributor.sweep_end = (number + 1) * plan.buckets // plan.deciders
+    distributor.sweep_next = distributor.sweep_first
+    distributor.sweep_period = plan.sweep_period
+    set_key(distributor, plan.key, plan.symmetric)
+    for name, span in plan.timeouts.items():
+        setattr(distributor, name, span)
+
+
+def distributor_view(array: Bytes, number: int = 0) -> Distributor:
+    """Return the live record of a decider."""
+    return view(Distributor, array, view(Arena, array).distributor + number * DISTRIBUTOR_STRIDE)
+
+
+def counters_view(array: Bytes, number: int = 0) -> DistributorCounters:
+    """Return the live counters of a decider."""
+    return view(DistributorCounters, array, distributor_view(array, number).counters)
+
+
+def forwarded_packets(array: Bytes, number: int = 0) -> npt.NDArray[np.int64]:
+    """Return the packets that a decider gave to each engine: one word per engine, over the arena's memory."""
+    distributor = distributor_view(array, number)
+    return array[distributor.forwarded :][: 8 * distributor.engine_count].view(np.int64)
+
+
+def live_flows(array: Bytes) -> list[int]:
+    """Return the number of live flows of each engine."""
+    distributor = distributor_view(array)
+    offsets = range(distributor.engine_slots, distributor.engine_slots + 64 * distributor.engine_count, 64)
+    return [view(EngineSlot, array, offset).flows for offset in offsets]
+
+
+@dataclass
+class LocalMemory:
+    """Private memory of one run of the distributor: keep it as long as the run."""
+
+    local: DistributorLocal
+    address: int
+    packet_address: int
+    kept: list[Any] = field(default_factory=list)
+
+
+def make_local(spin_us: int = 50, number: int = 0, actor: int = Actor.DISTRIBUTOR) -> LocalMemory:
+    """Make what `distributor_run` needs of its own process."""
+    packet_bytes, _, packet_address = new(Packet)
+    local_bytes, local, address = new(DistributorLocal)
+    local.packet, local.number, local.actor, local.spin_us = packet_address, number, actor, spin_us
+    return LocalMemory(local, address, packet_address, [packet_bytes, local_bytes])

@@ -1,0 +1,85 @@
+"""What control code does with the flow table when a process has died or a connection has ended."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ncore_ray.arena.layout import Bytes
+from ncore_ray.flow.distributor import distributor_view
+from ncore_ray.flow.key import hash_for_lookup, key_of_ends4
+from ncore_ray.flow.records import (
+    BUCKET_SIZE,
+    ENGINE_SLOT_SIZE,
+    FRAGMENT_SIZE,
+    WAYS,
+    Distributor,
+    EngineSlot,
+    FlowState,
+)
+from ncore_ray.flow.table import find_flow, set_state
+from ncore_ray.machine.atomic import load_acquire
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.record import view
+
+
+@kernel
+def close_flow4(
+    base: int,
+    distributor: Distributor,
+    source_low: int,
+    source_port: int,
+    destination_low: int,
+    destination_port: int,
+    protocol: int,
+    now: int,
+) -> int:
+    """Engine: say that it has forgotten a client's connection, so that its entry ends soon; return 1 if there was one.
+
+    ``distributor`` is a private copy or the engine's own record, never that of another process: the key is written to
+    it. The entry keeps its engine until it times out, or until the client opens the connection again.
+    """
+    key_of_ends4(distributor, source_low, source_port, destination_low, destination_port, protocol)
+    hash_for_lookup(base, distributor)
+    place = find_flow(base, distributor, now)
+    if place == 0 or distributor.shared:
+        return 0
+    return set_state(place, load_acquire(place), FlowState.CLOSED)
+
+
+def repair_table(array: Bytes, number: int) -> int:
+    """Give back what a decider that has died held, and count the live flows anew; return how many things that were.
+
+    Call it before the decider's successor starts. With one decider it may be called while the engines run.
+    """
+    distributor = distributor_view(array, number)
+    start = distributor.flow_buckets
+    words = array[start : start + BUCKET_SIZE * distributor.flow_bucket_count].view(np.int64).reshape(-1, 64)
+    locks = words[:, 0] == number + 1
+    words[locks, 0] = 0
+    places = words[:, 1 : 1 + WAYS]
+    claimed = ((places >> 56) & 15 == FlowState.CLAIMED) & ((places >> 48) & 0xFF == number)
+    places[claimed] &= 0xFFFF << 32
+    mended = int(locks.sum() + claimed.sum())
+    if distributor.deciders == 1:
+        mended += _repair_fragments(array, distributor)
+        _count_flows(array, distributor, places)
+    return mended
+
+
+def _repair_fragments(array: Bytes, distributor: Distributor) -> int:
+    """Forget the fragment that was being written."""
+    start = distributor.fragments
+    rows = array[start : start + FRAGMENT_SIZE * distributor.fragment_count].view(np.int64).reshape(-1, 8)
+    torn = rows[:, 0] & 1 == 1
+    rows[torn, 6] = 0
+    rows[torn, 0] += 1
+    return int(torn.sum())
+
+
+def _count_flows(
+    array: Bytes, distributor: Distributor, places: np.ndarray[tuple[int, int], np.dtype[np.int64]]
+) -> None:
+    live = (places >> 56) & 15 != FlowState.FREE
+    counts = np.bincount((places[live] >> 48) & 0xFF, minlength=256)
+    for engine in range(distributor.engine_count):
+        view(EngineSlot, array, distributor.engine_slots + engine * ENGINE_SLOT_SIZE).flows = int(counts[engine])
