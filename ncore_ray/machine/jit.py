@@ -19,6 +19,8 @@ import numba
 from numba import config as numba_config
 from numba.extending import intrinsic
 
+from ncore_ray.machine.compiler import compile_entry, compile_inner
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -62,13 +64,13 @@ numba_config.CACHE_DIR = str(cache_folder())
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function that other kernels call."""
-    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled: Callable[P, R] = compile_inner(function) if JIT else function
     return compiled
 
 
 def entry_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function that Python calls: without the GIL, and kept in the cache on disk."""
-    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    compiled: Callable[P, R] = compile_entry(function) if JIT else function
     return compiled
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import numba
 from numba import types
 
 from ncore_ray.machine.jit import JIT, kernel
@@ -73,7 +72,7 @@ def _kernel_errno() -> int:
     return load32(_errno_location())
 
 
-errno: Callable[[], int] = numba.njit(nogil=True)(_kernel_errno) if JIT else _python_errno
+errno: Callable[[], int] = kernel(_kernel_errno) if JIT else _python_errno
 """The error number of this thread's last failed call."""
 
 
