@@ -67,7 +67,7 @@ class AfPacketDriver(Driver):
             in_namespace(self._netns, self._open)
         except OSError as error:
             self.close()
-            raise NicError(f"network interface {self.interface} cannot be opened: {error.strerror}") from error
+            raise NicError(f"network interface {self.interface} cannot be opened: {error.strerror or error}") from error
         except NicError:
             self.close()
             raise

@@ -151,7 +151,7 @@ def open_sender(interface: str, netns: str | None = None) -> int:
     try:
         return in_namespace(netns, make)
     except OSError as error:
-        raise NicError(f"cannot send on network interface {interface}: {error.strerror}") from error
+        raise NicError(f"cannot send on network interface {interface}: {error.strerror or error}") from error
 
 
 def _enlarge(sender: socket.socket) -> None:

@@ -88,5 +88,5 @@ def add_address(interface: str, cidr: str) -> None:
     try:
         with IPRoute() as ip:
             ip.addr("add", index=find_link(ip, interface)["index"], address=address, prefixlen=int(length or 32))
-    except (NetlinkError, ValueError) as error:
+    except (NetlinkError, ValueError, OSError) as error:
         raise NicError(f"{interface} cannot get the address {cidr}: {error}") from error

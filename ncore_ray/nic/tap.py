@@ -47,7 +47,7 @@ class TapDriver(Driver):
             in_namespace(self._netns, self._open)
         except OSError as error:
             self.close()
-            raise NicError(f"TAP device {self.interface} cannot be made: {error.strerror}") from error
+            raise NicError(f"TAP device {self.interface} cannot be made: {error.strerror or error}") from error
         except NicError:
             self.close()
             raise

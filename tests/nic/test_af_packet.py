@@ -1,0 +1,171 @@
+"""AF_PACKET over a veth pair: what the kernel hands over, and what it says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ncore_ray.arena.frame import FRAME_SIZE, Checksum
+from ncore_ray.nic.af_packet import AfPacketDriver
+from ncore_ray.nic.driver import NicError
+from ncore_ray.nic.small_arena import make_small_arena
+from tests.nic.conftest import Link
+from tests.nic.harness import Arrived, Rig, packet
+
+pytestmark = pytest.mark.network
+SOL_UDP, UDP_SEGMENT = 17, 103
+
+
+@pytest.fixture
+def driver(link: Link) -> Iterator[AfPacketDriver]:
+    opened = AfPacketDriver("nic0", netns=link.inside.name, ring_slots=64)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def rig_of(driver: AfPacketDriver) -> Rig:
+    return Rig(make_small_arena(), driver)
+
+
+def receive(rig: Rig, count: int) -> list[Arrived]:
+    """Breathe until so many packets have come."""
+    arrived: list[Arrived] = []
+    end = time.monotonic() + 20
+    while len(arrived) < count and time.monotonic() < end:
+        arrived.extend(rig.receive())
+    assert len(arrived) == count
+    return arrived
+
+
+def test_it_knows_the_interface(link: Link, driver: AfPacketDriver) -> None:
+    assert driver.mac == int.from_bytes(link.nic_mac, "big")
+    assert driver.mtu == 1_500
+    assert driver.sends_directly
+
+
+def test_frames_arrive_whole_and_in_order(link: Link, driver: AfPacketDriver) -> None:
+    """More than the ring holds, and to any MAC address."""
+    rig, raw = rig_of(driver), link.raw()
+    for turn in range(10):
+        sent = [packet(20 * turn + number, 30 + 70 * number) for number in range(20)]
+        for data in sent:
+            raw.send(data)
+        assert [one.data for one in receive(rig, 20)] == sent
+    assert driver.kernel_drops() == 0
+    raw.close()
+
+
+def test_a_partial_checksum_is_seen_as_partial(link: Link, driver: AfPacketDriver) -> None:
+    """The kernel leaves the checksum of its own packets to the NIC: over a veth it is never computed."""
+    rig, udp = rig_of(driver), link.udp()
+    udp.sendto(b"hello", ("10.9.0.2", 7))
+    (arrived,) = receive(rig, 1)
+    assert arrived.data.endswith(b"hello")
+    assert arrived.checksum == Checksum.PARTIAL
+    assert rig.received.received_partial_checksum_packets == 1
+    udp.close()
+
+
+def test_packets_made_by_hand_are_unknown(link: Link, driver: AfPacketDriver) -> None:
+    rig, raw = rig_of(driver), link.raw()
+    raw.send(packet())
+    assert receive(rig, 1)[0].checksum == Checksum.UNKNOWN
+    raw.close()
+
+
+def test_vlans_and_packets_too_long_are_dropped_and_counted(link: Link, driver: AfPacketDriver) -> None:
+    link.set_mtu(2_034, 9_000)
+    rig, raw, udp = rig_of(driver), link.raw(), link.udp()
+    raw.send(packet()[:12] + b"\x81\x00\x00\x05\x08\x00" + bytes(50))
+    raw.send(packet(1, FRAME_SIZE + 2))
+    udp.setsockopt(SOL_UDP, UDP_SEGMENT, 1_000)
+    udp.sendto(bytes(4_000), ("10.9.0.2", 7))  # one packet of 4 KB that the NIC is asked to cut
+    raw.send(packet(2, FRAME_SIZE))
+    assert receive(rig, 1)[0].data == packet(2, FRAME_SIZE)
+    assert rig.received.drop_nic_vlan_packets == 1
+    assert rig.received.drop_nic_truncated_packets == 2
+    raw.close()
+    udp.close()
+
+
+def test_what_the_ring_cannot_hold_is_counted_by_the_kernel(link: Link) -> None:
+    driver = AfPacketDriver("nic0", netns=link.inside.name, ring_slots=30)
+    driver.open()
+    rig, raw = rig_of(driver), link.raw()
+    for number in range(50):
+        raw.send(packet(number))
+    receive(rig, 30)
+    assert driver.kernel_drops() == 20
+    assert driver.kernel_drops() == 0
+    raw.send(packet(99))
+    assert receive(rig, 1)[0].data == packet(99)
+    raw.close()
+    driver.close()
+
+
+def test_the_writer_sends_and_hears_nothing_of_it(link: Link, driver: AfPacketDriver) -> None:
+    rig, raw = rig_of(driver), link.raw()
+    sent = [packet(number, 60 + number) for number in range(50)]
+    for number, data in enumerate(sent):
+        rig.send(64 + number, data)
+    assert rig.write() == 50
+    assert [raw.recv(4_096) for _ in sent] == sent
+    assert (rig.sends.sent_packets, rig.sends.send_calls) == (50, 1)
+    assert rig.sends.sent_bytes == sum(map(len, sent))
+    assert rig.sent_home() == list(range(64, 114))
+    assert rig.read() == 0
+    raw.close()
+
+
+def test_a_packet_beyond_the_mtu_is_refused_and_the_others_sent(link: Link, driver: AfPacketDriver) -> None:
+    rig, raw = rig_of(driver), link.raw()
+    for number, length in enumerate((60, 2_000, 61)):
+        rig.send(64 + number, packet(number, length))
+    rig.write()
+    assert [len(raw.recv(4_096)) for _ in range(2)] == [60, 61]
+    assert (rig.sends.sent_packets, rig.sends.drop_nic_send_packets) == (2, 1)
+    assert len(rig.sent_home()) == 3
+    raw.close()
+
+
+def test_it_goes_on_after_the_interface_was_down(link: Link, driver: AfPacketDriver) -> None:
+    rig, raw = rig_of(driver), link.raw()
+
+    def switch(state: str) -> None:
+        link.inside.netlink(lambda ip: ip.link("set", index=ip.link_lookup(ifname="nic0")[0], state=state))
+
+    switch("down")
+    rig.send(64, packet())
+    rig.write()
+    assert rig.sends.drop_nic_send_packets == 1
+    assert rig.read() == 0
+    switch("up")
+    raw.close()
+    raw = link.raw()
+    raw.send(packet(7))
+    assert receive(rig, 1)[0].data == packet(7)
+    raw.close()
+
+
+def test_errors_are_clear(link: Link) -> None:
+    with pytest.raises(NicError, match="no network interface nope"):
+        AfPacketDriver("nope", netns=link.inside.name).open()
+    with pytest.raises(NicError, match="namespace none-such cannot be opened"):
+        AfPacketDriver("nic0", netns="none-such").open()
+    link.set_mtu(9_000, 9_000)
+    with pytest.raises(NicError, match="MTU of 9000, but frames hold 2034: set `mtu`"):
+        AfPacketDriver("nic0", netns=link.inside.name).open()
+    driver = AfPacketDriver("nic0", netns=link.inside.name, mtu=1_400, mac=0x02_00_00_00_00_77)
+    driver.open()
+    assert (driver.mtu, driver.mac) == (1_400, 0x02_00_00_00_00_77)
+    driver.close()
+    driver.close()
+
+
+def test_not_open() -> None:
+    with pytest.raises(NicError, match="is not open"):
+        rig_of(AfPacketDriver("nic0"))
+    assert AfPacketDriver("nic0").kernel_drops() == 0
