@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -20,7 +21,14 @@ from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
 from ncore_ray.arena.rings import engine_ring, inbound_ring, return_ring
 from ncore_ray.flow.breath import distributor_breath
-from ncore_ray.flow.distributor import Algorithm, DistributorPlan, counters_view, distributor_of, make_local
+from ncore_ray.flow.distributor import (
+    Algorithm,
+    DistributorPlan,
+    counters_view,
+    distributor_of,
+    distributor_view,
+    make_local,
+)
 from ncore_ray.flow.key import hash_for_engine, hash_for_lookup
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.wire.packet import packet_at
@@ -114,6 +122,11 @@ def _best(rounds: int, work: Callable[[], int], before: Callable[[], None] = lam
     return best
 
 
+def _hash_many(base: int, which: int) -> int:
+    hashes(base, 1_000_000, which)
+    return 1_000_000
+
+
 def _row(name: str, total: float, rings: float) -> None:
     print(f"{name:<44} {total:7.1f} {total - rings:9.1f} {1000 / max(total - rings, 0.1):8.1f}")
 
@@ -137,11 +150,8 @@ def measure(flows: int, rounds: int) -> None:
     _row("the test's own rings", rings, 0.0)
 
     def clear() -> None:
-        start = arena.plan.buckets * 512
-        offset = distributor_view(arena.array).flow_buckets
-        arena.array[offset : offset + start] = 0
-
-    from ncore_ray.flow.distributor import distributor_view
+        start = distributor_view(arena.array).flow_buckets
+        arena.array[start : start + arena.plan.buckets * 512] = 0
 
     _row(f"{flows:,} new flows", _best(rounds, go, clear), rings)
     _patch_flags(arena, flows, ACK)
@@ -153,7 +163,7 @@ def measure(flows: int, rounds: int) -> None:
     _row("packets of servers", _best(rounds, lambda: go(1, FRAMES)), rings)
     for which, name in enumerate(("look-up hash (HalfSipHash-2-4)", "engine hash (Toeplitz)")):
         hashes(base, 10, which)
-        _row(name, _best(rounds, lambda which=which: hashes(base, 1_000_000, which) * 0 + 1_000_000), 0.0)
+        _row(name, _best(rounds, partial(_hash_many, base, which)), 0.0)
     counters = counters_view(arena.array)
     print(f"refused: {counters.drop_flow_table_full_packets}, forwarded: {counters.forwarded_packets:,}")
 

@@ -76,9 +76,10 @@ class DistributorPlan:
     """Flows that the table is made for; it takes up to twice as many before it refuses."""
     algorithm: Algorithm = Algorithm.HASH
     key: Field = FIVE_TUPLE
-    symmetric: bool = True
-    """Both directions of a flow are one flow."""
+    symmetric: bool = False
+    """Both directions of a flow are one entry (only clients' packets come here: needed where that is not so)."""
     hash_key: bytes = SYMMETRIC_KEY
+    """40 bytes; this one gives both directions the same engine hash."""
     indirection: int = 128
     """Entries of the indirection table: a power of two."""
     fragments: int = 1024

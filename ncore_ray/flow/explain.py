@@ -126,7 +126,13 @@ def _private_copy(array: Bytes) -> tuple[npt.NDArray[np.uint8], Distributor, int
 
 
 def explain(
-    array: Bytes, source: str, source_port: int, destination: str, destination_port: int, protocol: str = "tcp"
+    array: Bytes,
+    source: str,
+    source_port: int,
+    destination: str,
+    destination_port: int,
+    protocol: str = "tcp",
+    now: int | None = None,
 ) -> Explanation:
     """Say what the distributor would do now with the first packet (TCP: a SYN) of a flow. Nothing is changed.
 
@@ -142,7 +148,7 @@ def explain(
     packet_bytes, packet, packet_address = new(Packet)
     packet.frame, packet.length = probe.ctypes.data, length
     memory, copy, address = _private_copy(array)
-    answer = _decide_copy(array.ctypes.data, address, packet_address, monotonic_us())
+    answer = _decide_copy(array.ctypes.data, address, packet_address, monotonic_us() if now is None else now)
     del memory, packet_bytes
     return _explanation(f"{protocol} {source}:{source_port} → {destination}:{destination_port}", copy, answer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.flow.distributor import distributor_view
@@ -76,9 +77,7 @@ def _repair_fragments(array: Bytes, distributor: Distributor) -> int:
     return int(torn.sum())
 
 
-def _count_flows(
-    array: Bytes, distributor: Distributor, places: np.ndarray[tuple[int, int], np.dtype[np.int64]]
-) -> None:
+def _count_flows(array: Bytes, distributor: Distributor, places: npt.NDArray[np.int64]) -> None:
     live = (places >> 56) & 15 != FlowState.FREE
     counts = np.bincount((places[live] >> 48) & 0xFF, minlength=256)
     for engine in range(distributor.engine_count):
