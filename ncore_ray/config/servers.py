@@ -154,7 +154,7 @@ class HttpOptions(Section):
     """Bytes of a request line with its fields: 431."""
     max_request_line: Annotated[Size, size_within(64, 16 * KIB)] = 4 * KIB
     """Bytes of a request line: 414."""
-    max_fields: Annotated[int, whole(1, 1_000)] = 100
+    max_fields: Annotated[int, whole(1, 128)] = 100
     """Fields of a header: 431."""
     max_body: Annotated[Annotated[Size, size_within(0, TIB)] | None, *none_is("none")] = None
     """Bytes of a request's content: 413; None: any."""

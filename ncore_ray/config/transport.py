@@ -67,7 +67,7 @@ class TimeoutOverrides(Section):
 class Tcp(Section):
     """Parameters of every TCP connection."""
 
-    receive_window: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 64 * KIB
+    receive_window: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 128 * KIB
     """Bytes that a peer may send ahead of the reader."""
     send_buffer: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 128 * KIB
     """Bytes that may wait to be sent or acknowledged."""
@@ -96,7 +96,7 @@ class Limits(Section):
 
     connections: Annotated[Annotated[int, whole(16, 1 << 24)] | None, *none_is("auto")] = None
     """Connections per engine, both sides counted; None (`auto`): what the arena has room for."""
-    idle_server_connections: Annotated[int, whole(0, 65_535)] = 64
+    idle_server_connections: Annotated[int, whole(0, 65_535)] = 1_024
     """Idle connections to one service that one engine keeps for the next requests."""
     neighbours: Annotated[int, whole(16, 65_536)] = 1_024
     """Entries of the neighbour (ARP) table."""

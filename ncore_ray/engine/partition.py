@@ -82,7 +82,7 @@ class Engine(Record):
     """`HEADER_ROOM` bytes for each slot."""
 
     scratch: I64
-    """`SCRATCH_SIZE` bytes, valid within one call."""
+    """Room for a head and what was read from it, valid within one call."""
 
     first_port: I64
     port_count: I64
@@ -102,6 +102,8 @@ class Engine(Record):
     retries: I64
     time_wait_us: I64
     keepalive_us: I64
+    idle_limit: I64
+    """Idle connections kept per service."""
     monitor_at: I64
     """When the next probe of this engine is due."""
     error_texts: I64
@@ -110,7 +112,7 @@ class Engine(Record):
 
 engine_at = pointer_to(Engine)
 HEADER_ROOM: Final = 128
-SCRATCH_SIZE: Final = 65536
+
 _VSERVER_STATS: Final = size_of(VserverStats)
 _SERVICE_STATS: Final = size_of(ServiceStats)
 

@@ -40,6 +40,7 @@ class EngineSettings:
     retries: int = 8
     time_wait_us: int = 5_000_000
     keepalive_us: int = 0
+    idle_server_connections: int = 1024
 
 
 def _power_of_two(count: int) -> int:
@@ -123,6 +124,7 @@ def _write_settings(engine: Engine, settings: EngineSettings) -> None:
     engine.retries = settings.retries
     engine.time_wait_us = settings.time_wait_us
     engine.keepalive_us = settings.keepalive_us
+    engine.idle_limit = settings.idle_server_connections
 
 
 def _free_all(array: Bytes, arena: Arena, engine: Engine) -> None:

@@ -19,6 +19,7 @@ from numba.core.compiler import Compiler, _LowerResult
 from numba.core.compiler_machinery import register_pass
 from numba.core.registry import CPUDispatcher
 from numba.core.typed_passes import NativeLowering
+from numba.core.types.misc import unliteral
 
 _OPTIONS: Final = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
@@ -36,7 +37,7 @@ class _EntryLibrary(JITCodeLibrary):  # type: ignore[misc]
     """Code of an entry kernel, with that of all inner kernels that it reaches."""
 
     def finalize(self) -> None:
-        self._linking_libraries = list(_closure(self._linking_libraries))
+        self._linking_libraries: list[Any] = list(_closure(self._linking_libraries))
         super().finalize()
 
 
@@ -65,12 +66,12 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
         return True
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)  # type: ignore[untyped-decorator]
+@register_pass(mutates_CFG=True, analysis_only=False)
 class _EntryLowering(_Lowering):
     _name = "ncore_entry_lowering"
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)  # type: ignore[untyped-decorator]
+@register_pass(mutates_CFG=True, analysis_only=False)
 class _InnerLowering(_Lowering):
     _name = "ncore_inner_lowering"
     library_class = _InnerLibrary
@@ -105,7 +106,7 @@ class _InnerCompiler(_KernelCompiler):
 
 def _widened(argument: Any) -> Any:
     """Return ``int64`` for every kind of integer, so that a kernel is compiled once and not per width and literal."""
-    plain = types.unliteral(argument)
+    plain = unliteral(argument)
     return types.int64 if isinstance(plain, types.Integer | types.Boolean | types.IntEnumMember) else plain
 
 

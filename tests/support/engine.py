@@ -1,9 +1,9 @@
 """Engines without NICs or processes: packets in, a breath at a time of the test's choice, packets out.
 
-    lab = EngineLab(configuration_text)
-    lab.receive(0, frame)                 # as the distributor would hand it over
-    lab.breathe(1_000)                    # µs
-    lab.sent()                            # [(nic, frame bytes), …]
+lab = EngineLab(configuration_text)
+lab.receive(0, frame)                 # as the distributor would hand it over
+lab.breathe(1_000)                    # µs
+lab.sent()                            # [(nic, frame bytes), …]
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.run import breathe_once
 from ncore_ray.machine.record import dtype_of, new, size_of, table, view
-from ncore_ray.nic.direct import SenderMemory
 from ncore_ray.nic.burst import SendCounters
+from ncore_ray.nic.direct import SenderMemory
 from ncore_ray.tables.nic import Nic, Transmit
 from ncore_ray.tables.service import Health, Service
 from ncore_ray.wire.packet import Packet

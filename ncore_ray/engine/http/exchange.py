@@ -59,7 +59,8 @@ REWRITE_ROOM: Final = 24576
 _HEAD: Final = _REWRITE + REWRITE_ROOM
 _FIELDS: Final = _HEAD + size_of(Head)
 _OPTIONS: Final = _FIELDS + FIELDS_SIZE
-SCRATCH_NEEDED: Final = _OPTIONS + size_of(Rewrite)
+_REWRITE_SIZE: Final = size_of(Rewrite)
+SCRATCH_NEEDED: Final = _OPTIONS + _REWRITE_SIZE
 
 
 @kernel
@@ -112,11 +113,8 @@ def fields_scratch(engine: Engine) -> int:
 def rewrite_options(engine: Engine) -> Rewrite:
     """Return the record of rewriting options, cleared."""
     address = base_of(engine) + engine.scratch + _OPTIONS
-    clear(address, size_of_rewrite)
+    clear(address, _REWRITE_SIZE)
     return rewrite_at(address)
-
-
-size_of_rewrite: Final = size_of(Rewrite)
 
 
 class ErrorText(Record):

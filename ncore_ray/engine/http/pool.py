@@ -54,7 +54,8 @@ def let_go(engine: Engine, server: Tcb, exchange: Exchange) -> int:
     if server.busy:
         server.busy = 0
         service_stats(engine, server.service).busy -= 1
-    if not exchange.persistent or server.fin_received or server.fin_wanted:
+    full = service_stats(engine, server.service).idle_connections >= engine.idle_limit
+    if full or not exchange.persistent or server.fin_received or server.fin_wanted:
         return close_unread(engine, server)
     unpair(engine, server)
     exchange.phase = Phase.READ_HEAD

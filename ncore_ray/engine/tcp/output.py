@@ -81,8 +81,9 @@ def _window_update_due(engine: Engine, tcb: Tcb) -> int:
     """RFC 9293 §3.8.6.2.2: tell of a larger window only when it grew by a good part."""
     if not can_receive(tcb.state):
         return 0
-    gain = receive_room(engine, tcb) - seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
-    return 1 if gain >= min(engine.receive_limit >> 1, 8 * tcb.mss) else 0
+    known = seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
+    gain = receive_room(engine, tcb) - known
+    return 1 if known <= engine.receive_limit >> 1 and gain >= min(engine.receive_limit >> 2, 8 * tcb.mss) else 0
 
 
 @kernel

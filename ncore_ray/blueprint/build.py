@@ -1,0 +1,280 @@
+"""The making of an arena: all regions laid out, all headers and tables written, ready for the actors."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ncore_ray.arena.core import Core
+from ncore_ray.arena.frame import FRAME_SIZE, FrameMeta
+from ncore_ray.arena.header import Arena, Region
+from ncore_ray.arena.layout import Bytes, Layout, format_arena, init_rings, records_digest
+from ncore_ray.arena.ring import Ring, ring_size
+from ncore_ray.blueprint.dimensions import Dimensions, dimensions_of
+from ncore_ray.blueprint.tables import (
+    routes_of,
+    write_addresses,
+    write_port_owners,
+    write_routes,
+    write_services,
+    write_vservers,
+)
+from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
+from ncore_ray.config.model import Algorithm as ConfiguredAlgorithm
+from ncore_ray.config.model import Configuration, HashFunction
+from ncore_ray.engine.connection import Tcb
+from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
+from ncore_ray.engine.http.exchange import ErrorText, Exchange
+from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.setup import EngineSettings, init_engine, plan_engine
+from ncore_ray.flow.distributor import (
+    FLOW_RECORDS,
+    Algorithm,
+    DistributorPlan,
+    DistributorSpans,
+    init_distributor,
+    plan_distributor,
+)
+from ncore_ray.flow.key import fields_of
+from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
+from ncore_ray.machine.record import CACHE_LINE, size_of, view
+from ncore_ray.machine.system import monotonic_us
+from ncore_ray.nic.direct import Slot
+from ncore_ray.nic.partition import PARTITION_RECORDS, init_reader, reader_stride
+from ncore_ray.tables.neighbour import Neighbour
+from ncore_ray.tables.nic import Nic, Transmit
+from ncore_ray.tables.own_address import OwnAddress, address_slots
+from ncore_ray.tables.port_owner import PORTS, port_ranges
+from ncore_ray.tables.route import Route
+from ncore_ray.tables.service import Binding, Service, Vserver
+
+_RECORDS: Final[list[Any]] = [
+    *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
+    *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Slot),
+    *FLOW_RECORDS,
+    *PARTITION_RECORDS,
+]
+_ALGORITHMS: Final = {
+    ConfiguredAlgorithm.HASH: Algorithm.HASH,
+    ConfiguredAlgorithm.ROUNDROBIN: Algorithm.ROUND_ROBIN,
+    ConfiguredAlgorithm.LEASTFLOWS: Algorithm.LEAST_FLOWS,
+}
+_MAX_TEXTS: Final = 1 << 16
+
+
+def digest() -> int:
+    """Return the digest of all record layouts of an arena."""
+    return records_digest(_RECORDS)
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Everything that is known of an arena before it exists."""
+
+    configuration: Configuration
+    dimensions: Dimensions
+    layout: Layout
+    distributor: DistributorPlan
+    distributor_spans: DistributorSpans
+    header: dict[str, int]
+    """Fields of the arena's header."""
+    engines: list[dict[str, int]]
+    """Regions of each engine's partition."""
+    settings: EngineSettings
+    texts: Texts
+    error_rows: list[tuple[int, int, int, int]]
+
+    @property
+    def size(self) -> int:
+        """Bytes that the arena needs."""
+        return self.layout.size
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << max(count - 1, 1).bit_length()
+
+
+def _distributor_plan(configuration: Configuration) -> DistributorPlan:
+    distribution = configuration.distribution
+    symmetric = distribution.hash is HashFunction.SYMMETRIC
+    return DistributorPlan(
+        engines=configuration.appliance.engines,
+        flows=distribution.flows,
+        algorithm=_ALGORITHMS[distribution.algorithm],
+        key=fields_of(field.value for field in distribution.key),
+        symmetric=symmetric,
+        hash_key=SYMMETRIC_KEY if symmetric else MICROSOFT_KEY,
+        fragments=max(_power_of_two(configuration.limits.fragments), 16),
+        flow_timeout=distribution.flow_timeout,
+        closing_timeout=configuration.timeouts.time_wait + 60_000_000,
+    )
+
+
+def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> EngineSettings:
+    tcp, timeouts = configuration.tcp, configuration.timeouts
+    return EngineSettings(
+        connections=dimensions.connections,
+        frames=dimensions.engine_frames,
+        receive_window=tcp.receive_window,
+        send_buffer=tcp.send_buffer,
+        initial_window=tcp.initial_window,
+        delayed_ack_us=tcp.delayed_ack,
+        min_rto_us=tcp.min_rto,
+        max_rto_us=tcp.max_rto,
+        syn_retries=tcp.syn_retries,
+        retries=tcp.retries,
+        time_wait_us=timeouts.time_wait,
+        keepalive_us=timeouts.keepalive,
+        idle_server_connections=configuration.limits.idle_server_connections,
+    )
+
+
+def _lines(record: Any) -> int:
+    return -(-size_of(record) // CACHE_LINE) * CACHE_LINE
+
+
+def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, int]:
+    nics, engines = len(configuration.nics), configuration.appliance.engines
+    addresses = sum(len(nic.addresses) for nic in configuration.nics) + len(configuration.vservers)
+    return {
+        "nic_count": nics,
+        "engine_count": engines,
+        "actor_count": 1 + engines + 2 * nics,
+        "frame_count": nics * dimensions.nic_frames + engines * dimensions.engine_frames,
+        "ring_stride": ring_size(dimensions.nic_frames),
+        "address_count": address_slots(addresses),
+        "route_count": len(routes_of(configuration)),
+        "neighbour_count": _power_of_two(configuration.limits.neighbours),
+        "vserver_count": len(configuration.vservers),
+        "vserver_index_size": _power_of_two(2 * len(configuration.vservers) + 1),
+        "service_count": len(configuration.services),
+        "binding_count": sum(len(vserver.services) for vserver in configuration.vservers),
+        "texts_size": _MAX_TEXTS + 64 * len(configuration.services),
+        "reader_stride": reader_stride(dimensions.nic_frames),
+        "engine_stride": _lines(Engine),
+    }
+
+
+def _reserve_shared(layout: Layout, counts: dict[str, int], dimensions: Dimensions) -> dict[str, int]:
+    nics, engines = counts["nic_count"], counts["engine_count"]
+
+    def rings(name: str, count: int) -> int:
+        return layout.reserve_rings(name, count, dimensions.nic_frames)
+
+    return {
+        "cores": layout.reserve_table("cores", Core, counts["actor_count"]),
+        "nics": layout.reserve_table("nics", Nic, nics),
+        "addresses": layout.reserve_table("addresses", OwnAddress, counts["address_count"]),
+        "routes": layout.reserve_table("routes", Route, counts["route_count"]),
+        "neighbours": layout.reserve_table("neighbours", Neighbour, counts["neighbour_count"]),
+        "port_owners": layout.reserve("port_owners", PORTS),
+        "vservers": layout.reserve_table("vservers", Vserver, counts["vserver_count"]),
+        "vserver_index": layout.reserve("vserver_index", 4 * counts["vserver_index_size"]),
+        "services": layout.reserve_table("services", Service, counts["service_count"]),
+        "bindings": layout.reserve_table("bindings", Binding, counts["binding_count"]),
+        "texts": layout.reserve("texts", counts["texts_size"]),
+        "inbound_rings": rings("inbound_rings", nics),
+        "engine_rings": rings("engine_rings", engines),
+        "return_rings": rings("return_rings", (1 + engines) * nics),
+        "transmit_rings": rings("transmit_rings", engines * nics),
+        "transmit_return_rings": rings("transmit_return_rings", engines * nics),
+        "readers": layout.reserve("readers", counts["reader_stride"] * nics),
+        "engines": layout.reserve("engines", counts["engine_stride"] * engines),
+        "frame_metas": layout.reserve_table("frame_metas", FrameMeta, counts["frame_count"]),
+        "frames": layout.reserve("frames", FRAME_SIZE * counts["frame_count"]),
+    }
+
+
+def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, guard: int = 0) -> Blueprint:
+    """Lay out the arena of a configuration; ``guard`` bytes stay free behind each region (tests).
+
+    Raises:
+        ArenaError: the arena is too small for what the configuration asks.
+    """
+    dimensions = dimensions or dimensions_of(configuration)
+    layout = Layout(guard=guard)
+    counts = _counts(configuration, dimensions)
+    header = counts | _reserve_shared(layout, counts, dimensions)
+    plan = _distributor_plan(configuration)
+    spans = plan_distributor(layout, plan)
+    settings = _engine_settings(configuration, dimensions)
+    vservers, services = counts["vserver_count"], counts["service_count"]
+    engines = [plan_engine(layout, k, settings, vservers, services) for k in range(counts["engine_count"])]
+    texts = Texts()
+    rows = error_rows(texts)
+    header["error_texts"] = layout.reserve("error_texts", size_of(ErrorText) * len(rows))
+    return Blueprint(configuration, dimensions, layout, plan, spans, header, engines, settings, texts, rows)
+
+
+def build(
+    array: Bytes,
+    blueprint: Blueprint,
+    *,
+    epoch: int | None = None,
+    secret: tuple[int, int] | None = None,
+    now: int | None = None,
+    transmit: list[Transmit] | None = None,
+) -> Arena:
+    """Write a whole arena to a zeroed array; tests give epoch, secret and clock to have the same one every time.
+
+    Raises:
+        ArenaError: the array is smaller than the blueprint's size.
+    """
+    arena = format_arena(array, blueprint.layout, epoch or secrets.randbits(62), digest())
+    for name, value in blueprint.header.items():
+        if name != "error_texts":
+            setattr(arena, name, value)
+    arena.secret_0, arena.secret_1 = secret or (secrets.randbits(32), secrets.randbits(32))
+    _write_rings(array, blueprint, arena)
+    _write_tables(array, blueprint, arena)
+    for index in range(arena.nic_count):
+        init_reader(array, index, index * blueprint.dimensions.nic_frames, blueprint.dimensions.nic_frames)
+        _write_nic(array, arena, index, transmit[index] if transmit else Transmit.DIRECT)
+    init_distributor(array, blueprint.distributor, blueprint.distributor_spans)
+    _write_engines(array, blueprint, arena, monotonic_us() if now is None else now)
+    return arena
+
+
+def _write_rings(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
+    nics, engines, capacity = arena.nic_count, arena.engine_count, blueprint.dimensions.nic_frames
+    init_rings(array, arena.inbound_rings, nics, capacity)
+    init_rings(array, arena.engine_rings, engines, capacity)
+    init_rings(array, arena.return_rings, (1 + engines) * nics, capacity)
+    init_rings(array, arena.transmit_rings, engines * nics, capacity)
+    init_rings(array, arena.transmit_return_rings, engines * nics, capacity)
+
+
+def _write_tables(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
+    configuration = blueprint.configuration
+    write_addresses(array, configuration)
+    write_routes(array, arena, configuration)
+    write_services(array, arena, configuration, blueprint.texts)
+    write_vservers(array, arena, configuration)
+    write_port_owners(array, arena, arena.engine_count)
+    write_error_rows(array, blueprint.header["error_texts"], blueprint.error_rows)
+    blueprint.texts.write(array, arena.texts)
+
+
+def _write_nic(array: Bytes, arena: Arena, index: int, transmit: Transmit) -> None:
+    nic = view(Nic, array, arena.nics + index * size_of(Nic))
+    nic.transmit = transmit
+    nic.reader = 1 + arena.engine_count + index
+    nic.writer = nic.reader + arena.nic_count
+
+
+def _write_engines(array: Bytes, blueprint: Blueprint, arena: Arena, now: int) -> None:
+    first = arena.nic_count * blueprint.dimensions.nic_frames
+    for index, regions in enumerate(blueprint.engines):
+        init_engine(
+            array,
+            arena,
+            index,
+            regions,
+            blueprint.settings,
+            first_frame=first + index * blueprint.dimensions.engine_frames,
+            ports=port_ranges(arena.engine_count)[index],
+            error_texts=blueprint.header["error_texts"],
+            now=now,
+        )
