@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import socket
 import struct
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ncore_ray.nic.direct import open_sender
 from ncore_ray.nic.driver import MAX_MTU, Driver, NicError
 from ncore_ray.nic.local import DriverKind, ReaderLocal, WriterLocal
+from ncore_ray.nic.merging import resume_merging, stop_merging
 from ncore_ray.nic.netns import in_namespace, set_link
 from ncore_ray.nic.receive import BLOCK_SIZE, SLOT_SIZE, SLOTS_PER_BLOCK
 
@@ -55,6 +57,7 @@ class AfPacketDriver(Driver):
         self._map: mmap.mmap | None = None
         self._ring: npt.NDArray[np.uint8] | None = None
         self._sender: socket.socket | None = None
+        self._merging: list[tuple[int, int]] = []
 
     @property
     def sends_directly(self) -> bool:
@@ -78,6 +81,7 @@ class AfPacketDriver(Driver):
         self.mac = mac if self._wanted_mac is None else self._wanted_mac
         if self.mtu > MAX_MTU:
             raise NicError(f"{self.interface} has an MTU of {self.mtu}, but frames hold {MAX_MTU}: set `mtu`")
+        self._merging = stop_merging(self.interface)
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         self._prepare(self._socket)
 
@@ -94,7 +98,11 @@ class AfPacketDriver(Driver):
         packets.bind((self.interface, _ETH_P_ALL))
 
     def close(self) -> None:
-        """Stop receiving and free the ring."""
+        """Stop receiving, free the ring, and leave the interface's offloads as they were."""
+        if self._merging:
+            with suppress(NicError):  # the namespace may have gone
+                in_namespace(self._netns, lambda: resume_merging(self.interface, self._merging))
+            self._merging = []
         self._ring = None
         if self._map is not None:
             self._map.close()

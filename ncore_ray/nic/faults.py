@@ -250,7 +250,7 @@ class FaultSettings:
     corruption: int = 0
     delay_us: int = 0
     jitter_us: int = 0
-    capacity: int = 1024
+    capacity: int = 4_096
     """Packets that can be held in each direction."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
+from ncore_ray.lab.offload import Offloads, read_offloads, set_offloads
 from ncore_ray.nic.af_packet import AfPacketDriver
 from ncore_ray.nic.driver import NicError
 from ncore_ray.nic.small_arena import make_small_arena
@@ -148,6 +149,19 @@ def test_it_goes_on_after_the_interface_was_down(link: Link, driver: AfPacketDri
     raw.send(packet(7))
     assert receive(rig, 1)[0].data == packet(7)
     raw.close()
+
+
+def test_packets_are_not_merged_while_it_is_open(link: Link) -> None:
+    def is_merging() -> bool:
+        return link.inside.call(lambda: read_offloads("nic0")).gro
+
+    link.inside.call(lambda: set_offloads("nic0", Offloads(gro=True)))
+    driver = AfPacketDriver("nic0", netns=link.inside.name)
+    assert is_merging()
+    driver.open()
+    assert not is_merging()
+    driver.close()
+    assert is_merging()
 
 
 def test_errors_are_clear(link: Link) -> None:
