@@ -10,9 +10,9 @@ from enum import IntEnum
 from typing import Final
 
 from ncore_ray.arena.header import arena_at
-from ncore_ray.machine.atomic import compare_exchange, fence, load_acquire, store_release
+from ncore_ray.machine.atomic import compare_exchange, load_acquire, store_release
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.record import I64, Record, address_of, pointer_to, size_of
+from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to, size_of
 from ncore_ray.tables.own_address import mix
 
 
@@ -42,6 +42,11 @@ class Neighbour(Record):
 neighbour_at = pointer_to(Neighbour)
 _SIZE: Final = size_of(Neighbour)
 _PROBES: Final = 16
+_HIGH: Final = offset_of(Neighbour, "high")
+_LOW: Final = offset_of(Neighbour, "low")
+_STATE: Final = offset_of(Neighbour, "state")
+_MAC: Final = offset_of(Neighbour, "mac")
+_CONFIRMED: Final = offset_of(Neighbour, "confirmed_at")
 STALE_AFTER_US: Final = 30_000_000
 """An entry not confirmed for so long is asked for again while it is still used."""
 LOST_AFTER_US: Final = 60_000_000
@@ -69,12 +74,27 @@ def _unlock(entry: Neighbour) -> int:
 
 
 @kernel
+def _holds(entry: Neighbour, high: int, low: int) -> int:
+    return 1 if entry.state != NeighbourState.FREE and entry.low == low and entry.high == high else 0
+
+
+@kernel
+def _lock_if_holds(entry: Neighbour, high: int, low: int) -> int:
+    """Lock an entry that was found without a lock, unless it has been given to another address since."""
+    if not _lock(entry):
+        return 0
+    if _holds(entry, high, low):
+        return 1
+    _unlock(entry)
+    return 0
+
+
+@kernel
 def _find(base: int, high: int, low: int) -> int:
     """Return the index of the entry, or −1."""
     first = mix(high, low, 0)
     for i in range(_PROBES):
-        entry = _slot(base, first + i)
-        if entry.state != NeighbourState.FREE and entry.low == low and entry.high == high:
+        if _holds(_slot(base, first + i), high, low):
             return first + i
     return -1
 
@@ -93,14 +113,18 @@ def _claim(base: int, high: int, low: int, now: int) -> int:
     first = mix(high, low, 0)
     for i in range(_PROBES):
         entry = _slot(base, first + i)
-        if _reusable(entry, now) and _lock(entry):
-            entry.high = high
-            entry.low = low
-            entry.mac = UNKNOWN_MAC
-            entry.confirmed_at = 0
-            entry.requested_at = 0
-            entry.state = NeighbourState.INCOMPLETE
-            return first + i
+        if not _reusable(entry, now) or not _lock(entry):
+            continue
+        if not _reusable(entry, now):  # another engine was faster
+            _unlock(entry)
+            continue
+        entry.high = high
+        entry.low = low
+        entry.mac = UNKNOWN_MAC
+        entry.confirmed_at = 0
+        entry.requested_at = 0
+        entry.state = NeighbourState.INCOMPLETE
+        return first + i
     return -1
 
 
@@ -111,13 +135,14 @@ def find_mac(base: int, high: int, low: int, now: int) -> int:
     if index < 0:
         return UNKNOWN_MAC
     entry = _slot(base, index)
-    before = load_acquire(address_of(entry))
-    mac = entry.mac
-    usable = entry.state == NeighbourState.KNOWN and entry.low == low and now - entry.confirmed_at <= LOST_AFTER_US
-    fence()
-    if before & 1 or load_acquire(address_of(entry)) != before or not usable:
+    at = address_of(entry)
+    before = load_acquire(at)
+    same = load_acquire(at + _HIGH) == high and load_acquire(at + _LOW) == low
+    known = load_acquire(at + _STATE) == NeighbourState.KNOWN
+    mac, confirmed_at = load_acquire(at + _MAC), load_acquire(at + _CONFIRMED)
+    if before & 1 or load_acquire(at) != before or not same or not known:
         return UNKNOWN_MAC
-    return mac
+    return mac if now - confirmed_at <= LOST_AFTER_US else UNKNOWN_MAC
 
 
 @kernel
@@ -132,7 +157,9 @@ def should_request(base: int, high: int, low: int, now: int) -> int:
     else:
         entry = _slot(base, index)
         fresh = entry.state == NeighbourState.KNOWN and now - entry.confirmed_at <= STALE_AFTER_US
-        if fresh or (entry.requested_at and now - entry.requested_at < REQUEST_INTERVAL_US) or not _lock(entry):
+        if fresh or (entry.requested_at and now - entry.requested_at < REQUEST_INTERVAL_US):
+            return 0
+        if not _lock_if_holds(entry, high, low):
             return 0
     entry.requested_at = now
     _unlock(entry)
@@ -144,7 +171,7 @@ def learn(base: int, high: int, low: int, mac: int, now: int, create: int) -> in
     """Enter what a neighbour said of itself; a new entry is made only if ``create`` (RFC 826). Return 1 if entered."""
     index = _find(base, high, low)
     if index >= 0:
-        if not _lock(_slot(base, index)):
+        if not _lock_if_holds(_slot(base, index), high, low):
             return 0
     else:
         index = _claim(base, high, low, now) if create else -1

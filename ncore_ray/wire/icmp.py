@@ -89,5 +89,6 @@ def write_echo_reply(target: int, packet: Packet) -> int:
     store8(target, ECHO_REPLY)
     code = load8(packet.transport + 1)
     before = load16be(packet.transport + 2)
-    store16be(target + 2, update16(before, ECHO_REQUEST << 8 | code, ECHO_REPLY << 8 | code))
+    after = update16(before, ECHO_REQUEST << 8 | code, ECHO_REPLY << 8 | code)
+    store16be(target + 2, after if after else 0xFFFF)  # the other zero: right too, and alone so if all else is 0
     return ICMP_HEADER

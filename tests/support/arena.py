@@ -88,7 +88,7 @@ class SmallArena:
 
     @property
     def base(self) -> int:
-        """Address of the arena in this process."""
+        """Address of the arena in this process: valid as long as this object is kept."""
         return int(self.array.ctypes.data)
 
     def reader_actor(self, nic: int) -> int:
