@@ -1,1 +1,1 @@
-
+"""The `ncore` command, one file per group of sub-commands."""

@@ -1,7 +1,7 @@
 """How kernels are compiled: typed and lowered one by one, optimised once, as part of the entry that needs them.
 
 numba makes every function executable by itself: each is linked with all that it calls and optimised, then again as a
-part of its caller, and so on. A call tree of depth n is so compiled up to n times over. An *inner* kernel is never called
+part of its caller, and so on: a call tree of depth n is compiled up to n times. An *inner* kernel is never called
 from Python, so it is enough to keep its LLVM code and to link all of them, once, into the entry kernel. For the packet
 engine that is the difference between 200 s and 50 s (`docs/decisions.md`).
 

@@ -1,0 +1,24 @@
+"""The actor that owns an arena: it puts the bytes into Ray's object store and does nothing else.
+
+An object of Ray's store lives as long as its owner, so the owner is as small as can be: no kernel, no socket, no loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import ray
+
+
+class ArenaOwner:
+    """Owner of one arena on its node."""
+
+    def __init__(self, size: int) -> None:
+        """Put ``size`` zeroed bytes (plus a page, for alignment) into the store and keep them mapped."""
+        self._reference = ray.put(np.zeros(size, np.uint8))
+        self._mapped = ray.get(self._reference)
+
+    def hand_out(self) -> tuple[list[Any], str]:
+        """Return the reference, in a list so that Ray does not resolve it on the way, and this node's id."""
+        return [self._reference], ray.get_runtime_context().get_node_id()

@@ -1,0 +1,82 @@
+"""The PacketEngine actor: one engine, one process, one pinned thread."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from ncore_ray.actors.worker import Loop, Worker
+from ncore_ray.arena.core import Actor
+from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.run import EngineLocal, engine_run
+from ncore_ray.machine.record import new, view
+from ncore_ray.nic.burst import SendCounters
+from ncore_ray.nic.direct import SenderMemory, open_sender
+from ncore_ray.nic.settings import NicSettings
+from ncore_ray.wire.packet import Packet
+
+SPIN_US: Final = 20
+
+
+class PacketEngine(Worker):
+    """Runs `engine_run` over partition ``index`` of the arena."""
+
+    def __init__(self, name: str, index: int, cpu: int | None, nics: list[NicSettings], spin_us: int = SPIN_US) -> None:
+        super().__init__(name, cpu)
+        self.index = index
+        self._nics = nics
+        self._spin_us = spin_us
+        self._fds: list[int] = []
+        self._loop: Loop | None = None
+
+    def prepare(self) -> None:
+        """Open a send socket per NIC, make the private records, and run the kernel once."""
+        self._fds = [self._open(nic) for nic in self._nics]
+        self._packet_memory, _, packet = new(Packet)
+        self._counters_memory, self.send_counters, counters = new(SendCounters)
+        self._sender = SenderMemory(self._fds, counters, capacity=512)
+        self._scratch_memory, _, scratch = new(Packet)
+        self._local_memory, local, self._local = new(EngineLocal)
+        local.packet, local.sender, local.spin_us, local.scratch = packet, self._sender.address, self._spin_us, scratch
+        self.core(self._actor).stop = 1
+        self._run()
+
+    @property
+    def _actor(self) -> int:
+        return Actor.ENGINE + self.index
+
+    def _open(self, nic: NicSettings) -> int:
+        return -1 if nic.needs_writer else open_sender(nic.interface or nic.name, nic.netns)
+
+    def _run(self) -> int:
+        arena = self.arena
+        return engine_run(self.base + arena.engines + self.index * arena.engine_stride, self._local)
+
+    def start(self) -> None:
+        """Let the engine breathe."""
+        self._loop = Loop(self.name, self._run, self.core(self._actor), self.cpu)
+        self._loop.start()
+
+    def live_connections(self) -> int:
+        """Return how many connections the engine holds."""
+        arena = self.arena
+        return view(Engine, self.array, arena.engines + self.index * arena.engine_stride).live_connections
+
+    def alive(self) -> bool:
+        """Return True while the engine breathes."""
+        return self._loop is not None and self._loop.alive
+
+    def failure(self) -> str | None:
+        """Return the exception that ended the loop."""
+        return repr(self._loop.failure) if self._loop is not None and self._loop.failure else None
+
+    def stop(self) -> bool:
+        """End the loop and close the sockets; return True when it has ended."""
+        self.stopping.set()
+        ended = self._loop is None or self._loop.stop()
+        if ended:
+            for fd in self._fds:
+                if fd >= 0:
+                    os.close(fd)
+            self._fds = []
+        return ended

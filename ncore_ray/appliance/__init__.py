@@ -1,0 +1,1 @@
+"""An appliance: the actors that a configuration names, built and taken down."""

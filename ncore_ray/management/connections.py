@@ -1,0 +1,82 @@
+"""The connections of all engines, read from the arena, as rows for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ncore_ray.arena.header import Arena
+from ncore_ray.arena.layout import Bytes
+from ncore_ray.config.model import Configuration
+from ncore_ray.engine.connection import Role, Tcb
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.machine.record import table, view
+from ncore_ray.management.counters import engine_view
+from ncore_ray.wire.address import text_of
+
+
+@dataclass(frozen=True)
+class ConnectionRow:
+    """One connection of one engine."""
+
+    engine: int
+    number: int
+    role: str
+    state: str
+    remote: str
+    local: str
+    vserver: str
+    service: str
+    peer: str
+    """Remote end of the other side of the pair."""
+    received_bytes: int
+    sent_bytes: int
+    held_bytes: int
+    age_ms: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as plain data."""
+        return asdict(self)
+
+
+def _end(row: Any, side: str) -> str:
+    port = int(row["ports"]) >> 24 if side == "remote" else (int(row["ports"]) >> 8) & 0xFFFF
+    return f"{text_of(int(row[f'{side}_high']), int(row[f'{side}_low']))}:{port}"
+
+
+def _row(configuration: Configuration, engine: int, number: int, rows: Any, now: int) -> ConnectionRow:
+    row = rows[number]
+    role = Role(int(row["role"]))
+    is_client = role in (Role.CLIENT, Role.UDP_CLIENT)
+    peer = rows[int(row["peer"]) - 1] if row["peer"] else None
+    service_row = peer if is_client else row
+    return ConnectionRow(
+        engine=engine,
+        number=number,
+        role=role.name.lower(),
+        state=TcpState(int(row["state"])).name.replace("_", "-"),
+        remote=_end(row, "remote"),
+        local=_end(row, "local"),
+        vserver="" if role is Role.MONITOR else configuration.vservers[int(row["vserver"])].name,
+        service="" if service_row is None else configuration.services[int(service_row["service"])].name,
+        peer="" if peer is None else _end(peer, "remote"),
+        received_bytes=int(row["received_bytes"]),
+        sent_bytes=int(row["sent_bytes"]),
+        held_bytes=int(row["hold_chain_length"]),
+        age_ms=max(now - int(row["created_at"]), 0) // 1000,
+    )
+
+
+def list_connections(array: Bytes, configuration: Configuration, now: int, limit: int = 1000) -> list[ConnectionRow]:
+    """Return up to ``limit`` live connections, engine by engine; read while the engines go on, so a moment's view."""
+    found: list[ConnectionRow] = []
+    for engine in range(view(Arena, array).engine_count):
+        header = engine_view(array, engine)
+        rows = table(Tcb, array, header.connections, header.connection_count).copy()
+        for number in np.flatnonzero(rows["role"] != Role.FREE):
+            if len(found) >= limit:
+                return found
+            found.append(_row(configuration, engine, int(number), rows, now))
+    return found

@@ -1,0 +1,131 @@
+"""The aggregator: counters of all actors, read from the arena, as plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ncore_ray.arena.core import Core, CoreState
+from ncore_ray.arena.header import Arena
+from ncore_ray.arena.layout import Bytes
+from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
+from ncore_ray.engine.partition import Engine
+from ncore_ray.flow.distributor import DistributorCounters, counters_view, forwarded_packets, live_flows
+from ncore_ray.machine.record import dtype_of, size_of, table, view
+from ncore_ray.nic.partition import COUNTERS
+from ncore_ray.tables.service import Health, Service
+
+Numbers = dict[str, int]
+
+PRIVATE: Final = ("cursor", "credit", "idle_first")
+"""Words of the statistics records that are state, not counters."""
+
+
+def values_of(record: type, instance: Any) -> Numbers:
+    """Return the fields of a record by name, without padding."""
+    return {
+        name: int(getattr(instance, name))
+        for name in dtype_of(record).names or ()
+        if not name.startswith("pad") and name not in PRIVATE
+    }
+
+
+def engine_view(array: Bytes, index: int) -> Engine:
+    """Return the live header of an engine's partition."""
+    arena = view(Arena, array)
+    return view(Engine, array, arena.engines + index * arena.engine_stride)
+
+
+def core_view(array: Bytes, actor: int) -> Core:
+    """Return the live core record of an actor."""
+    return view(Core, array, view(Arena, array).cores + actor * size_of(Core))
+
+
+def engine_counters(array: Bytes, index: int) -> Numbers:
+    """Return the counters of one engine, with what it holds now."""
+    engine = engine_view(array, index)
+    numbers = values_of(EngineCounters, view(EngineCounters, array, engine.counters))
+    numbers["live_connections"] = engine.live_connections
+    numbers["connection_capacity"] = engine.connection_count
+    numbers["free_frames"] = engine.free_frame_count
+    numbers["frame_capacity"] = engine.frame_count
+    numbers["half_open_connections"] = engine.half_open
+    return numbers
+
+
+def distributor_counters(array: Bytes) -> Numbers:
+    """Return the counters of the distributor, with what it gave to each engine."""
+    numbers = values_of(DistributorCounters, counters_view(array))
+    for engine, (packets, flows) in enumerate(zip(forwarded_packets(array), live_flows(array), strict=True)):
+        numbers[f"forwarded_engine_{engine}_packets"] = int(packets)
+        numbers[f"live_flows_engine_{engine}"] = int(flows)
+    return numbers
+
+
+def nic_counters(array: Bytes, nic: int) -> Numbers:
+    """Return the counters of a NIC's reader and writer."""
+    arena = view(Arena, array)
+    start = arena.readers + nic * arena.reader_stride
+    numbers: Numbers = {}
+    for who, record, offset in COUNTERS:
+        for name, value in values_of(record, view(record, array, start + offset)).items():
+            numbers[name if name not in numbers else f"{who}_{name}"] = value
+    return numbers
+
+
+def _sum_over_engines(array: Bytes, record: type, field: str, count: int) -> list[Numbers]:
+    """Return per row of a statistics table the sums over all engines."""
+    arena = view(Arena, array)
+    names = [name for name in dtype_of(record).names or () if name not in PRIVATE]
+    totals: list[Numbers] = [dict.fromkeys(names, 0) for _ in range(count)]
+    for index in range(arena.engine_count):
+        rows = table(record, array, getattr(engine_view(array, index), field), count)
+        for total, row in zip(totals, rows, strict=True):
+            for name in names:
+                total[name] += int(row[name])
+    return totals
+
+
+def vserver_totals(array: Bytes) -> list[Numbers]:
+    """Return the counters of each vServer."""
+    return _sum_over_engines(array, VserverStats, "vserver_stats", view(Arena, array).vserver_count)
+
+
+def service_totals(array: Bytes) -> list[Numbers]:
+    """Return the counters of each service, with its probes."""
+    arena = view(Arena, array)
+    totals = _sum_over_engines(array, ServiceStats, "service_stats", arena.service_count)
+    for index, total in enumerate(totals):
+        service = view(Service, array, arena.services + index * size_of(Service))
+        total["probes"], total["failed_probes"] = service.probes, service.failed_probes
+    return totals
+
+
+def service_health(array: Bytes) -> list[str]:
+    """Return the health of each service: unknown, up or down; "up" for one without a monitor."""
+    arena = view(Arena, array)
+    words = []
+    for index in range(arena.service_count):
+        service = view(Service, array, arena.services + index * size_of(Service))
+        words.append("up" if service.monitor == 0 else Health(service.health).name.lower())
+    return words
+
+
+def core_numbers(array: Bytes, actor: int) -> Numbers:
+    """Return what an actor's core record tells: state, breaths, busy time, sleeps."""
+    core = core_view(array, actor)
+    numbers = values_of(Core, core)
+    for private in ("bell", "asleep", "stop", "drain", "scratch"):
+        numbers.pop(private)
+    return numbers
+
+
+def core_state(array: Bytes, actor: int) -> str:
+    """Return an actor's state in a word."""
+    return CoreState(core_view(array, actor).state).name.lower()
+
+
+def total_dropped(numbers: Numbers) -> int:
+    """Return the sum of all counters of dropped packets."""
+    return int(np.sum([value for name, value in numbers.items() if name.startswith("drop_")]))

@@ -1,0 +1,172 @@
+"""The actors of one appliance: created, attached to one arena, started in order, watched, and taken down."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ncore_ray.actors.arena_owner import ArenaOwner
+from ncore_ray.actors.flow_distributor import FlowDistributor
+from ncore_ray.actors.nic_reader import NicReader
+from ncore_ray.actors.packet_engine import PacketEngine
+from ncore_ray.arena.layout import PAGE
+from ncore_ray.blueprint.build import Blueprint
+from ncore_ray.blueprint.nics import settings_of
+from ncore_ray.blueprint.placement import CorePlan
+from ncore_ray.errors import NcoreError
+
+NAMESPACE: Final = "ncore"
+"""Ray namespace of all actors of all appliances."""
+_READY_S: Final = 300.0
+"""Time for an actor to attach: kernels may have to be compiled."""
+_ANSWER_S: Final = 5.0
+_WATCH_S: Final = 0.5
+
+log: Final = logging.getLogger("ncore_ray")
+
+
+@dataclass
+class Member:
+    """One actor of the team."""
+
+    name: str
+    kind: str
+    number: int
+    """Row of the `cores` table, or −1 for the arena's owner."""
+    cpu: int | None
+    handle: Any
+    process: int = 0
+    failure: str | None = None
+
+
+class Team:
+    """Builds and takes down the actors that a blueprint names; tells ``on_failure`` of one that dies."""
+
+    def __init__(self, blueprint: Blueprint, plan: CorePlan, *, detached: bool, on_failure: Callable[[Member], None]):
+        self.blueprint = blueprint
+        self.name = blueprint.configuration.appliance.name
+        self._plan = plan
+        self._detached = detached
+        self._on_failure = on_failure
+        self._stopping = threading.Event()
+        self._watchers: list[threading.Thread] = []
+        self.owner = self._create("arena", ArenaOwner, blueprint.size + PAGE)
+        self.members: list[Member] = [Member("arena", "ArenaOwner", -1, None, self.owner)]
+
+    def _create(self, name: str, actor: type, *arguments: Any) -> Any:
+        node = ray.get_runtime_context().get_node_id()
+        options = {
+            "name": f"{self.name}/{name}",
+            "namespace": NAMESPACE,
+            "num_cpus": 0,
+            "max_restarts": 0,
+            "max_concurrency": 4,
+            "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
+        }
+        if self._detached:
+            options["lifetime"] = "detached"
+        return ray.remote(actor).options(**options).remote(*arguments)
+
+    def arena_reference(self) -> tuple[list[Any], str]:
+        """Return the arena's reference and node. Raises NcoreError if the owner did not get its memory."""
+        try:
+            result: tuple[list[Any], str] = ray.get(self.owner.hand_out.remote(), timeout=60)
+        except (RayError, GetTimeoutError) as error:
+            raise NcoreError(f"the arena of {self.blueprint.size >> 20} MiB cannot be made: {_reason(error)}") from None
+        return result
+
+    def create(self) -> None:
+        """Create the actors of the data plane."""
+        nics = [settings_of(nic) for nic in self.blueprint.configuration.nics]
+        engines = self.blueprint.configuration.appliance.engines
+        for index, settings in enumerate(nics):
+            name, cpu = f"nic-{settings.name}", self._plan.readers[index]
+            handle = self._create(name, NicReader, f"{self.name}/{name}", index, cpu, settings)
+            self.members.append(Member(name, "NicReader", 1 + engines + index, cpu, handle))
+        cpu = self._plan.distributor
+        handle = self._create("distributor", FlowDistributor, f"{self.name}/distributor", cpu)
+        self.members.append(Member("distributor", "FlowDistributor", 0, cpu, handle))
+        for index in range(engines):
+            name, cpu = f"engine-{index}", self._plan.engines[index]
+            handle = self._create(name, PacketEngine, f"{self.name}/{name}", index, cpu, nics)
+            self.members.append(Member(name, "PacketEngine", 1 + index, cpu, handle))
+
+    @property
+    def workers(self) -> list[Member]:
+        """The actors that have a loop."""
+        return [member for member in self.members if member.number >= 0]
+
+    def attach(self, reference: list[Any], node: str, epoch: int) -> None:
+        """Let all actors map the arena and run their kernels once. Raises NcoreError naming the actor that cannot."""
+        pending = [(member, member.handle.attach.remote(reference, node, epoch)) for member in self.workers]
+        for member, answer in pending:
+            try:
+                member.process = ray.get(answer, timeout=_READY_S)
+            except (RayError, GetTimeoutError) as error:
+                raise NcoreError(f"{member.name} cannot start: {_reason(error)}") from None
+
+    def start(self) -> None:
+        """Start the loops, those that take first, and begin to watch them."""
+        order = {"PacketEngine": 0, "FlowDistributor": 1, "NicReader": 2}
+        for member in sorted(self.workers, key=lambda member: order[member.kind]):
+            ray.get(member.handle.start.remote(), timeout=_ANSWER_S * 4)
+        for member in self.workers:
+            thread = threading.Thread(target=self._watch, args=(member,), name=f"watch-{member.name}", daemon=True)
+            self._watchers.append(thread)
+            thread.start()
+
+    def _watch(self, member: Member) -> None:
+        """Wait on an actor all the time: its death fails the pending call within some 25 ms."""
+        while not self._stopping.is_set():
+            try:
+                failure = ray.get(member.handle.watch.remote(_WATCH_S), timeout=_WATCH_S + _ANSWER_S)
+            except GetTimeoutError:
+                failure = f"no answer for {_ANSWER_S:.0f} s"
+            except RayActorError as error:
+                failure = f"its process died ({_reason(error)})"
+            except RayError as error:
+                failure = _reason(error)
+            if failure and not self._stopping.is_set():
+                member.failure = failure
+                self._on_failure(member)
+                return
+
+    def stop(self) -> list[str]:
+        """End all loops and actors; return the names of those that did not end by themselves and were killed."""
+        self._stopping.set()
+        late = []
+        order = {"NicReader": 0, "FlowDistributor": 1, "PacketEngine": 2}
+        for member in sorted(self.workers, key=lambda member: order[member.kind]):
+            if not self._stop_one(member):
+                late.append(member.name)
+        for member in self.members:
+            ray.kill(member.handle, no_restart=True)
+        for thread in self._watchers:
+            thread.join(_WATCH_S + 1)
+        return late
+
+    def _stop_one(self, member: Member) -> bool:
+        if member.failure is not None:
+            return True
+        end = time.monotonic() + _ANSWER_S
+        try:
+            return bool(ray.get(member.handle.stop.remote(), timeout=max(end - time.monotonic(), 0.1)))
+        except (RayError, GetTimeoutError):
+            return False
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost cause of a Ray error in one line."""
+    cause = getattr(error, "cause", None) or error
+    if isinstance(cause, GetTimeoutError):
+        return "it did not answer in time"
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[-1] if lines else type(cause).__name__
