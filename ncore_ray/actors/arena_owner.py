@@ -5,6 +5,7 @@ An object of Ray's store lives as long as its owner, so the owner is as small as
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,6 @@ class ArenaOwner:
         self._reference = ray.put(np.zeros(size, np.uint8))
         self._mapped = ray.get(self._reference)
 
-    def hand_out(self) -> tuple[list[Any], str]:
-        """Return the reference, in a list so that Ray does not resolve it on the way, and this node's id."""
-        return [self._reference], ray.get_runtime_context().get_node_id()
+    def hand_out(self) -> tuple[list[Any], str, int]:
+        """Return the reference, in a list so that Ray does not resolve it on the way, this node's id, and the pid."""
+        return [self._reference], ray.get_runtime_context().get_node_id(), os.getpid()

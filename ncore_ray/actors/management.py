@@ -120,7 +120,14 @@ class Management:
         assert team is not None
         now = monotonic_us()
         rows = [self._actor_row(array, member, now) for member in team.workers]
-        owner = {"name": "arena", "kind": "ArenaOwner", "process": 0, "cpu": None, "state": "owner", "failure": None}
+        owner = {
+            "name": "arena",
+            "kind": "ArenaOwner",
+            "process": team.members[0].process,
+            "cpu": None,
+            "state": "owner",
+            "failure": None,
+        }
         return {
             "appliance": self.name,
             "state": self._state,
@@ -167,6 +174,11 @@ class Management:
             "vservers": dict(vservers),
             "services": {name: {"health": health[name], **numbers} for name, numbers in services},
         }
+
+    def processes(self) -> list[int]:
+        """Return the ids of all processes of the appliance: the actors of the data plane, the arena's owner, this one."""
+        assert self._team is not None
+        return [os.getpid(), *(member.process for member in self._team.members)]
 
     def flows(self, limit: int = 1000) -> list[dict[str, Any]]:
         """Return up to ``limit`` live connections."""

@@ -78,10 +78,11 @@ class Team:
     def arena_reference(self) -> tuple[list[Any], str]:
         """Return the arena's reference and node. Raises NcoreError if the owner did not get its memory."""
         try:
-            result: tuple[list[Any], str] = ray.get(self.owner.hand_out.remote(), timeout=60)
+            result: tuple[list[Any], str, int] = ray.get(self.owner.hand_out.remote(), timeout=60)
         except (RayError, GetTimeoutError) as error:
             raise NcoreError(f"the arena of {self.blueprint.size >> 20} MiB cannot be made: {_reason(error)}") from None
-        return result
+        self.members[0].process = result[2]
+        return result[0], result[1]
 
     def create(self) -> None:
         """Create the actors of the data plane."""
