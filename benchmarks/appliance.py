@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +71,5 @@ def _factory(engines: int) -> ApplianceFactory:
     return start
 
 
-FACTORIES: Final[dict[str, Callable[[Network, Sequence[str]], Running]]] = {
-    "ncore, 1 engine": _factory(1),
-    "ncore, 2 engines": _factory(2),
-}
+FACTORIES: Final[dict[str, ApplianceFactory]] = {"ncore-1": _factory(1), "ncore-2": _factory(2)}
+"""The appliance with one and with two engines."""

@@ -176,7 +176,7 @@ class Management:
         }
 
     def processes(self) -> list[int]:
-        """Return the ids of all processes of the appliance: the actors of the data plane, the arena's owner, this one."""
+        """Return the ids of all processes of the appliance, this one among them."""
         assert self._team is not None
         return [os.getpid(), *(member.process for member in self._team.members)]
 

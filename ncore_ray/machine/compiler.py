@@ -21,6 +21,10 @@ from numba.core.registry import CPUDispatcher
 from numba.core.typed_passes import NativeLowering
 from numba.core.types.misc import unliteral
 
+on_compiled: Callable[[int], None] | None = None
+"""Called with the number of kernels lowered so far, for whoever shows the progress."""
+_lowered = 0
+
 _OPTIONS: Final = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
 
@@ -63,7 +67,15 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
             state.library = self.library_class(state.targetctx.codegen(), state.func_id.func_qualname)
             state.library.enable_object_caching()
         super().run_pass(state)
+        _tell()
         return True
+
+
+def _tell() -> None:
+    global _lowered
+    _lowered += 1
+    if on_compiled is not None:
+        on_compiled(_lowered)
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
