@@ -8,9 +8,11 @@ from ncore_ray.engine.http.client import (
     client_data,
     client_established,
     client_lost,
+    client_reads,
     client_timeout,
     pump_client,
 )
+from ncore_ray.engine.http.respond import await_close
 from ncore_ray.engine.http.server import (
     pump_server,
     server_closed,
@@ -39,7 +41,7 @@ def _is_http(engine: Engine, tcb: Tcb) -> int:
 def on_events(engine: Engine, tcb: Tcb, events: int, address: int, length: int) -> int:
     """Tell the owner what a segment brought; with DATA the bytes lie at ``address``."""
     if tcb.discard:  # nobody reads any more
-        return destroy(engine, tcb) if events & Event.RESET else 0
+        return _closing_event(engine, tcb, events)
     if tcb.role == Role.MONITOR:
         return monitor_event(engine, tcb, events, address, length)
     if not _is_http(engine, tcb):
@@ -50,13 +52,20 @@ def on_events(engine: Engine, tcb: Tcb, events: int, address: int, length: int) 
 
 
 @kernel
+def _closing_event(engine: Engine, tcb: Tcb, events: int) -> int:
+    if events & Event.RESET:
+        return destroy(engine, tcb)
+    return await_close(engine, tcb) if events & Event.FREED and tcb.role == Role.CLIENT else 0
+
+
+@kernel
 def _http_client_event(engine: Engine, tcb: Tcb, events: int, address: int, length: int) -> int:
     if events & Event.RESET:
         return client_lost(engine, tcb)
     if events & Event.ESTABLISHED:
         client_established(engine, tcb)
     if events & Event.FREED:
-        wake_peer(engine, tcb)
+        client_reads(engine, tcb)
     if events & Event.DATA:
         client_data(engine, tcb, address, length)
     if events & Event.FIN and tcb.role != Role.FREE and not tcb.discard:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.engine.balance.choose import NO_SERVICE
-from ncore_ray.engine.buffer import chain_drop, chain_gather, first_piece, first_piece_length
-from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, mark, peer_of, tcb_of
+from ncore_ray.engine.buffer import Chain, chain_drop, chain_gather, first_piece, first_piece_length
+from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, mark, peer_of, send_chain, tcb_of
 from ncore_ray.engine.http.exchange import (
     GATHER_ROOM,
     REWRITE_ROOM,
@@ -29,12 +29,14 @@ from ncore_ray.engine.http.message.head import Head, Method, scan_head
 from ncore_ray.engine.http.message.request import parse_request, refuse_unfinished
 from ncore_ray.engine.http.message.rewrite import write_request
 from ncore_ray.engine.http.pool import obtain_server
-from ncore_ray.engine.http.respond import SERVICE_UNAVAILABLE, respond
+from ncore_ray.engine.http.respond import SERVICE_UNAVAILABLE, close_client, respond
+from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
-from ncore_ray.engine.proxy.relay import count_received, hold, relay
+from ncore_ray.engine.proxy.relay import count_received, hold, queue_bytes, relay, wake_peer
 from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
-from ncore_ray.engine.tcp.user import abort, close_send, close_unread, send_bytes, send_room
+from ncore_ray.engine.tcp.user import abort, close_send, send_room
 from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.record import address_of
 from ncore_ray.tables.service import Vserver, service_of, vserver_of
 
 _BODY_TOO_LARGE: Final = 413
@@ -84,12 +86,7 @@ def pump_client(engine: Engine, tcb: Tcb) -> int:
     """Take held bytes as far as the exchange has come; then the end of the stream, if it came."""
     chain = hold_chain(tcb)
     while chain.length > 0:
-        address = first_piece(engine, chain)
-        length = first_piece_length(engine, chain)
-        if length < chain.length and exchange_of(engine, tcb).phase == Phase.READ_HEAD:
-            address = gather_scratch(engine)  # a head has to lie in one piece
-            length = chain_gather(engine, chain, address, GATHER_ROOM)
-        taken = _step(engine, tcb, address, length)
+        taken = _step_held(engine, tcb, chain)
         if tcb.role == Role.FREE or tcb.discard:
             return 0
         if taken == 0:
@@ -97,6 +94,19 @@ def pump_client(engine: Engine, tcb: Tcb) -> int:
         chain_drop(engine, chain, taken)
         mark(engine, tcb, Work.OUTPUT)
     return _end_of_stream(engine, tcb) if tcb.fin_received else 0
+
+
+@kernel
+def _step_held(engine: Engine, tcb: Tcb, chain: Chain) -> int:
+    """Take a part of the held bytes; a head that does not lie in one piece is put together first."""
+    length = first_piece_length(engine, chain)
+    taken = _step(engine, tcb, first_piece(engine, chain), length)
+    if taken or tcb.role == Role.FREE or tcb.discard or length == chain.length:
+        return taken
+    if exchange_of(engine, tcb).phase != Phase.READ_HEAD:
+        return 0
+    address = gather_scratch(engine)
+    return _step(engine, tcb, address, chain_gather(engine, chain, address, GATHER_ROOM))
 
 
 @kernel
@@ -114,22 +124,25 @@ def _step(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
 
 @kernel
 def _read_request(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, length: int) -> int:
+    if send_room(engine, tcb) == 0:
+        return 0  # it does not read its responses: no more of them for now
     vserver = vserver_of(base_of(engine), tcb.vserver)
-    end, _ = scan_head(address, min(length, vserver.max_header), 0)
+    limit = min(vserver.max_header, engine.receive_limit)  # a longer one never gets into the window
+    end, _ = scan_head(address, min(length, limit), 0)
     exchange.responding = 0
     exchange.method = Method.GET
     if end < 0:
-        if length < vserver.max_header:
+        if length < limit:
             _await_head(engine, tcb, vserver)
             return 0
-        respond(engine, tcb, refuse_unfinished(address, vserver.max_header))
+        respond(engine, tcb, refuse_unfinished(address, limit))
         return 0
     head = head_scratch(engine)
     status = parse_request(address, end, head, fields_scratch(engine), vserver.max_request_line, vserver.max_fields)
+    exchange.method = head.method
     if status == 0 and vserver.max_body >= 0 and head.content_length > vserver.max_body:
         status = _BODY_TOO_LARGE
     if status == 0:
-        exchange.method = head.method
         status = _forward_head(engine, tcb, exchange, head, address)
     if status != 0:
         respond(engine, tcb, status)
@@ -139,9 +152,9 @@ def _read_request(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, le
 
 @kernel
 def _await_head(engine: Engine, tcb: Tcb, vserver: Vserver) -> int:
-    """Begin to count the time for the head with its first bytes."""
-    if hold_chain(tcb).length == 0:
-        tcb.application_at = engine.now + vserver.header_us
+    """Begin to count the time for the head with its first bytes, or, if they came early, when it is their turn."""
+    deadline = engine.now + vserver.header_us
+    tcb.application_at = deadline if hold_chain(tcb).length == 0 else min(tcb.application_at, deadline)
     return 0
 
 
@@ -156,7 +169,7 @@ def _forward_head(engine: Engine, tcb: Tcb, exchange: Exchange, head: Head, sour
     server = tcb_of(engine, number - 1)
     tcb.attempts = 0
     length = _write_head(engine, tcb, server, head, source)
-    if length < 0 or not send_bytes(engine, server, rewrite_scratch(engine), length):
+    if length < 0 or not queue_bytes(engine, server, rewrite_scratch(engine), length):
         return SERVICE_UNAVAILABLE
     body = body_of(engine, tcb)
     body_begin(body, request_body(head), head.content_length)
@@ -169,6 +182,17 @@ def _forward_head(engine: Engine, tcb: Tcb, exchange: Exchange, head: Head, sour
         tcb.application_at = engine.now + vserver_of(base_of(engine), tcb.vserver).client_idle_us
     server.retain = _is_idempotent(head.method)
     exchange_of(engine, server).retryable = server.retain
+    return _limit_retained(engine, server, exchange, 0)
+
+
+@kernel
+def _limit_retained(engine: Engine, server: Tcb, exchange: Exchange, more: int) -> int:
+    """Keep a request whose body still comes only while that takes no room that the rest of it needs."""
+    limit = min(_RETAIN_LIMIT, engine.send_limit >> 1, engine.receive_limit >> 1)
+    if server.retain and exchange.phase == Phase.RELAY_BODY and send_chain(server).length + more > limit:
+        server.retain = 0
+        exchange_of(engine, server).retryable = 0
+        drop_acknowledged(engine, server)
     return 0
 
 
@@ -186,7 +210,7 @@ def _write_head(engine: Engine, tcb: Tcb, server: Tcb, head: Head, source: int) 
     options = rewrite_options(engine)
     options.client_high = tcb.remote_high
     options.client_low = tcb.remote_low
-    options.host_address = text_address(engine, service.host)
+    options.host = text_address(engine, service.host) - address_of(options)
     options.host_length = service.host_length
     options.forwarded_for = vserver.x_forwarded_for
     options.via = vserver.via
@@ -199,6 +223,7 @@ def _relay_body(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, leng
     if not tcb.peer:
         return 0
     server = peer_of(engine, tcb)
+    _limit_retained(engine, server, exchange, length)
     length = min(length, send_room(engine, server))
     body = body_of(engine, tcb)
     taken = 0
@@ -209,13 +234,9 @@ def _relay_body(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, leng
     if body.phase == chunk_syntax.Phase.ERROR or (limit >= 0 and body.content > limit):
         respond(engine, tcb, _BAD_REQUEST if body.phase == chunk_syntax.Phase.ERROR else _BODY_TOO_LARGE)
         return 0
-    if taken and not send_bytes(engine, server, address, taken):
+    if taken and not queue_bytes(engine, server, address, taken):
         _give_up(engine, tcb)
         return 0
-    if server.retain and server.send_chain_length > _RETAIN_LIMIT:
-        server.retain = 0
-        exchange_of(engine, server).retryable = 0
-        drop_acknowledged(engine, server)
     if body.phase == chunk_syntax.Phase.DONE:
         exchange.phase = Phase.WAIT
         tcb.application_at = 0
@@ -224,13 +245,15 @@ def _relay_body(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, leng
 
 @kernel
 def _end_of_stream(engine: Engine, tcb: Tcb) -> int:
-    """Take the end of what the client sends."""
+    """Take the end of what the client sends, if all before it that can be taken is taken."""
     exchange = exchange_of(engine, tcb)
-    if exchange.phase == Phase.READ_HEAD:
-        return close_unread(engine, tcb)
+    if exchange.phase == Phase.READ_HEAD and send_room(engine, tcb):
+        return close_client(engine, tcb)
+    if hold_chain(tcb).length:
+        return 0
     if exchange.phase == Phase.RELAY_BODY:
         return _give_up(engine, tcb)  # a request without its end
-    if exchange.phase == Phase.TUNNEL and tcb.peer and hold_chain(tcb).length == 0:
+    if exchange.phase == Phase.TUNNEL and tcb.peer:
         server = peer_of(engine, tcb)
         if not server.fin_wanted:
             close_send(engine, server)
@@ -247,7 +270,17 @@ def client_closed(engine: Engine, tcb: Tcb) -> int:
 def client_lost(engine: Engine, tcb: Tcb) -> int:
     """The client was reset or does not answer."""
     counters_of(engine).connections_reset += 1
-    return _give_up(engine, tcb)
+    if tcb.peer:
+        abort(engine, peer_of(engine, tcb))
+    return destroy(engine, tcb)
+
+
+@kernel
+def client_reads(engine: Engine, tcb: Tcb) -> int:
+    """The client took a part of what waits for it: the service may send more, or the next request may be read."""
+    if exchange_of(engine, tcb).phase == Phase.READ_HEAD and (hold_chain(tcb).length or tcb.fin_received):
+        mark(engine, tcb, Work.PUMP)
+    return wake_peer(engine, tcb)
 
 
 @kernel
@@ -264,7 +297,7 @@ def client_timeout(engine: Engine, tcb: Tcb) -> int:
             return 0
     counters_of(engine).connections_timed_out += 1
     if exchange.phase == Phase.READ_HEAD and hold_chain(tcb).length == 0:
-        return close_unread(engine, tcb)
+        return close_client(engine, tcb)
     if exchange.phase == Phase.TUNNEL:
         return _give_up(engine, tcb)
     return respond(engine, tcb, _REQUEST_TIMEOUT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
-from ncore_ray.engine.connection import Tcb, tcb_of
+from ncore_ray.engine.connection import Tcb, send_chain, tcb_of
 from ncore_ray.engine.http.exchange import Exchange, Phase, begin_exchange, exchange_of
 from ncore_ray.engine.lifecycle import enter_pool, leave_pool, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats
@@ -32,7 +32,6 @@ def obtain_server(engine: Engine, client: Tcb, avoid: int, fresh: int) -> int:
         if number == 0:
             return 0
         begin_exchange(engine, tcb_of(engine, number - 1))
-    service_stats(engine, service).requests += 1
     return number
 
 
@@ -44,6 +43,7 @@ def _take_idle(engine: Engine, client: Tcb, server: Tcb) -> int:
     exchange_of(engine, server).reused = 1
     server.received_at_request = server.received_bytes
     server.application_at = engine.now + vserver_of(base_of(engine), client.vserver).server_us
+    service_stats(engine, server.service).requests += 1
     counters_of(engine).http_reused_connections += 1
     return 0
 
@@ -55,7 +55,8 @@ def let_go(engine: Engine, server: Tcb, exchange: Exchange) -> int:
         server.busy = 0
         service_stats(engine, server.service).busy -= 1
     full = service_stats(engine, server.service).idle_connections >= engine.idle_limit
-    if full or not exchange.persistent or server.fin_received or server.fin_wanted:
+    unsent = send_chain(server).length  # it answered before it had all of the request
+    if full or unsent or not exchange.persistent or server.fin_received or server.fin_wanted:
         return close_unread(engine, server)
     unpair(engine, server)
     exchange.phase = Phase.READ_HEAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.engine.balance.choose import NO_SERVICE
-from ncore_ray.engine.buffer import chain_drop, chain_gather, chain_move, first_piece, first_piece_length
+from ncore_ray.engine.buffer import Chain, chain_drop, chain_gather, chain_move, first_piece, first_piece_length
 from ncore_ray.engine.connection import Tcb, Work, hold_chain, mark, peer_of, send_chain, tcb_of
 from ncore_ray.engine.http.exchange import (
     GATHER_ROOM,
@@ -28,13 +28,13 @@ from ncore_ray.engine.http.message.head import MAX_FIELDS, Head, scan_head
 from ncore_ray.engine.http.message.response import parse_response
 from ncore_ray.engine.http.message.rewrite import write_response
 from ncore_ray.engine.http.pool import let_go, obtain_server
-from ncore_ray.engine.http.respond import BAD_GATEWAY, GATEWAY_TIMEOUT, SERVICE_UNAVAILABLE, respond
-from ncore_ray.engine.lifecycle import destroy
-from ncore_ray.engine.partition import Engine, base_of, counters_of
-from ncore_ray.engine.proxy.relay import count_received, hold, reconnect, relay
+from ncore_ray.engine.http.respond import BAD_GATEWAY, GATEWAY_TIMEOUT, SERVICE_UNAVAILABLE, close_client, respond
+from ncore_ray.engine.lifecycle import destroy, unpair
+from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats
+from ncore_ray.engine.proxy.relay import count_received, count_waiting, hold, queue_bytes, reconnect, relay
 from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
 from ncore_ray.engine.tcp.state import TcpState
-from ncore_ray.engine.tcp.user import abort, close_send, close_unread, send_bytes, send_room
+from ncore_ray.engine.tcp.user import abort, close_send, close_unread, send_room
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
 
@@ -46,6 +46,8 @@ _ERROR: Final = -1
 @kernel
 def server_established(engine: Engine, tcb: Tcb) -> int:
     """The service answered: from now on its time to respond counts."""
+    count_waiting(engine, tcb)
+    service_stats(engine, tcb.service).requests += 1
     tcb.application_at = engine.now + vserver_of(base_of(engine), tcb.vserver).server_us
     return 0
 
@@ -64,6 +66,8 @@ def server_data(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
             break
         address += taken
         length -= taken
+        if _finish_if_whole(engine, tcb):
+            return 0 if length == 0 else abort(engine, tcb)  # bytes behind the response's end
     if not hold(engine, tcb, address, length):
         return _give_up(engine, tcb)
     if hold_chain(tcb).length > length:
@@ -84,37 +88,39 @@ def pump_server(engine: Engine, tcb: Tcb) -> int:
     """Take held bytes as far as the client takes them; then the end of the stream, if it came."""
     chain = hold_chain(tcb)
     while chain.length > 0:
-        address = first_piece(engine, chain)
-        length = first_piece_length(engine, chain)
-        if length < chain.length and exchange_of(engine, tcb).phase == Phase.READ_HEAD:
-            address = gather_scratch(engine)
-            length = chain_gather(engine, chain, address, GATHER_ROOM)
-        taken = _step(engine, tcb, address, length)
+        taken = _step_held(engine, tcb, chain)
         if taken == _ERROR:
             return 0
         if taken == 0:
             break
         chain_drop(engine, chain, taken)
         mark(engine, tcb, Work.OUTPUT)
-    if tcb.fin_received and chain.length == 0:
-        return _end_of_stream(engine, tcb)
-    return 0
+        rest = chain.length
+        if _finish_if_whole(engine, tcb):
+            return 0 if rest == 0 else abort(engine, tcb)
+    return _end_of_stream(engine, tcb) if tcb.fin_received else 0
+
+
+@kernel
+def _step_held(engine: Engine, tcb: Tcb, chain: Chain) -> int:
+    """Take a part of the held bytes; a head that does not lie in one piece is put together first."""
+    length = first_piece_length(engine, chain)
+    taken = _step(engine, tcb, first_piece(engine, chain), length)
+    if taken or length == chain.length or exchange_of(engine, tcb).phase != Phase.READ_HEAD:
+        return taken
+    address = gather_scratch(engine)
+    return _step(engine, tcb, address, chain_gather(engine, chain, address, GATHER_ROOM))
 
 
 @kernel
 def _step(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
     """Take a part of the bytes; return how many, 0 if nothing can be done now, _ERROR if the connection is over."""
-    if not tcb.peer:
-        abort(engine, tcb)  # bytes behind the response's end
-        return _ERROR
     exchange = exchange_of(engine, tcb)
     if exchange.phase == Phase.READ_HEAD:
-        return _read_response(engine, tcb, exchange, address, length)
+        return _read_response(engine, tcb, address, length)
     if exchange.phase == Phase.RELAY_BODY:
         return _relay_body(engine, tcb, exchange, address, length)
-    if exchange.phase == Phase.TUNNEL:
-        return relay(engine, peer_of(engine, tcb), address, length)
-    return length
+    return relay(engine, peer_of(engine, tcb), address, length)
 
 
 @kernel
@@ -124,26 +130,23 @@ def _bad_gateway(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
-def _read_response(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, length: int) -> int:
-    end, _ = scan_head(address, min(length, _MAX_HEAD), 0)
+def _read_response(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
+    limit = min(_MAX_HEAD, engine.receive_limit)
+    end, _ = scan_head(address, min(length, limit), 0)
     if end < 0:
-        return 0 if length < _MAX_HEAD else _bad_gateway(engine, tcb)
+        return 0 if length < limit else _bad_gateway(engine, tcb)
     head = head_scratch(engine)
     if parse_response(address, end, head, fields_scratch(engine), MAX_FIELDS) != 0:
         return _bad_gateway(engine, tcb)
     client = peer_of(engine, tcb)
     request = exchange_of(engine, client)
     if head.status == _SWITCHING_PROTOCOLS:
-        if not request.upgrade:
+        if not request.upgrade or request.phase != Phase.WAIT:  # not before the request's end (RFC 9110 §7.8)
             return _bad_gateway(engine, tcb)
         return end if _begin_tunnel(engine, client, tcb, head, address) else _bad_gateway(engine, tcb)
     if head.status < 200:
         return end if _forward_interim(engine, client, request, head, address) else _bad_gateway(engine, tcb)
-    if not _forward_head(engine, client, tcb, head, address):
-        return _bad_gateway(engine, tcb)
-    if exchange.phase == Phase.RELAY_BODY and body_of(engine, tcb).phase == chunk_syntax.Phase.DONE:
-        _finish(engine, client, tcb, exchange)
-    return end
+    return end if _forward_head(engine, client, tcb, head, address) else _bad_gateway(engine, tcb)
 
 
 @kernel
@@ -155,7 +158,7 @@ def _queue_head(engine: Engine, client: Tcb, head: Head, source: int, close: int
     options.unchunk = unchunk
     target = rewrite_scratch(engine)
     length = write_response(head, fields_scratch(engine), source, target, REWRITE_ROOM, options)
-    return send_bytes(engine, client, target, length) if length > 0 else 0
+    return queue_bytes(engine, client, target, length) if length > 0 else 0
 
 
 @kernel
@@ -196,7 +199,8 @@ def _forward_head(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
     exchange = exchange_of(engine, tcb)
     kind = response_body(head, request.method)
     exchange.unchunk = 1 if kind == BodyKind.CHUNKED and request.version_minor == 0 else 0
-    if kind == BodyKind.UNTIL_CLOSE or exchange.unchunk or client.fin_received:
+    last = client.fin_received and hold_chain(client).length == 0
+    if kind == BodyKind.UNTIL_CLOSE or exchange.unchunk or last or engine.draining:
         request.persistent = 0
     exchange.persistent = head.persistent if kind != BodyKind.UNTIL_CLOSE else 0
     keep_old = 1 if request.persistent and request.version_minor == 0 else 0
@@ -220,16 +224,24 @@ def _relay_body(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, leng
     while taken < length and body.phase != chunk_syntax.Phase.DONE and body.phase != chunk_syntax.Phase.ERROR:
         count, is_content = body_step(body, address + taken, length - taken)
         if exchange.unchunk and is_content:
-            good &= send_bytes(engine, client, address + taken, count)
+            good &= queue_bytes(engine, client, address + taken, count)
         taken += count
     if taken and not exchange.unchunk:
-        good &= send_bytes(engine, client, address, taken)
+        good &= queue_bytes(engine, client, address, taken)
     if not good or body.phase == chunk_syntax.Phase.ERROR:
         _give_up(engine, tcb)
         return _ERROR
-    if body.phase == chunk_syntax.Phase.DONE:
-        _finish(engine, client, tcb, exchange)
     return taken
+
+
+@kernel
+def _finish_if_whole(engine: Engine, tcb: Tcb) -> int:
+    """Return 1 if the response is whole now: then its exchange is over."""
+    exchange = exchange_of(engine, tcb)
+    if exchange.phase != Phase.RELAY_BODY or body_of(engine, tcb).phase != chunk_syntax.Phase.DONE:
+        return 0
+    _finish(engine, peer_of(engine, tcb), tcb, exchange)
+    return 1
 
 
 @kernel
@@ -241,8 +253,7 @@ def _finish(engine: Engine, client: Tcb, tcb: Tcb, exchange: Exchange) -> int:
         exchange.persistent = 0
     let_go(engine, tcb, exchange)
     if not request.persistent:
-        request.phase = Phase.CLOSING
-        return close_unread(engine, client)
+        return close_client(engine, client)
     request.phase = Phase.READ_HEAD
     client.application_at = engine.now + vserver_of(base_of(engine), client.vserver).client_idle_us
     if hold_chain(client).length or client.fin_received:
@@ -252,65 +263,62 @@ def _finish(engine: Engine, client: Tcb, tcb: Tcb, exchange: Exchange) -> int:
 
 @kernel
 def _end_of_stream(engine: Engine, tcb: Tcb) -> int:
-    """Take the end of what the service sends, behind all its bytes."""
+    """Take the end of what the service sends, if all before it that can be taken is taken."""
     if not tcb.peer:
         return close_unread(engine, tcb)
     exchange = exchange_of(engine, tcb)
     client = peer_of(engine, tcb)
+    if hold_chain(tcb).length and exchange.phase != Phase.READ_HEAD:
+        return 0
     if exchange.phase == Phase.TUNNEL:
         return close_send(engine, client) if not client.fin_wanted else 0
     if exchange.phase == Phase.RELAY_BODY and body_of(engine, tcb).kind == BodyKind.UNTIL_CLOSE:
         return _finish(engine, client, tcb, exchange)
-    return _broken(engine, tcb, exchange, client)
+    _broken(engine, tcb, exchange, client)
+    return abort(engine, tcb)
 
 
 @kernel
 def server_closed(engine: Engine, tcb: Tcb) -> int:
-    """Take the service's FIN."""
-    if hold_chain(tcb).length and tcb.peer:
-        return pump_server(engine, tcb)
-    return _end_of_stream(engine, tcb)
+    """Take the service's FIN: what it sent before still counts."""
+    return pump_server(engine, tcb)
 
 
 @kernel
 def _broken(engine: Engine, tcb: Tcb, exchange: Exchange, client: Tcb) -> int:
-    """The connection ended before the response's end: the request is sent again if that is safe (RFC 9112 §9.3.1)."""
+    """The connection ended before the response's end: tell the client, or send the request again (RFC 9112 §9.3.1).
+
+    The connection itself, which has no peer any more, is left for the caller to end.
+    """
+    unpair(engine, tcb)
     untouched = exchange.phase == Phase.READ_HEAD and tcb.received_at_request == tcb.received_bytes
-    if exchange.reused and exchange.retryable and untouched and _send_again(engine, tcb, client):
-        return 0
-    if exchange.phase == Phase.READ_HEAD:
-        return respond(engine, client, BAD_GATEWAY)
-    return _give_up(engine, tcb)
+    if exchange.reused and exchange.retryable and untouched:
+        return _send_again(engine, tcb, client)
+    return respond(engine, client, BAD_GATEWAY)
 
 
 @kernel
 def _send_again(engine: Engine, tcb: Tcb, client: Tcb) -> int:
-    """Move the request, kept whole in the send chain, to a new connection; return 0 if there is none to be had."""
-    client.peer = 0
-    tcb.peer = 0
+    """Move the request, kept whole in the send chain, to a new connection."""
     number = obtain_server(engine, client, NO_SERVICE, 1)
     if number == 0:
-        client.peer = 0
-        respond(engine, client, SERVICE_UNAVAILABLE)
-    else:
-        server = tcb_of(engine, number - 1)
-        chain_move(engine, send_chain(tcb), send_chain(server))
-        server.retain = 1
-        exchange_of(engine, server).retryable = 1
-        counters_of(engine).http_retried_requests += 1
-    abort(engine, tcb)
-    return 1
+        return respond(engine, client, SERVICE_UNAVAILABLE)
+    server = tcb_of(engine, number - 1)
+    chain_move(engine, send_chain(tcb), send_chain(server))
+    server.retain = 1
+    exchange_of(engine, server).retryable = 1
+    counters_of(engine).http_retried_requests += 1
+    return 0
 
 
 @kernel
 def server_lost(engine: Engine, tcb: Tcb) -> int:
     """The service reset the connection, refused it, or does not answer."""
-    if not tcb.peer:
-        return destroy(engine, tcb)
-    client = peer_of(engine, tcb)
-    if tcb.state == TcpState.SYN_SENT:
-        return _try_another(engine, tcb, client)
-    _broken(engine, tcb, exchange_of(engine, tcb), client)
+    if tcb.state == TcpState.SYN_SENT and tcb.peer:
+        return _try_another(engine, tcb, peer_of(engine, tcb))
+    counters_of(engine).connections_reset += 1
+    if tcb.peer:
+        _broken(engine, tcb, exchange_of(engine, tcb), peer_of(engine, tcb))
     return destroy(engine, tcb)
 
 
@@ -335,11 +343,12 @@ def server_timeout(engine: Engine, tcb: Tcb) -> int:
         return server_lost(engine, tcb)
     client = peer_of(engine, tcb)
     limit = vserver_of(base_of(engine), tcb.vserver).server_us
-    active_at = max(tcb.last_received_at, client.last_received_at)
+    active_at = tcb.last_received_at
+    request = exchange_of(engine, client)
+    if request.responding or request.phase == Phase.RELAY_BODY:  # it may be the client that is slow
+        active_at = max(active_at, client.last_received_at)
     if engine.now - active_at < limit:
         tcb.application_at = active_at + limit
         return 0
     counters_of(engine).connections_timed_out += 1
-    if exchange_of(engine, client).responding:
-        return _give_up(engine, tcb)
     return respond(engine, client, GATEWAY_TIMEOUT)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.header import arena_at
-from ncore_ray.engine.connection import Role, Tcb, tcb_of
+from ncore_ray.engine.buffer import chain_gather
+from ncore_ray.engine.connection import Role, Tcb, hold_chain, tcb_of
+from ncore_ray.engine.http.exchange import gather_scratch
 from ncore_ray.engine.monitor.health import probe_failed, probe_succeeded
 from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.proxy.relay import hold
 from ncore_ray.engine.tcp.receive import Event
 from ncore_ray.engine.tcp.user import abort, open_active, send_bytes
 from ncore_ray.machine.jit import kernel
@@ -35,10 +38,12 @@ def start_probes(engine: Engine) -> int:
 
 @kernel
 def _start_probe(engine: Engine, index: int) -> int:
-    number = open_active(engine, index, Role.MONITOR)
-    if number == 0:
+    service = service_of(base_of(engine), index)
+    if service.route < 0:
         return probe_failed(engine, index)
-    tcb_of(engine, number - 1).application_at = engine.now + service_of(base_of(engine), index).timeout_us
+    number = open_active(engine, index, Role.MONITOR)
+    if number:  # else it is our table that is full, which says nothing about the service
+        tcb_of(engine, number - 1).application_at = engine.now + service.timeout_us
     return 0
 
 
@@ -52,10 +57,21 @@ def _conclude(engine: Engine, tcb: Tcb, good: int) -> int:
 
 
 @kernel
-def _judge_status(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
-    """Judge a response by the first bytes of its status line, which fit in any first segment."""
+def _take_status(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
+    """Gather the first bytes of the status line, which is all that is read."""
+    if not hold(engine, tcb, address, length):
+        return _conclude(engine, tcb, 0)
+    if hold_chain(tcb).length < _STATUS_LINE:
+        return 0
+    line = gather_scratch(engine)
+    chain_gather(engine, hold_chain(tcb), line, _STATUS_LINE)
+    return _judge_status(engine, tcb, line)
+
+
+@kernel
+def _judge_status(engine: Engine, tcb: Tcb, address: int) -> int:
     service = service_of(base_of(engine), tcb.service)
-    if length < _STATUS_LINE or (load64be(address) >> 8) & 0xFF_FFFF_FFFF_FFFF != _HTTP_1:
+    if (load64be(address) >> 8) & 0xFF_FFFF_FFFF_FFFF != _HTTP_1:
         return _conclude(engine, tcb, 0)
     status = 0
     for i in range(9, 12):
@@ -79,8 +95,8 @@ def monitor_event(engine: Engine, tcb: Tcb, events: int, address: int, length: i
         if not send_bytes(engine, tcb, texts + service.probe, service.probe_length):
             return _conclude(engine, tcb, 0)
     if events & Event.DATA:
-        return _judge_status(engine, tcb, address, length)
-    if events & Event.FIN:
+        _take_status(engine, tcb, address, length)
+    if events & Event.FIN and tcb.role != Role.FREE:
         return _conclude(engine, tcb, 0)
     return 0
 

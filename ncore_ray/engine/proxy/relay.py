@@ -22,6 +22,7 @@ from ncore_ray.engine.connection import (
 )
 from ncore_ray.engine.monitor.health import connect_failed
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.user import open_active, send_bytes, send_room
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
@@ -31,9 +32,28 @@ from ncore_ray.tables.service import vserver_of
 def relay(engine: Engine, target: Tcb, address: int, length: int) -> int:
     """Queue as many bytes as the target takes; return how many."""
     part = min(length, send_room(engine, target))
-    if part <= 0 or not send_bytes(engine, target, address, part):
+    if part <= 0 or not queue_bytes(engine, target, address, part):
         return 0
     return part
+
+
+@kernel
+def queue_bytes(engine: Engine, target: Tcb, address: int, length: int) -> int:
+    """Queue bytes for sending and count them; return 0 if the pool is empty: then none of them is queued."""
+    if not send_bytes(engine, target, address, length):
+        return 0
+    if target.role == Role.CLIENT:
+        vserver_stats(engine, target.vserver).sent_bytes += length
+    elif target.state > TcpState.SYN_RECEIVED:
+        service_stats(engine, target.service).sent_bytes += length
+    return 1
+
+
+@kernel
+def count_waiting(engine: Engine, server: Tcb) -> int:
+    """Count what was queued for a service before it answered: it might have gone to another one."""
+    service_stats(engine, server.service).sent_bytes += send_chain(server).length
+    return 0
 
 
 @kernel
@@ -59,13 +79,10 @@ def pump_held(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def count_received(engine: Engine, tcb: Tcb, length: int) -> int:
-    """Count payload received on one side for its vServer and service."""
+    """Count payload received from a client or from a service."""
     if tcb.role == Role.CLIENT:
         vserver_stats(engine, tcb.vserver).received_bytes += length
-        if tcb.peer:
-            service_stats(engine, peer_of(engine, tcb).service).sent_bytes += length
     else:
-        vserver_stats(engine, tcb.vserver).sent_bytes += length
         service_stats(engine, tcb.service).received_bytes += length
     return 0
 

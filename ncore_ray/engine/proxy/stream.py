@@ -8,6 +8,7 @@ from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
 from ncore_ray.engine.proxy.relay import (
     count_received,
+    count_waiting,
     hold,
     open_server,
     pump_held,
@@ -44,6 +45,7 @@ def _established(engine: Engine, tcb: Tcb) -> int:
     idle_us = vserver_of(base_of(engine), tcb.vserver).client_idle_us
     tcb.application_at = engine.now + idle_us
     if tcb.role == Role.SERVER:
+        count_waiting(engine, tcb)
         return 1
     if open_server(engine, tcb, NO_SERVICE):
         return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
+from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service, is_usable
 from ncore_ray.engine.connection import (
     Role,
     Tcb,
@@ -45,6 +45,9 @@ def receive_udp(engine: Engine, packet: Packet) -> int:
     number = find_connection(
         engine, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low, ports
     )
+    if number and _is_stale(engine, tcb_of(engine, number - 1)):
+        session_timeout(engine, tcb_of(engine, number - 1))
+        number = 0
     if number == 0:
         number = _begin_session(engine, packet, ports)
         if number == 0:
@@ -55,6 +58,14 @@ def receive_udp(engine: Engine, packet: Packet) -> int:
         return 0
     counters.used_udp_packets += 1
     return _forward(engine, tcb, peer_of(engine, tcb), packet)
+
+
+@kernel
+def _is_stale(engine: Engine, tcb: Tcb) -> int:
+    """Return 1 for a client's side whose service has failed: nothing but its monitor can tell."""
+    if tcb.role != Role.UDP_CLIENT or not tcb.peer:
+        return 0
+    return 1 - is_usable(base_of(engine), peer_of(engine, tcb).service)
 
 
 @kernel

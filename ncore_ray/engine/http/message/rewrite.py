@@ -10,17 +10,17 @@ from ncore_ray.engine.http.message.known import Known
 from ncore_ray.engine.http.message.text import constant_writer
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load8, store8
-from ncore_ray.machine.record import I32, I64, Record, pointer_to
+from ncore_ray.machine.record import I32, I64, Record, address_of, pointer_to
 
 
 class Rewrite(Record):
-    """How a head is to be rewritten. Process-private: it may hold an address. Flags are 0 or 1."""
+    """How a head is to be rewritten. Plain data without addresses: it may lie in the arena. Flags are 0 or 1."""
 
     client_high: I64
     """The client's address; IPv4 as IPv4-mapped IPv6: 0 and 0xFFFF << 32 | address."""
     client_low: I64
-    host_address: I64
-    """Where the Host value stands that a request of HTTP/1.0 without one is given."""
+    host: I64
+    """Where the Host value stands that a request of HTTP/1.0 without one is given: bytes from this record's start."""
     host_length: I64
     forwarded_for: I32
     """Requests: add the client's address to X-Forwarded-For."""
@@ -134,7 +134,7 @@ def _put_missing_host(head: Head, source: int, at: int, options: Rewrite) -> int
     if head.target_form == TargetForm.ABSOLUTE:
         return _put_crlf(_put(_put_host(at), source + head.authority_start, head.authority_length))
     if head.has_host == 0:
-        return _put_crlf(_put(_put_host(at), options.host_address, options.host_length))
+        return _put_crlf(_put(_put_host(at), address_of(options) + options.host, options.host_length))
     return at
 
 

@@ -200,7 +200,8 @@ class Kit:
 
     def rewrite_options(self, host: bytes = b"", client: tuple[int, int] = (0, 0), **flags: int) -> None:
         self._host = ctypes.create_string_buffer(host, len(host) + 1)
-        self.options.host_address, self.options.host_length = ctypes.addressof(self._host), len(host)
+        self.options.host = ctypes.addressof(self._host) - self.options_address
+        self.options.host_length = len(host)
         self.options.client_high, self.options.client_low = client
         for name in ("forwarded_for", "via", "close", "keep_alive", "unchunk"):
             setattr(self.options, name, flags.get(name, 0))
