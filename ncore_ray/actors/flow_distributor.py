@@ -8,7 +8,7 @@ from ncore_ray.actors.worker import Loop, Worker
 from ncore_ray.arena.core import Actor
 from ncore_ray.flow.distributor import LocalMemory, distributor_run, make_local
 
-SPIN_US: Final = 20
+SPIN_US: Final = 5
 
 
 class FlowDistributor(Worker):

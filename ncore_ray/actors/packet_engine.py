@@ -15,7 +15,7 @@ from ncore_ray.nic.direct import SenderMemory, open_sender
 from ncore_ray.nic.settings import NicSettings
 from ncore_ray.wire.packet import Packet
 
-SPIN_US: Final = 20
+SPIN_US: Final = 5
 
 
 class PacketEngine(Worker):

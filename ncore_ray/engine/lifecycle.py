@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from ncore_ray.engine.connection import Role, Tcb, index_of, release_connection, tcb_of
-from ncore_ray.engine.partition import Engine, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.connection import (
+    Role,
+    Tcb,
+    index_of,
+    local_port,
+    protocol_of,
+    release_connection,
+    remote_port,
+    tcb_of,
+)
+from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.tcp.reassembly import clear_early
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import disarm
+from ncore_ray.flow.records import distributor_at
+from ncore_ray.flow.repair import close_flow4
 from ncore_ray.machine.jit import kernel
 
 
@@ -25,6 +36,8 @@ def enter_time_wait(engine: Engine, tcb: Tcb) -> int:
     if tcb.state == TcpState.TIME_WAIT:
         _leave_queue(engine, tcb)
     else:
+        if tcb.pooled:
+            leave_pool(engine, tcb)  # both lists go by the same links
         tcb.state = TcpState.TIME_WAIT
         tcb.retransmit_at = 0
         tcb.keepalive_at = 0
@@ -97,12 +110,30 @@ def _count_end(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _forget_flow(engine: Engine, tcb: Tcb) -> int:
+    """Tell the flow table that a client's connection is over; the distributor never sees what engines send."""
+    base = base_of(engine)
+    return close_flow4(
+        base,
+        distributor_at(base + engine.flow_key),
+        tcb.remote_low,
+        remote_port(tcb),
+        tcb.local_low,
+        local_port(tcb),
+        protocol_of(tcb),
+        engine.now,
+    )
+
+
+@kernel
 def destroy(engine: Engine, tcb: Tcb) -> int:
     """Free a connection and everything that it holds; its peer, if any, is left alone."""
     if tcb.role == Role.FREE:
         return 0
     unpair(engine, tcb)
     disarm(engine, tcb)
+    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT:
+        _forget_flow(engine, tcb)
     if tcb.state == TcpState.TIME_WAIT:
         _leave_queue(engine, tcb)
     if tcb.state == TcpState.SYN_RECEIVED:

@@ -60,6 +60,8 @@ class Engine(Record):
     free_frames: I64
     """Stack of 32-bit numbers of free frames (derived)."""
     free_frame_count: I64
+    freed_late: I64
+    """Frames freed while packets that may name them wait for the flush: the first plus 1, or 0, linked by `next`."""
     frame_reserve: I64
     """Frames kept for what is on its way already: no new data is accepted below it."""
 
@@ -106,6 +108,8 @@ class Engine(Record):
     """Idle connections kept per service."""
     monitor_at: I64
     """When the next probe of this engine is due."""
+    flow_key: I64
+    """A `Distributor` record of this engine's own, with which it tells the flow table of ended connections."""
     error_texts: I64
     """`ErrorText` rows: the appliance's own HTTP responses, in `texts`."""
 

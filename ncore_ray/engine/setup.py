@@ -17,6 +17,7 @@ from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
 from ncore_ray.engine.http.message.body import Body
 from ncore_ray.engine.partition import HEADER_ROOM, Engine
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
+from ncore_ray.flow.records import Distributor
 from ncore_ray.machine.record import size_of, table, view
 from ncore_ray.nic.direct import Slot
 
@@ -68,6 +69,7 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
         "slots": reserve("slots", size_of(Slot) * SLOTS),
         "headers": reserve("headers", HEADER_ROOM * SLOTS),
         "scratch": reserve("scratch", SCRATCH_NEEDED),
+        "flow_key": reserve("flow_key", size_of(Distributor)),
     }
 
 
@@ -91,7 +93,10 @@ def init_engine(
     error_texts: int,
     now: int,
 ) -> Engine:
-    """Write the header of an engine's zeroed partition and the first state of all that is derived."""
+    """Write the header of an engine's zeroed partition and the first state of all that is derived.
+
+    The distributor's record has to be there: the engine keeps a copy of the flow key that it names.
+    """
     offset = arena.engines + index * arena.engine_stride
     engine = view(Engine, array, offset)
     for name, value in regions.items():
@@ -107,6 +112,8 @@ def init_engine(
     engine.slot_count = SLOTS
     engine.first_port, engine.port_count = ports
     engine.error_texts = error_texts
+    key = size_of(Distributor)
+    array[engine.flow_key : engine.flow_key + key] = array[arena.distributor : arena.distributor + key]
     _write_settings(engine, settings)
     _free_all(array, arena, engine)
     return engine

@@ -91,7 +91,9 @@ class DistributorPlan:
     fin_timeout: int = 120 * _SECOND
     """After the client's FIN, while the answer may still be under way."""
     closing_timeout: int = 65 * _SECOND
-    """After RST, or after the engine closed: longer than TIME-WAIT."""
+    """After RST: longer than TIME-WAIT."""
+    closed_timeout: int = 1 * _SECOND
+    """After the engine has forgotten the connection, TIME-WAIT and all."""
     udp_timeout: int = 60 * _SECOND
     sweep_period: int = 4 * _SECOND
     """In that time every entry is looked at once."""
@@ -116,7 +118,7 @@ class DistributorPlan:
             "timeout_established": self.flow_timeout,
             "timeout_fin": self.fin_timeout,
             "timeout_reset": self.closing_timeout,
-            "timeout_closed": self.closing_timeout,
+            "timeout_closed": self.closed_timeout,
             "timeout_udp": self.udp_timeout,
             "timeout_shared": self.flow_timeout,
         }
