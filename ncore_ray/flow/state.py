@@ -6,9 +6,11 @@
 | ESTABLISHED | ESTABLISHED | ESTABLISHED | FIN_SEEN | RESET       | ESTABLISHED |
 | FIN_SEEN    | SYN_ONLY    | FIN_SEEN    | FIN_SEEN | RESET       | FIN_SEEN    |
 | RESET       | SYN_ONLY    | ESTABLISHED | FIN_SEEN | RESET       | RESET       |
-| CLOSED      | SYN_ONLY    | CLOSED      | CLOSED   | CLOSED      | CLOSED      |
+| CLOSED      | SYN_ONLY    | ESTABLISHED | CLOSED   | CLOSED      | CLOSED      |
 
-A flow keeps its engine through all of them: the engine alone knows whether a SYN, FIN or RST is a true one. UDP flows
+A flow keeps its engine through all of them: the engine alone knows whether a SYN, FIN or RST is a true one. It says
+CLOSED when it has forgotten a connection; a SYN for the next one may have passed here just before, so an ACK after it
+means that the flow lives again (and a datagram likewise). UDP flows
 and shared entries (keys of less than five fields) have one state each; a shared entry is SYN_ONLY until its first ACK,
 so that a flood of SYNs does not fill the table for long.
 """
@@ -45,7 +47,7 @@ TRANSITIONS: Final = {
     _EST: (_EST, _EST, _FIN, _RST, _EST, _EST),
     _FIN: (_SYN, _FIN, _FIN, _RST, _FIN, _FIN),
     _RST: (_SYN, _EST, _FIN, _RST, _RST, _RST),
-    _CLO: (_SYN, _CLO, _CLO, _CLO, _CLO, _CLO),
+    _CLO: (_SYN, _EST, _CLO, _CLO, _CLO, _UDP),
     _UDP: (_UDP, _UDP, _UDP, _UDP, _UDP, _UDP),
     _SHA: (_SHA, _SHA, _SHA, _SHA, _SHA, _SHA),
 }

@@ -157,10 +157,13 @@ def test_engine_tells_that_a_connection_has_ended() -> None:
     assert close(arena.base, address, *ends, appliance.now) == 1
     assert close(arena.base, address, ends[0], 3, *ends[2:], appliance.now) == 0
     assert listed(appliance)["tcp", 2 - 1000][1] == FlowState.CLOSED
-    assert appliance.send(tcp_packet(CLIENT, 2, VIP, 80, 16)) == 1
+    assert appliance.send(tcp_packet(CLIENT, 2, VIP, 80, 17)) == 1  # the FIN once more
     assert listed(appliance)["tcp", 2 - 1000][1] == FlowState.CLOSED
     assert appliance.send(tcp_packet(CLIENT, 2, VIP, 80, 2)) == 1
     assert listed(appliance)["tcp", 2 - 1000][1] == FlowState.SYN_ONLY
+    assert close(arena.base, address, *ends, appliance.now) == 1  # told late, after the next connection's SYN
+    assert appliance.send(tcp_packet(CLIENT, 2, VIP, 80, 16)) == 1
+    assert listed(appliance)["tcp", 2 - 1000][1] == FlowState.ESTABLISHED
     assert listed(appliance)["tcp", 1 - 1000][1] == FlowState.ESTABLISHED
 
 
