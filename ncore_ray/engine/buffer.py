@@ -42,11 +42,36 @@ def take_frame(engine: Engine) -> int:
 
 @kernel
 def free_frame(engine: Engine, frame: int) -> int:
-    """Give a frame back to the engine's pool; return the number of the frame that followed it in its chain."""
-    following = frame_meta(base_of(engine), frame).next
+    """Give a frame back to the engine's pool; return the number of the frame that followed it in its chain.
+
+    While packets wait for the flush, one of them may name bytes of the frame: then it is free only after the flush.
+    """
+    meta = frame_meta(base_of(engine), frame)
+    following = meta.next
+    if engine.slots_used:
+        meta.next = engine.freed_late - 1
+        engine.freed_late = frame + 1
+    else:
+        put_frame(engine, frame)
+    return following
+
+
+@kernel
+def put_frame(engine: Engine, frame: int) -> int:
+    """Put a frame that nobody names on the stack of free frames."""
     store32(base_of(engine) + engine.free_frames + 4 * engine.free_frame_count, frame)
     engine.free_frame_count += 1
-    return following
+    return 0
+
+
+@kernel
+def free_late(engine: Engine) -> int:
+    """After a flush: the frames that were freed before it are free now."""
+    while engine.freed_late:
+        frame = engine.freed_late - 1
+        engine.freed_late = frame_meta(base_of(engine), frame).next + 1
+        put_frame(engine, frame)
+    return 0
 
 
 @kernel

@@ -83,6 +83,8 @@ class Tcb(Record):
     snd_wnd: I64
     snd_wl1: I64
     snd_wl2: I64
+    max_window: I64
+    """The largest window that the peer ever told (MAX.SND.WND)."""
     irs: I64
     rcv_nxt: I64
     rcv_edge: I64
@@ -96,7 +98,9 @@ class Tcb(Record):
     fin_received: I64
     ack_now: I64
     ack_pending: I64
-    """Full segments received and not yet acknowledged."""
+    """Segments received and not yet acknowledged."""
+    duplicate_acks_due: I64
+    """Segments that came too early and whose duplicate acknowledgments have not gone out."""
     resend: I64
     """1: the oldest unacknowledged segment goes out again (fast retransmit)."""
     retain: I64

@@ -22,6 +22,8 @@ class EngineCounters(Record):
     drop_ip_bad_header_packets: I64
     drop_ip_bad_checksum_packets: I64
     drop_ip_fragment_packets: I64
+    drop_ip_bad_source_packets: I64
+    """From a multicast or broadcast address."""
     drop_ip_not_for_us_packets: I64
     drop_ip_unknown_protocol_packets: I64
     drop_icmp_bad_packets: I64

@@ -7,7 +7,7 @@ from ncore_ray.arena.frame import Checksum, frame_address, frame_meta, make_desc
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import ring_give_back, ring_publish, ring_room, ring_take, ring_waiting, ring_write
 from ncore_ray.arena.rings import transmit_return_ring, transmit_ring
-from ncore_ray.engine.buffer import NO_FRAME, free_frame, take_frame
+from ncore_ray.engine.buffer import NO_FRAME, free_late, put_frame, take_frame
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import slot_of
 from ncore_ray.machine.jit import kernel
@@ -21,7 +21,7 @@ from ncore_ray.tables.nic import Transmit, nic_of
 def flush(engine: Engine, sender: Sender) -> int:
     """Send the packets of all slots in use, each exactly once, or count why not."""
     if engine.slots_used == 0:
-        return 0
+        return _publish(engine)  # frames that came home may be waited for
     base = base_of(engine)
     direct = 0
     for index in range(engine.slots_used):
@@ -36,7 +36,7 @@ def flush(engine: Engine, sender: Sender) -> int:
         _send_direct(engine, sender, direct)
     _publish(engine)
     engine.slots_used = 0
-    return 0
+    return free_late(engine)
 
 
 @kernel
@@ -82,7 +82,7 @@ def _collect(engine: Engine, nic: int) -> int:
     """Take back the frames that a NIC has sent."""
     ring = transmit_return_ring(base_of(engine), engine.index, nic)
     for _ in range(ring_waiting(ring)):
-        free_frame(engine, ring_take(ring))
+        put_frame(engine, ring_take(ring))
     return ring_give_back(ring)
 
 

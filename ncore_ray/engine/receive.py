@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ncore_ray.arena.frame import (
     descriptor_checksum,
     descriptor_frame,
@@ -10,25 +12,29 @@ from ncore_ray.arena.frame import (
     frame_address,
 )
 from ncore_ray.engine.application import on_events, on_lost
+from ncore_ray.engine.buffer import NO_FRAME, free_frame
 from ncore_ray.engine.connection import Role, Tcb, find_connection, index_of, make_ports, tcb_of
 from ncore_ray.engine.ip.arp import receive_arp
 from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of
-from ncore_ray.engine.tcp.reassembly import drop_early
 from ncore_ray.engine.tcp.receive import Event, continue_early, receive_segment
 from ncore_ray.engine.tcp.segment import answer_reset
 from ncore_ray.engine.tcp.sequence import seq_le, seq_lt
 from ncore_ray.engine.tcp.state import TcpState
-from ncore_ray.engine.tcp.user import open_passive
+from ncore_ray.engine.tcp.user import number_after, open_passive
 from ncore_ray.engine.udp.session import receive_udp
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.service import NO_VSERVER, find_vserver
+from ncore_ray.wire.address import ipv4_of
 from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, read_ethernet
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
 from ncore_ray.wire.packet import Packet, Verdict
 from ncore_ray.wire.tcp import ACK, RST, SYN, read_tcp
+
+_FIRST_MULTICAST: Final = 0xE000_0000
+"""No host sends from here on: multicast and broadcast addresses (RFC 1122 §3.2.1.3, RFC 9293 MUST-57)."""
 
 
 @kernel
@@ -72,6 +78,9 @@ def _receive_ipv4(engine: Engine, packet: Packet) -> int:
     if verdict != Verdict.GOOD:
         return _count_bad_ip(engine, verdict)
     counters = counters_of(engine)
+    if ipv4_of(packet.source_low) >= _FIRST_MULTICAST:
+        counters.drop_ip_bad_source_packets += 1
+        return 0
     if find_address(base_of(engine), packet.destination_high, packet.destination_low).kind == AddressKind.FOREIGN:
         counters.drop_ip_not_for_us_packets += 1
         return 0
@@ -120,12 +129,12 @@ def _receive_tcp(engine: Engine, packet: Packet) -> int:
     number = find_connection(
         engine, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low, ports
     )
-    if number and _is_new_incarnation(tcb_of(engine, number - 1), packet):
-        destroy(engine, tcb_of(engine, number - 1))
-        number = 0
     if number == 0:
         return _receive_unknown(engine, packet)
-    return _receive_known(engine, tcb_of(engine, number - 1), packet)
+    tcb = tcb_of(engine, number - 1)
+    if _is_new_incarnation(tcb, packet):
+        return _reincarnate(engine, tcb, packet)
+    return _receive_known(engine, tcb, packet)
 
 
 @kernel
@@ -137,8 +146,20 @@ def _is_new_incarnation(tcb: Tcb, packet: Packet) -> int:
 
 
 @kernel
+def _reincarnate(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Let a new connection take the place of one in TIME-WAIT."""
+    previous = tcb.snd_max
+    destroy(engine, tcb)
+    number = _receive_unknown(engine, packet)
+    return number_after(tcb_of(engine, number - 1), previous) if number else 0
+
+
+@kernel
 def _receive_unknown(engine: Engine, packet: Packet) -> int:
-    """A segment of no connection: a SYN to a vServer begins one, all else is answered with a reset."""
+    """A segment of no connection: a SYN to a vServer begins one, all else is answered with a reset.
+
+    Returns the new connection's number plus 1, or 0.
+    """
     counters = counters_of(engine)
     if packet.flags & (SYN | ACK | RST) == SYN:
         vserver = find_vserver(
@@ -156,9 +177,6 @@ def _receive_unknown(engine: Engine, packet: Packet) -> int:
 @kernel
 def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     engine.changing = index_of(engine, tcb) + 1
-    tcb.last_received_at = engine.now
-    if tcb.route < 0:
-        tcb.remote_mac = packet.ethernet_source  # answers go back the way the client's packets come
     events = receive_segment(engine, tcb, packet)
     if events != Event.NOTHING and not events & Event.GONE:
         on_events(engine, tcb, events, packet.payload, packet.payload_length)
@@ -171,8 +189,10 @@ def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 @kernel
 def _deliver_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Hand over the kept segments that the stream has come up to."""
-    while tcb.role != Role.FREE and continue_early(engine, tcb, packet) != Event.NOTHING:
+    while tcb.role != Role.FREE:
+        frame = continue_early(engine, tcb, packet)
+        if frame == NO_FRAME:
+            break
         on_events(engine, tcb, Event.DATA, packet.payload, packet.payload_length)
-        if tcb.role != Role.FREE:
-            drop_early(engine, tcb)
+        free_frame(engine, frame)
     return 0

@@ -6,7 +6,7 @@ from ncore_ray.engine.buffer import chain_drop
 from ncore_ray.engine.connection import Tcb, Work, mark, send_chain
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp.congestion import on_ack, on_duplicate_ack
-from ncore_ray.engine.tcp.rtt import take_sample
+from ncore_ray.engine.tcp.rtt import restore_rto, take_sample
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.packet import Packet
@@ -39,15 +39,26 @@ def drop_acknowledged(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def leave_probing(engine: Engine, tcb: Tcb) -> int:
+    """The window is open again: the timer guards data from here on, without the back-off of the probes."""
+    tcb.probing = 0
+    tcb.retransmissions = 0
+    tcb.retransmit_at = 0
+    tcb.rtt_started_at = 0  # a probe is no measure of the way (Karn)
+    return restore_rto(engine, tcb)
+
+
+@kernel
 def _new_data_acknowledged(engine: Engine, tcb: Tcb, acknowledgment: int) -> int:
     acked = seq_diff(acknowledgment, tcb.snd_una)
+    if tcb.probing:
+        leave_probing(engine, tcb)
     if tcb.rtt_started_at and seq_lt(tcb.rtt_sequence, acknowledgment):
         take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
         tcb.rtt_started_at = 0
     tcb.snd_una = acknowledgment
     tcb.snd_nxt = seq_max(tcb.snd_nxt, acknowledgment)
     tcb.retransmissions = 0
-    tcb.probing = 0
     on_ack(tcb, acked)
     # RFC 6298 §5.2, §5.3
     tcb.retransmit_at = 0 if tcb.snd_una == tcb.snd_max else engine.now + tcb.rto
@@ -68,6 +79,7 @@ def _update_window(tcb: Tcb, packet: Packet, window: int) -> int:
     )
     if newer:
         tcb.snd_wnd = window
+        tcb.max_window = max(tcb.max_window, window)
         tcb.snd_wl1 = packet.sequence
         tcb.snd_wl2 = packet.acknowledgment
     return 0
@@ -76,14 +88,16 @@ def _update_window(tcb: Tcb, packet: Packet, window: int) -> int:
 @kernel
 def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Take an acknowledgment that was found acceptable; return how many bytes of the send chain it freed."""
+    mark(engine, tcb, Work.OUTPUT)
+    if seq_lt(packet.acknowledgment, tcb.snd_una):
+        return 0  # an old one says nothing, of the window neither
     window = packet.window << max(tcb.snd_scale, 0)
     freed = 0
     if seq_lt(tcb.snd_una, packet.acknowledgment):
         freed = _new_data_acknowledged(engine, tcb, packet.acknowledgment)
-    elif _is_duplicate(tcb, packet, window) and window > 0:
-        counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
     elif tcb.probing:
         tcb.retransmissions = 0  # an answer to a probe: the peer lives (RFC 9293 §3.8.6.1)
+    elif window > 0 and _is_duplicate(tcb, packet, window):
+        counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
     _update_window(tcb, packet, window)
-    mark(engine, tcb, Work.OUTPUT)
     return freed

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine
-from ncore_ray.engine.tcp.sequence import seq_diff, seq_le
+from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le
 from ncore_ray.machine.jit import kernel
+
+_MAX_RECOVER_AGE: Final = 1 << 30
 
 
 @kernel
@@ -28,6 +32,8 @@ def on_ack(tcb: Tcb, acked: int) -> int:
     tcb.duplicate_acks = 0
     if tcb.in_recovery:
         return _recovery_ack(tcb, acked)
+    if seq_diff(tcb.snd_una, tcb.recover) > _MAX_RECOVER_AGE:
+        tcb.recover = seq_add(tcb.snd_una, -1)  # keep it comparable: sequence numbers come round
     if tcb.cwnd < tcb.ssthresh:
         tcb.cwnd += min(acked, 2 * tcb.mss)  # slow start; RFC 3465 with L = 2
     else:
@@ -56,7 +62,7 @@ def on_duplicate_ack(tcb: Tcb) -> int:
         return 0
     tcb.duplicate_acks += 1
     # RFC 6582 §3.2 step 2: not for duplicates of what was sent before the last recovery.
-    if tcb.duplicate_acks != 3 or (seq_diff(tcb.snd_una, tcb.recover) <= 0 and tcb.recover != tcb.iss):
+    if tcb.duplicate_acks != 3 or seq_le(tcb.snd_una, tcb.recover):
         return 0
     tcb.ssthresh = _halved(tcb)
     tcb.cwnd = tcb.ssthresh + 3 * tcb.mss
@@ -77,6 +83,19 @@ def on_timeout(tcb: Tcb) -> int:
     tcb.duplicate_acks = 0
     tcb.resend = 0
     return 0
+
+
+@kernel
+def on_lost_syn(tcb: Tcb) -> int:
+    """Begin with one segment where a SYN had to be sent again (RFC 5681 §3.1)."""
+    tcb.cwnd = tcb.mss
+    return 0
+
+
+@kernel
+def send_allowance(tcb: Tcb) -> int:
+    """Return how many bytes may be in flight: with each of the first two duplicates one segment more (RFC 3042)."""
+    return tcb.cwnd + (0 if tcb.in_recovery else min(tcb.duplicate_acks, 2) * tcb.mss)
 
 
 @kernel

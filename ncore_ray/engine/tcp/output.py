@@ -10,9 +10,9 @@ from ncore_ray.engine.buffer import NO_FRAME
 from ncore_ray.engine.connection import Tcb, send_chain
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
-from ncore_ray.engine.tcp.acknowledge import fin_sequence
-from ncore_ray.engine.tcp.segment import receive_room, send_segment, send_syn
-from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
+from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
+from ncore_ray.engine.tcp.segment import send_segment, send_syn, window_gain, window_step
+from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_lt, seq_max
 from ncore_ray.engine.tcp.state import TcpState, can_receive, can_send
 from ncore_ray.engine.transmit import SPARE_SLOTS, resolve, slots_left
 from ncore_ray.machine.jit import kernel
@@ -40,34 +40,42 @@ def tcp_output(engine: Engine, tcb: Tcb) -> int:
     if slots_left(engine) <= SPARE_SLOTS:
         return Output.BLOCKED
     if not resolve(engine, tcb):
-        counters_of(engine).drop_send_no_neighbour_packets += 1
-        counters_of(engine).made_packets += 1
-        tcb.retransmit_at = engine.now + RESOLVE_RETRY_US
-        tcb.unresolved = 1
-        return Output.DONE
-    tcb.unresolved = 0
+        return _wait_for_neighbour(engine, tcb)
+    if tcb.unresolved:
+        tcb.unresolved = 0
+        tcb.retransmit_at = engine.now + tcb.rto if tcb.snd_una != tcb.snd_max else 0
     if tcb.state <= TcpState.SYN_RECEIVED:
-        return _output_syn(engine, tcb)
+        return _output_syn(engine, tcb) if tcb.snd_nxt == tcb.iss else _send_acknowledgments(engine, tcb)
     if tcb.resend:
         _resend(engine, tcb)
     blocked = _output_data(engine, tcb) if can_send(tcb.state) else Output.DONE
     if tcb.keepalive_due:
         tcb.keepalive_due = 0
         send_segment(engine, tcb, seq_add(tcb.snd_nxt, -1), 0, 0)  # RFC 1122 §4.2.3.6
-    if tcb.ack_now:
-        _send_acknowledgment(engine, tcb)
+    _send_acknowledgments(engine, tcb)
     return blocked
+
+
+@kernel
+def _wait_for_neighbour(engine: Engine, tcb: Tcb) -> int:
+    """What should go out stays unsent, and is tried again soon."""
+    if not tcb.unresolved:
+        counters_of(engine).drop_send_no_neighbour_packets += 1
+        counters_of(engine).made_packets += 1
+    tcb.unresolved = 1
+    tcb.retransmit_at = engine.now + RESOLVE_RETRY_US
+    return Output.DONE
 
 
 @kernel
 def _has_something(engine: Engine, tcb: Tcb) -> int:
     if tcb.state <= TcpState.SYN_RECEIVED:
-        return 1 if tcb.snd_nxt == tcb.iss else 0
+        return 1 if tcb.snd_nxt == tcb.iss or tcb.ack_now else 0
     if not tcb.ack_now and _window_update_due(engine, tcb):
         tcb.ack_now = 1
-    if tcb.ack_now or tcb.resend or tcb.keepalive_due:
+    if tcb.ack_now or tcb.resend or tcb.keepalive_due or tcb.duplicate_acks_due:
         return 1
-    return 1 if can_send(tcb.state) and _unsent(tcb) > 0 else 0
+    return 1 if can_send(tcb.state) and (_unsent(tcb) > 0 or tcb.probing) else 0
 
 
 @kernel
@@ -81,9 +89,11 @@ def _window_update_due(engine: Engine, tcb: Tcb) -> int:
     """RFC 9293 §3.8.6.2.2: tell of a larger window only when it grew by a good part."""
     if not can_receive(tcb.state):
         return 0
-    known = seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
-    gain = receive_room(engine, tcb) - known
-    return 1 if known <= engine.receive_limit >> 1 and gain >= min(engine.receive_limit >> 2, 8 * tcb.mss) else 0
+    quarter = engine.receive_limit >> 2
+    step = window_step(engine, tcb)
+    if seq_diff(tcb.rcv_edge, tcb.rcv_nxt) >= max(quarter, step):
+        return 0  # the peer is not held up
+    return 1 if window_gain(engine, tcb, tcb.rcv_scale) >= max(min(quarter, 8 * tcb.mss), step) else 0
 
 
 @kernel
@@ -96,12 +106,15 @@ def _start_timer(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def _output_syn(engine: Engine, tcb: Tcb) -> int:
     send_syn(engine, tcb, SYN if tcb.state == TcpState.SYN_SENT else SYN | ACK)
-    tcb.snd_nxt = seq_add(tcb.iss, 1)
-    tcb.snd_max = tcb.snd_nxt
-    if tcb.retransmissions == 0:
+    if tcb.snd_max == tcb.iss:
         tcb.rtt_started_at = engine.now
         tcb.rtt_sequence = tcb.iss
-    tcb.retransmit_at = engine.now + tcb.rto
+    else:
+        tcb.rtt_started_at = 0  # Karn: which of the two is acknowledged cannot be told
+        counters_of(engine).retransmitted_segments += 1
+    tcb.snd_nxt = seq_add(tcb.iss, 1)
+    tcb.snd_max = tcb.snd_nxt
+    _start_timer(engine, tcb)
     return Output.DONE
 
 
@@ -172,44 +185,57 @@ def _resend(engine: Engine, tcb: Tcb) -> int:
 def _output_data(engine: Engine, tcb: Tcb) -> int:
     if tcb.snd_una == tcb.snd_max and tcb.last_sent_at and engine.now - tcb.last_sent_at > tcb.rto:
         congestion.on_restart(engine, tcb)
-    end = fin_sequence(tcb)
+    if tcb.probing and not tcb.probe_now and tcb.snd_wnd > 0:
+        tcb.snd_nxt = tcb.snd_una  # the peer may have thrown the probe's byte away
     while _unsent(tcb) > 0:
-        waiting = seq_diff(end, tcb.snd_nxt)
-        usable = min(tcb.cwnd, tcb.snd_wnd) - seq_diff(tcb.snd_nxt, tcb.snd_una)
+        waiting = seq_diff(fin_sequence(tcb), tcb.snd_nxt)
+        in_flight = seq_diff(tcb.snd_nxt, tcb.snd_una)
+        window = tcb.snd_wnd - in_flight
+        length = max(min(tcb.mss, waiting, window, congestion.send_allowance(tcb) - in_flight), 0)
         if tcb.probe_now:
-            usable = max(usable, 1)
-            tcb.probe_now = 0
-        elif usable > 0:
-            tcb.probing = 0  # the window is open: from here on the timer guards data again
-        length = max(min(tcb.mss, waiting, usable), 0)
-        fin = 1 if tcb.fin_wanted and length == waiting else 0
-        if length == 0 and (not fin or usable < 0):
-            break
-        # Sender's silly window avoidance (RFC 9293 §3.8.6.2.1): no small segment because of a small window.
-        if length < waiting and length < tcb.mss and length < tcb.snd_wnd >> 1 and tcb.snd_una != tcb.snd_nxt:
+            length = max(length, min(waiting, 1))
+        fin = 1 if tcb.fin_wanted and length == waiting and (window > length or tcb.probe_now) else 0
+        if not fin and (length == 0 or _is_silly(tcb, length, waiting)):
             break
         if slots_left(engine) <= SPARE_SLOTS:
             return Output.BLOCKED
+        if tcb.probing and not tcb.probe_now:
+            leave_probing(engine, tcb)
+        tcb.probe_now = 0
         taken = _send_at(engine, tcb, tcb.snd_nxt, length, fin)
         if taken == 0:
             break
         tcb.snd_nxt = seq_add(tcb.snd_nxt, taken)
         tcb.snd_max = seq_max(tcb.snd_max, tcb.snd_nxt)
         _start_timer(engine, tcb)
+    tcb.probe_now = 0
     return _start_persist(engine, tcb)
 
 
 @kernel
+def _is_silly(tcb: Tcb, length: int, waiting: int) -> int:
+    """No small segment because of a small window, until the persist timer asks for one (RFC 9293 §3.8.6.2.1)."""
+    if tcb.probe_now or length >= waiting or length >= tcb.mss:
+        return 0
+    return 1 if length < tcb.max_window >> 1 else 0
+
+
+@kernel
 def _start_persist(engine: Engine, tcb: Tcb) -> int:
-    """Begin to probe a closed window when nothing is on its way (RFC 9293 §3.8.6.1)."""
-    if _unsent(tcb) > 0 and tcb.snd_una == tcb.snd_max and tcb.retransmit_at == 0:
+    """Begin to probe a window that lets nothing through when nothing is on its way (RFC 9293 §3.8.6.1)."""
+    if tcb.retransmit_at == 0 and tcb.snd_una == tcb.snd_nxt and _unsent(tcb) > 0:
         tcb.probing = 1
         tcb.retransmit_at = engine.now + tcb.rto
     return Output.DONE
 
 
 @kernel
-def _send_acknowledgment(engine: Engine, tcb: Tcb) -> int:
-    sequence = tcb.snd_nxt if seq_le(tcb.snd_max, tcb.snd_nxt) else tcb.snd_max
-    send_segment(engine, tcb, sequence, 0, 0)
-    return 0
+def _send_acknowledgments(engine: Engine, tcb: Tcb) -> int:
+    """Send what is due: one, or one for each segment that came too early, by which the peer counts (RFC 5681 §4.2)."""
+    count = max(tcb.duplicate_acks_due, 1 if tcb.ack_now else 0)
+    tcb.duplicate_acks_due = 0
+    for i in range(count):
+        if i > 0 and slots_left(engine) <= SPARE_SLOTS:
+            break
+        send_segment(engine, tcb, seq_max(tcb.snd_nxt, tcb.snd_max), 0, 0)
+    return Output.DONE

@@ -69,6 +69,7 @@ def keep_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         return 0
     if tcb.out_of_order_count >= MAX_SEGMENTS or not has_memory(engine, length):
         counters_of(engine).drop_tcp_no_memory_packets += 1
+        counters_of(engine).used_tcp_packets -= 1
         return 0
     _insert(engine, tcb, packet, before)
     counters_of(engine).out_of_order_segments += 1
@@ -117,9 +118,17 @@ def next_early(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def drop_early(engine: Engine, tcb: Tcb) -> int:
     """Free the first kept frame; return the one after it, or NO_FRAME."""
-    tcb.out_of_order = free_frame(engine, tcb.out_of_order)
-    tcb.out_of_order_count -= 1
+    free_frame(engine, detach_early(engine, tcb))
     return tcb.out_of_order
+
+
+@kernel
+def detach_early(engine: Engine, tcb: Tcb) -> int:
+    """Take the first kept frame out of the queue; it is the caller's to free."""
+    frame = tcb.out_of_order
+    tcb.out_of_order = frame_meta(base_of(engine), frame).next
+    tcb.out_of_order_count -= 1
+    return frame
 
 
 @kernel

@@ -16,8 +16,8 @@ from ncore_ray.engine.lifecycle import destroy, enter_time_wait
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
-from ncore_ray.engine.tcp.reassembly import keep_early, next_early
-from ncore_ray.engine.tcp.rtt import take_sample
+from ncore_ray.engine.tcp.reassembly import detach_early, keep_early, next_early
+from ncore_ray.engine.tcp.rtt import after_lost_syn, take_sample
 from ncore_ray.engine.tcp.segment import answer_reset, own_mss
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
 from ncore_ray.engine.tcp.state import TcpState, can_receive
@@ -28,7 +28,6 @@ from ncore_ray.wire.tcp import ACK, FIN, RST, SYN
 _DEFAULT_MSS: Final = 536
 _CHALLENGE_WINDOW_US: Final = 1_000_000
 _CHALLENGES_PER_WINDOW: Final = 1_000
-_MAX_ACK_AGE: Final = 1 << 30
 
 
 class Event(IntEnum):
@@ -64,9 +63,6 @@ def receive_segment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if not packet.flags & ACK:
         counters.drop_tcp_no_acknowledgment_packets += 1
         return Event.NOTHING
-    if packet.payload_length and not has_memory(engine, packet.payload_length):
-        counters.drop_tcp_no_memory_packets += 1
-        return Event.NOTHING
     counters.used_tcp_packets += 1
     return _receive_acknowledged(engine, tcb, packet)
 
@@ -96,26 +92,40 @@ def _not_in_window(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if packet.flags & RST:
         counters.drop_tcp_bad_reset_packets += 1
         return Event.NOTHING
-    counters.drop_tcp_bad_sequence_packets += 1
     if tcb.state == TcpState.SYN_RECEIVED and packet.flags & SYN and packet.sequence == tcb.irs:
-        tcb.snd_nxt = tcb.iss  # the SYN again: so is our answer to it
-        mark(engine, tcb, Work.OUTPUT)
-        return Event.NOTHING
+        return _receive_syn_again(engine, tcb, packet)
+    if seq_lt(packet.sequence, tcb.rcv_nxt):
+        counters.drop_tcp_bad_sequence_packets += 1
+    else:
+        counters.drop_tcp_out_of_window_packets += 1
     if tcb.state == TcpState.TIME_WAIT and packet.flags & FIN:
         enter_time_wait(engine, tcb)
-    if seq_le(packet.acknowledgment, tcb.snd_max) and packet.flags & ACK and seq_diff(tcb.rcv_edge, tcb.rcv_nxt) <= 0:
-        # The window is closed: acknowledgments and probes are still to be heeded (RFC 9293 §3.10.7.4, first step).
-        _acknowledge_only(engine, tcb, packet)
     tcb.ack_now = 1
+    mark(engine, tcb, Work.OUTPUT)
+    return _heed_acknowledgment(engine, tcb, packet)
+
+
+@kernel
+def _receive_syn_again(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """The SYN once more: so is our answer; with an acknowledgment of ours where both ends opened at once."""
+    if packet.flags & ACK and packet.acknowledgment == tcb.snd_max and tcb.snd_max != tcb.iss:
+        counters_of(engine).used_tcp_packets += 1
+        packet.sequence = tcb.rcv_nxt
+        packet.flags &= ~SYN
+        tcb.ack_now = 1
+        return _receive_acknowledged(engine, tcb, packet)
+    counters_of(engine).drop_tcp_bad_sequence_packets += 1
+    tcb.snd_nxt = tcb.iss
     mark(engine, tcb, Work.OUTPUT)
     return Event.NOTHING
 
 
 @kernel
-def _acknowledge_only(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    if tcb.state >= TcpState.ESTABLISHED and tcb.state != TcpState.TIME_WAIT and _acknowledgment_in_range(tcb, packet):
-        take_acknowledgment(engine, tcb, packet)
-    return 0
+def _heed_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Where a closed window refuses a segment, its acknowledgment still counts (RFC 9293 §3.10.7.4, first step)."""
+    if packet.flags & ACK == 0 or packet.sequence != tcb.rcv_nxt or tcb.state < TcpState.ESTABLISHED:
+        return Event.NOTHING
+    return _acknowledge(engine, tcb, packet) if _acknowledgment_in_range(tcb, packet) else Event.NOTHING
 
 
 @kernel
@@ -141,6 +151,9 @@ def _receive_reset(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         counters_of(engine).drop_tcp_bad_reset_packets += 1
         return challenge(engine, tcb)
     counters_of(engine).used_tcp_packets += 1
+    if tcb.state >= TcpState.CLOSING:  # both streams have ended: nobody needs to be told (RFC 9293 §3.10.7.4)
+        destroy(engine, tcb)
+        return Event.GONE
     return Event.RESET
 
 
@@ -148,7 +161,7 @@ def _receive_reset(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 def _acknowledgment_in_range(tcb: Tcb, packet: Packet) -> int:
     """RFC 5961 §5.2: SND.UNA − MAX.SND.WND ≤ SEG.ACK ≤ SND.MAX."""
     behind = seq_diff(tcb.snd_una, packet.acknowledgment)
-    return 1 if seq_le(packet.acknowledgment, tcb.snd_max) and behind <= _MAX_ACK_AGE else 0
+    return 1 if seq_le(packet.acknowledgment, tcb.snd_max) and behind <= tcb.max_window else 0
 
 
 @kernel
@@ -160,26 +173,55 @@ def _receive_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
             counters_of(engine).used_tcp_packets -= 1
             answer_reset(engine, packet)
             return Event.NOTHING
-        _establish(engine, tcb, packet)
+        _syn_acknowledged(engine, tcb, packet)
+        tcb.snd_wl1 = seq_add(packet.sequence, -1)
         events |= Event.ESTABLISHED
     if not _acknowledgment_in_range(tcb, packet):
         counters_of(engine).drop_tcp_bad_acknowledgment_packets += 1
         counters_of(engine).used_tcp_packets -= 1
         return events | challenge(engine, tcb)
-    if take_acknowledgment(engine, tcb, packet) > 0:
-        events |= Event.FREED
-    if fin_acknowledged(tcb) and _our_fin_acknowledged(engine, tcb):
-        return events | Event.GONE
-    return events | _receive_text(engine, tcb, packet)
+    events |= _acknowledge(engine, tcb, packet)
+    return events if events & Event.GONE else events | _receive_text(engine, tcb, packet)
 
 
 @kernel
-def _establish(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+def _acknowledge(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Fifth step, for an acknowledgment in range."""
+    _heard(engine, tcb, packet)
+    events = 0
+    if take_acknowledgment(engine, tcb, packet) > 0:
+        events |= Event.FREED
+    if fin_acknowledged(tcb) and _our_fin_acknowledged(engine, tcb):
+        events |= Event.GONE
+    return events
+
+
+@kernel
+def _heard(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Note that the peer lives; answers to a client go back the way its packets come."""
+    tcb.last_received_at = engine.now
+    if tcb.route < 0:
+        tcb.remote_mac = packet.ethernet_source
+    return 0
+
+
+@kernel
+def _syn_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Enter ESTABLISHED: our SYN has arrived."""
     if tcb.state == TcpState.SYN_RECEIVED:
         engine.half_open -= 1
     tcb.state = TcpState.ESTABLISHED
-    tcb.snd_wl1 = seq_add(packet.sequence, -1)
-    tcb.snd_wl2 = packet.acknowledgment
+    tcb.snd_una = packet.acknowledgment
+    tcb.snd_nxt = packet.acknowledgment
+    tcb.snd_max = packet.acknowledgment
+    tcb.retransmit_at = 0
+    if tcb.rtt_started_at:
+        take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
+        tcb.rtt_started_at = 0
+    if tcb.retransmissions:
+        after_lost_syn(engine, tcb)
+        congestion.on_lost_syn(tcb)
+        tcb.retransmissions = 0
     return 0
 
 
@@ -209,8 +251,12 @@ def _receive_text(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         return Event.NOTHING
     _cut_to_window(tcb, packet)
     if seq_lt(tcb.rcv_nxt, packet.sequence):
-        tcb.ack_now = 1  # at once, so that the sender learns of the gap (RFC 5681 §4.2)
+        tcb.duplicate_acks_due += 1  # at once, so that the sender learns of the gap (RFC 5681 §4.2)
         keep_early(engine, tcb, packet)
+        return Event.NOTHING
+    if not tcb.discard and packet.payload_length and not has_memory(engine, packet.payload_length):
+        counters_of(engine).drop_tcp_no_memory_packets += 1
+        counters_of(engine).used_tcp_packets -= 1
         return Event.NOTHING
     return _receive_in_order(engine, tcb, packet)
 
@@ -240,7 +286,7 @@ def _receive_in_order(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         advance_receive(engine, tcb, length)
         tcb.ack_pending += 1
         # RFC 5681 §4.2: every second full segment at once, and at once what fills a gap.
-        if tcb.ack_pending >= 2 or tcb.out_of_order != NO_FRAME:
+        if tcb.ack_pending >= 2 or tcb.out_of_order != NO_FRAME or engine.delayed_ack_us == 0:
             tcb.ack_now = 1
         elif tcb.ack_at == 0:
             tcb.ack_at = engine.now + engine.delayed_ack_us
@@ -253,6 +299,7 @@ def _receive_in_order(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 def advance_receive(engine: Engine, tcb: Tcb, length: int) -> int:
     """Move over bytes that are taken in."""
     tcb.rcv_nxt = seq_add(tcb.rcv_nxt, length)
+    tcb.duplicate_acks_due = 0
     tcb.received_bytes += length
     return 0
 
@@ -276,20 +323,21 @@ def receive_fin(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def continue_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    """Let the packet record name the next kept bytes that are in order now; return DATA, or NOTHING if there are none.
+    """Let the packet record name the next kept bytes that are in order now; return their frame, or NO_FRAME.
 
-    The caller takes the bytes and then drops the frame (`drop_early`).
+    The caller takes the bytes and then frees the frame, which stands in no list any more.
     """
     if not can_receive(tcb.state):
-        return Event.NOTHING
+        return NO_FRAME
     frame = next_early(engine, tcb)
     if frame == NO_FRAME:
-        return Event.NOTHING
+        return NO_FRAME
+    detach_early(engine, tcb)
     meta = frame_meta(base_of(engine), frame)
     packet.payload = frame_address(base_of(engine), frame) + meta.start
     packet.payload_length = meta.end - meta.start
     advance_receive(engine, tcb, packet.payload_length)
-    return Event.DATA
+    return frame
 
 
 @kernel
@@ -303,6 +351,7 @@ def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     tcb.snd_scale = packet.option_window_scale
     tcb.rcv_scale = engine.receive_scale if packet.option_window_scale >= 0 else 0
     tcb.snd_wnd = packet.window  # never scaled in a SYN
+    tcb.max_window = packet.window
     tcb.snd_wl1 = packet.sequence
     tcb.snd_wl2 = packet.acknowledgment
     return congestion.begin(engine, tcb)
@@ -326,6 +375,7 @@ def _receive_syn_sent(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         counters.drop_tcp_no_acknowledgment_packets += 1
         return Event.NOTHING
     counters.used_tcp_packets += 1
+    _heard(engine, tcb, packet)
     take_options(engine, tcb, packet)
     tcb.ack_now = 1
     mark(engine, tcb, Work.OUTPUT)
@@ -334,13 +384,5 @@ def _receive_syn_sent(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         engine.half_open += 1
         tcb.snd_nxt = tcb.iss
         return Event.NOTHING
-    tcb.snd_una = packet.acknowledgment
-    tcb.snd_nxt = packet.acknowledgment
-    tcb.snd_max = packet.acknowledgment
-    tcb.retransmissions = 0
-    tcb.retransmit_at = 0
-    if tcb.rtt_started_at:
-        take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
-        tcb.rtt_started_at = 0
-    tcb.state = TcpState.ESTABLISHED
+    _syn_acknowledged(engine, tcb, packet)
     return Event.ESTABLISHED

@@ -9,6 +9,7 @@ from ncore_ray.engine.partition import Engine
 from ncore_ray.machine.jit import kernel
 
 INITIAL_RTO_US: Final = 1_000_000
+_RTO_AFTER_LOST_SYN_US: Final = 3_000_000
 _GRANULARITY_US: Final = 1_024
 
 
@@ -23,8 +24,21 @@ def take_sample(engine: Engine, tcb: Tcb, sample_us: int) -> int:
         tcb.srtt += error
         tcb.rttvar += (error if error >= 0 else -error) - (tcb.rttvar >> 2)
     tcb.srtt = max(tcb.srtt, 1)
-    rto = (tcb.srtt >> 3) + max(_GRANULARITY_US, tcb.rttvar)
+    return restore_rto(engine, tcb)
+
+
+@kernel
+def restore_rto(engine: Engine, tcb: Tcb) -> int:
+    """Set the time-out by what was measured, without any back-off (§2.1, §2.3)."""
+    rto = (tcb.srtt >> 3) + max(_GRANULARITY_US, tcb.rttvar) if tcb.srtt else INITIAL_RTO_US
     tcb.rto = min(max(rto, engine.min_rto_us), engine.max_rto_us)
+    return 0
+
+
+@kernel
+def after_lost_syn(engine: Engine, tcb: Tcb) -> int:
+    """Begin with a long time-out where a SYN had to be sent again, and nothing is measured yet (§5.7)."""
+    tcb.rto = min(max(_RTO_AFTER_LOST_SYN_US, engine.min_rto_us), engine.max_rto_us)
     return 0
 
 

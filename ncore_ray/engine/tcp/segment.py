@@ -57,13 +57,28 @@ def receive_room(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def window_gain(engine: Engine, tcb: Tcb, scale: int) -> int:
+    """Return by how much the right edge of the window could move on."""
+    return min(receive_room(engine, tcb), _MAX_WINDOW << scale) - seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
+
+
+@kernel
+def window_step(engine: Engine, tcb: Tcb) -> int:
+    """Return by how much the window's edge moves at the least (RFC 9293 §3.8.6.2.2)."""
+    return min(engine.receive_limit >> 1, tcb.mss)
+
+
+@kernel
 def _advertise(engine: Engine, tcb: Tcb, is_syn: int) -> int:
-    """Return the window field, and note the edge; the edge never moves back (RFC 9293 §3.8.6.2.2)."""
+    """Return the window field, and note the edge: it never moves back, and on by good steps only."""
     scale = 0 if is_syn else tcb.rcv_scale
-    room = min(receive_room(engine, tcb), _MAX_WINDOW << scale)
-    field = max(room, seq_diff(tcb.rcv_edge, tcb.rcv_nxt)) >> scale
+    room = seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
+    gain = window_gain(engine, tcb, scale)
+    if gain >= window_step(engine, tcb):
+        room += gain
+    field = min(room >> scale, _MAX_WINDOW)
     tcb.rcv_edge = seq_max(tcb.rcv_edge, seq_add(tcb.rcv_nxt, field << scale))
-    return min(field, _MAX_WINDOW)
+    return field
 
 
 @kernel
@@ -151,7 +166,8 @@ def send_reset(engine: Engine, tcb: Tcb) -> int:
     """Make a reset for a connection that is given up (RFC 9293 §3.10.5)."""
     index = take_slot(engine, tcb.nic, HEADERS)
     at = _write_headers(engine, tcb, index, TCP_HEADER)
-    write_tcp(at, local_port(tcb), remote_port(tcb), tcb.snd_nxt, tcb.rcv_nxt, RST | ACK, 0, TCP_HEADER)
+    # Of all that is in flight the last: never before the peer's window (RFC 5961 §3.2 lets it ask again).
+    write_tcp(at, local_port(tcb), remote_port(tcb), tcb.snd_max, tcb.rcv_nxt, RST | ACK, 0, TCP_HEADER)
     pseudo = sum_pseudo_header(tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, TCP_HEADER)
     finish_tcp_checksum(at, TCP_HEADER, pseudo)
     counters_of(engine).resets_sent += 1

@@ -47,16 +47,24 @@ def tcp_expire(engine: Engine, tcb: Tcb) -> int:
         mark(engine, tcb, Work.OUTPUT)
     if tcb.retransmit_at and tcb.retransmit_at <= now:
         if _expire_retransmission(engine, tcb) == Expiry.FAILED:
-            counters_of(engine).connections_timed_out += 1
-            return Expiry.FAILED
+            return _failed(engine, tcb)
     if tcb.keepalive_at and tcb.keepalive_at <= now:
         if _expire_keepalive(engine, tcb) == Expiry.FAILED:
-            counters_of(engine).connections_timed_out += 1
-            return Expiry.FAILED
+            return _failed(engine, tcb)
     if tcb.application_at and tcb.application_at <= now:
         tcb.application_at = 0
         return Expiry.APPLICATION
     return Expiry.NOTHING
+
+
+@kernel
+def _failed(engine: Engine, tcb: Tcb) -> int:
+    """The peer does not answer; its owner is told, unless both streams have ended already."""
+    counters_of(engine).connections_timed_out += 1
+    if tcb.state < TcpState.CLOSING:
+        return Expiry.FAILED
+    destroy(engine, tcb)
+    return Expiry.GONE
 
 
 @kernel
@@ -67,6 +75,8 @@ def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
         return Expiry.NOTHING  # nothing went out: not a loss
     if tcb.probing:
         return _probe_window(engine, tcb)
+    if tcb.state > TcpState.SYN_RECEIVED and tcb.snd_una == tcb.snd_max:
+        return Expiry.NOTHING  # nothing is on its way
     tcb.retransmissions += 1
     opening = tcb.state <= TcpState.SYN_RECEIVED
     if tcb.retransmissions > (engine.syn_retries if opening else engine.retries):

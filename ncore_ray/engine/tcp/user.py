@@ -16,6 +16,7 @@ from ncore_ray.engine.connection import (
     index_connection,
     make_ports,
     mark,
+    release_connection,
     send_chain,
     take_connection,
     tcb_of,
@@ -26,7 +27,7 @@ from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.receive import take_options
 from ncore_ray.engine.tcp.rtt import INITIAL_RTO_US
 from ncore_ray.engine.tcp.segment import own_mss, send_reset
-from ncore_ray.engine.tcp.sequence import seq_add
+from ncore_ray.engine.tcp.sequence import seq_add, seq_le
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.transmit import slots_left
 from ncore_ray.machine.hash import MASK32, hash_tuple
@@ -39,6 +40,7 @@ from ncore_ray.wire.packet import Packet
 LINGER_US: Final = 2_000_000
 """How long the bytes of a peer that still sends are thrown away, so that no reset overtakes our last bytes."""
 _PORT_TRIES: Final = 64
+_REUSE_GAP: Final = 1 << 16
 
 
 @kernel
@@ -52,13 +54,28 @@ def initial_sequence(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _number_from(tcb: Tcb, sequence: int) -> int:
+    tcb.iss = sequence
+    tcb.snd_una = sequence
+    tcb.snd_nxt = sequence
+    tcb.snd_max = sequence
+    tcb.recover = sequence
+    tcb.send_base = seq_add(sequence, 1)
+    return 0
+
+
+@kernel
+def number_after(tcb: Tcb, previous: int) -> int:
+    """Let a fresh connection begin beyond all that its former incarnation sent (RFC 9293 §3.6.1)."""
+    if seq_le(tcb.iss, previous):
+        _number_from(tcb, seq_add(previous, _REUSE_GAP))
+    return 0
+
+
+@kernel
 def _begin(engine: Engine, tcb: Tcb, state: int) -> int:
     tcb.state = state
-    tcb.iss = initial_sequence(engine, tcb)
-    tcb.snd_una = tcb.iss
-    tcb.snd_nxt = tcb.iss
-    tcb.snd_max = tcb.iss
-    tcb.send_base = seq_add(tcb.iss, 1)
+    _number_from(tcb, initial_sequence(engine, tcb))
     tcb.rto = max(INITIAL_RTO_US, engine.min_rto_us)
     tcb.last_received_at = engine.now
     if engine.keepalive_us:
@@ -123,7 +140,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
     tcb.role = Role.MONITOR  # counted for its true role only when it is sure to stay
     address_active(engine, tcb, service_index)
     if not choose_port(engine, tcb, service.port, PROTOCOL_TCP):
-        destroy_unused(engine, tcb)
+        release_connection(engine, tcb)
         return 0
     tcb.role = role
     tcb.mss = own_mss(engine, tcb.nic)
@@ -141,8 +158,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
 @kernel
 def destroy_unused(engine: Engine, tcb: Tcb) -> int:
     """Give back a connection that was taken but never used."""
-    index_connection(engine, tcb)
-    return destroy(engine, tcb)
+    return release_connection(engine, tcb)
 
 
 @kernel
