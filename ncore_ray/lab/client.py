@@ -127,7 +127,9 @@ class Client:
             connection.close()
             self.record.open_connections -= 1
             ends = connection.local, connection.remote
-            self.record.connections.append(UsedConnection("http", *ends, connection.requests))
+            self.record.connections.append(
+                UsedConnection("http", *ends, connection.requests, frozenset(connection.upstreams))
+            )
 
     async def _exchange(self, connection: Connection, request: Request, started_at: float) -> bool:
         """Make one request and judge the answer; True when the connection can be used again."""
@@ -193,8 +195,10 @@ class Client:
         self.record.open_connections += 1
         names = writer.get_extra_info("sockname")[:2], writer.get_extra_info("peername")[:2]
         sending = asyncio.ensure_future(raw.send_frames(writer, frames))
+        upstreams: set[str] = set()
         try:
             back, summary = await raw.receive_echo(reader)
+            upstreams.add(summary.peer)
             await sending
         finally:
             sending.cancel()
@@ -202,7 +206,7 @@ class Client:
                 await sending
             writer.close()
             self.record.open_connections -= 1
-            self.record.connections.append(UsedConnection("tcp", *names, 1))
+            self.record.connections.append(UsedConnection("tcp", *names, 1, frozenset(upstreams)))
         if back != frames or summary.sha256 != hashlib.sha256(b"".join(frames)).hexdigest():
             raise AnswerError("the echo differs")
         return summary

@@ -46,6 +46,8 @@ class Connection:
         self.remote: Endpoint = writer.get_extra_info("peername")[:2]
         self._host = self.remote[0] if self.remote[1] == 80 else f"{self.remote[0]}:{self.remote[1]}"
         self.requests = 0
+        self.upstreams: set[str] = set()
+        """From where the origin servers saw its requests come (their ``Server-Peer``)."""
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def request(
@@ -70,6 +72,7 @@ class Connection:
         sending = asyncio.ensure_future(self._send("\r\n".join(lines).encode() + b"\r\n\r\n", body))
         try:
             answer = await self._read_head()
+            self.upstreams.add(answer.headers.get("server-peer", ""))
             answer.body_bytes = await self._read_body(method, answer, sink)
             await sending
         finally:

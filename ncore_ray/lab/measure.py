@@ -39,12 +39,14 @@ class Latency:
 
 @dataclass(frozen=True)
 class UsedConnection:
-    """One connection the client had: its four-tuple, protocol, and how many requests it carried."""
+    """One connection the client had: its protocol, four-tuple, how many requests it carried, and from where the servers
+    saw them come (``10.2.0.10:16387``)."""
 
     protocol: str
     source: tuple[str, int]
     destination: tuple[str, int]
     requests: int
+    upstreams: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -112,5 +114,7 @@ class Recorder:
             "examples": self.examples,
             "servers": dict(sorted(self.servers.items())),
             "latency_us": [asdict(row) for row in (Latency.of("all", everything), *classes)],
-            "connections": [[c.protocol, *c.source, *c.destination, c.requests] for c in self.connections],
+            "connections": [
+                [c.protocol, *c.source, *c.destination, c.requests, sorted(c.upstreams)] for c in self.connections
+            ],
         }

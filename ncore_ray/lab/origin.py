@@ -1,6 +1,6 @@
 """The embedded origin server: ``python -m ncore_ray.lab.origin --address 10.2.0.2 --name web1``.
 
-HTTP on port 80 (every answer carries ``Server-Name``):
+HTTP on port 80 (every answer carries ``Server-Name``, and in ``Server-Peer`` where its request came from):
 
 | path | answer |
 |---|---|
@@ -80,8 +80,10 @@ class Origin:
         answer: web.StreamResponse = await handler(request)
         return answer
 
-    async def _sign(self, _request: web.Request, response: web.StreamResponse) -> None:
+    async def _sign(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server-Name"] = self.counts.name
+        if peer := raw.peer_text(request.transport):
+            response.headers["Server-Peer"] = peer
 
     async def health(self, _request: web.Request) -> web.StreamResponse:
         """Answer a monitor."""

@@ -2,9 +2,10 @@
 
 Client to server: frames of a 32-bit big-endian length and that many bytes; then the client closes its direction.
 Server to client: every frame again, streamed while it arrives; after the client's FIN one summary frame: the length
-word ``0xFFFFFFFF``, a 32-bit length, and JSON (``name``, ``frames``, ``bytes``, ``sha256`` of all payload received);
-then the server closes. So a client sees byte-exactness of both directions, who served it, and that data still flows
-after its own FIN. Both sides must read while they write: the echo of a long frame begins before its end was sent.
+word ``0xFFFFFFFF``, a 32-bit length, and JSON (``name``, ``frames``, ``bytes``, ``sha256`` of all payload received,
+``peer``: whom the server sees at the other end); then the server closes. So a client sees byte-exactness of both
+directions, who served it, and that data still flows after its own FIN. Both sides must read while they write: the echo
+of a long frame begins before its end was sent.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 SUMMARY_MARK = 0xFFFF_FFFF
@@ -30,6 +31,12 @@ class RawCounts(Protocol):
     tcp_connections: int
     tcp_bytes: int
     udp_datagrams: int
+
+
+def peer_text(transport: asyncio.BaseTransport | None) -> str:
+    """Return the other end of a connection as ``10.2.0.10:16387``, or nothing when it is gone."""
+    peer = transport.get_extra_info("peername") if transport else None
+    return f"{peer[0]}:{peer[1]}" if peer else ""
 
 
 class RawService:
@@ -60,6 +67,7 @@ class RawService:
                 left -= len(piece)
                 self._counts.tcp_bytes += len(piece)
         facts = {"name": self._name, "frames": frames, "bytes": total, "sha256": digest.hexdigest()}
+        facts["peer"] = peer_text(writer.transport)
         text = json.dumps(facts).encode()
         writer.write(_LENGTH.pack(SUMMARY_MARK) + _LENGTH.pack(len(text)) + text)
         await writer.drain()
@@ -89,6 +97,7 @@ class Summary:
     frames: int
     bytes: int
     sha256: str
+    peer: str = field(default="", compare=False)
 
 
 async def _prefix_or_end(reader: asyncio.StreamReader) -> bytes:

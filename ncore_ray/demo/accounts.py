@@ -1,0 +1,147 @@
+"""Counters of a span of time, and the sums that have to come out even."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ncore_ray.demo.links import LinkCount
+
+if TYPE_CHECKING:
+    from ncore_ray.demo.stage import Stage
+
+Numbers = dict[str, int]
+
+GAUGES: Final = (
+    "live_connections",
+    "connection_capacity",
+    "free_frames",
+    "frame_capacity",
+    "half_open_connections",
+)
+"""What an engine's counters hold beside counters: the present state."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that was counted up to one instant."""
+
+    at_us: int
+    stat: Mapping[str, Any]
+    status: Mapping[str, Any]
+    links: Mapping[str, LinkCount] = field(default_factory=dict)
+
+    @classmethod
+    def take(cls, stage: Stage, links: Mapping[str, LinkCount] | None = None) -> Snapshot:
+        """Ask the appliance."""
+        stat, status = stage.stat(), stage.appliance.ask("status")
+        return cls(stat["at_us"], stat, status, links or {})
+
+
+class Accounts:
+    """Two snapshots and the differences between them."""
+
+    def __init__(self, before: Snapshot, after: Snapshot) -> None:
+        self.before = before
+        self.after = after
+        self.span_us = max(after.at_us - before.at_us, 1)
+
+    def actor(self, name: str) -> Numbers:
+        """Return what an actor counted in between; gauges as they stand afterwards."""
+        return difference(self.before.stat["actors"][name], self.after.stat["actors"][name])
+
+    def actors(self, prefix: str) -> dict[str, Numbers]:
+        """Return all actors whose names begin so."""
+        return {name: self.actor(name) for name in self.after.stat["actors"] if name.startswith(prefix)}
+
+    def total(self, prefix: str, counter: str) -> int:
+        """Return the sum of a counter over the actors whose names begin so."""
+        return sum(numbers.get(counter, 0) for numbers in self.actors(prefix).values())
+
+    def service(self, name: str) -> dict[str, Any]:
+        """Return what was counted for a service."""
+        before, after = (snapshot.stat["services"][name] for snapshot in (self.before, self.after))
+        return {"health": after["health"], **difference(_numbers(before), _numbers(after))}
+
+    def actor_status(self, name: str) -> Mapping[str, Any]:
+        """Return an actor's row of the status."""
+        rows: list[Mapping[str, Any]] = self.after.status["actors"]
+        return next(row for row in rows if row["name"] == name)
+
+    def busy(self, name: str) -> float:
+        """Return the share of the time that an actor was at work."""
+        spans = [
+            next(row["busy_us"] for row in snapshot.status["actors"] if row["name"] == name)
+            for snapshot in (self.before, self.after)
+        ]
+        return float(min(1.0, (spans[1] - spans[0]) / self.span_us))
+
+    def drops(self) -> Numbers:
+        """Return every counter of drops that moved, over all actors."""
+        found: Numbers = {}
+        for numbers in self.actors("").values():
+            for name, value in numbers.items():
+                if name.startswith("drop_") and value:
+                    found[name] = found.get(name, 0) + value
+        return found
+
+    def sums(self) -> list[tuple[str, int, int]]:
+        """Return pairs that have to be equal when no packet is on its way, each with its name."""
+        nics, engines, distributor = "nic-", "engine-", self.actor("distributor")
+        received, made = self.total(engines, "received_packets"), self.total(engines, "made_packets")
+        unsent = sum(value for name, value in self.drops().items() if name.startswith("drop_send_"))
+        pairs = [
+            ("NIC readers → distributor", self.total(nics, "received_packets"), distributor["received_packets"]),
+            ("distributor → engines", distributor["forwarded_packets"], received),
+            ("distributor in = out + drops", distributor["received_packets"], _out_of(distributor)),
+            ("engines in = used + drops", received, sum(map(_uses, self.actors(engines).values()))),
+            ("made = sent + unsent", made, self.total(engines, "sent_packets") + unsent),
+            ("frames received = frames returned", *self._frames_home()),
+        ]
+        return [*pairs, *self._kernel_sums()]
+
+    def _frames_home(self) -> tuple[int, int]:
+        """Compare since the start, not since the first snapshot: a frame may have been on its way then."""
+        readers = [numbers for name, numbers in self.after.stat["actors"].items() if name.startswith("nic-")]
+        return sum(n["received_packets"] for n in readers), sum(n["returned_frames"] for n in readers)
+
+    def _kernel_sums(self) -> list[tuple[str, int, int]]:
+        if not self.after.links:
+            return []
+        links = [count.since(self.before.links[name]) for name, count in self.after.links.items()]
+        nics = self.actors("nic-").values()
+        taken = sum(n["received_packets"] + sum(v for k, v in n.items() if k.startswith("drop_nic_")) for n in nics)
+        sent = self.total("engine-", "sent_packets")
+        return [
+            ("the kernel's receive count = ours", sum(link.received for link in links), taken),
+            ("the kernel's send count = ours", sum(link.sent for link in links), sent),
+        ]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether all sums are even and every engine has its frames back."""
+        return all(left == right for _, left, right in self.sums()) and not self.held_frames()
+
+    def held_frames(self) -> int:
+        """Return how many of the engines' own frames are in use."""
+        engines = self.actors("engine-").values()
+        return sum(numbers["frame_capacity"] - numbers["free_frames"] for numbers in engines)
+
+
+def difference(before: Mapping[str, int], after: Mapping[str, int]) -> Numbers:
+    """Return what was counted in between; gauges as they stand afterwards."""
+    return {name: value if name in GAUGES else value - before.get(name, 0) for name, value in after.items()}
+
+
+def _numbers(row: Mapping[str, Any]) -> Numbers:
+    return {name: value for name, value in row.items() if isinstance(value, int)}
+
+
+def _out_of(distributor: Numbers) -> int:
+    return distributor["forwarded_packets"] + sum(v for name, v in distributor.items() if name.startswith("drop_"))
+
+
+def _uses(engine: Numbers) -> int:
+    used = sum(value for name, value in engine.items() if name.startswith("used_"))
+    return used + sum(v for k, v in engine.items() if k.startswith("drop_") and not k.startswith("drop_send_"))

@@ -1,0 +1,120 @@
+"""What the demo plays on: network, origin servers, Ray, appliance. Built on entry, taken down whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from ncore_ray.appliance import session
+from ncore_ray.config.load import load
+from ncore_ray.config.model import Configuration
+from ncore_ray.demo.ray_node import own_ray
+from ncore_ray.errors import NcoreError
+from ncore_ray.lab.__main__ import start_origins
+from ncore_ray.lab.guard import PrefixInUseError, signals_held_back
+from ncore_ray.lab.network import Layout, Network
+
+CONFIGURATION: Final = Path(__file__).parents[2] / "configs" / "demo.yaml"
+_PREFIXES: Final = ("ncore-demo", *(f"ncore-demo{number}" for number in range(2, 10)))
+_UP_S: Final = 15.0
+
+
+class Stage:
+    """The running parts, by name."""
+
+    network: Network
+    appliance: session.Appliance
+    configuration: Configuration
+    ray_address: str
+    dashboard: str
+
+    def __init__(self, console: Console, engines: int) -> None:
+        self._console = console
+        self._engines = engines
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Stage:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._console.print, "  taking everything down …", style="bright_black")
+            self.network = stack.enter_context(free_network())
+            hosts = ", ".join(server.role for server in self.network.servers)
+            self._tell(f"network of {self.network.layout.prefix}-…: client ─ nc0 appliance nc1 ─ switch ─ {hosts}")
+            start_origins(self.network)
+            self._tell("origin servers answer on every server host")
+            self.configuration = demo_configuration(self.network, self._engines)
+            self._start_appliance(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _start_appliance(self, stack: contextlib.ExitStack) -> None:
+        started_at = time.monotonic()
+        arena = self.configuration.appliance.arena
+        self.ray_address, self.dashboard = stack.enter_context(own_ray(arena))
+        self._tell(f"Ray runs ({time.monotonic() - started_at:.1f} s)")
+        started_at = time.monotonic()
+        self.appliance = session.create(self.configuration, str(CONFIGURATION), detached=False)
+        stack.callback(self._take_down)
+        self._wait_until_up()
+        actors = len(self.appliance.ask("status")["actors"])
+        self._tell(
+            f"appliance of {self._engines} packet engines and {actors + 1} actors, {arena >> 20} MiB arena; every "
+            f"service is up ({time.monotonic() - started_at:.1f} s)"
+        )
+
+    def _take_down(self) -> None:
+        with signals_held_back(), contextlib.suppress(NcoreError):
+            self.appliance.take_down()
+
+    def __exit__(self, *_: object) -> None:
+        with signals_held_back():
+            self._stack.close()
+
+    def _tell(self, text: str) -> None:
+        self._console.print(f"[green]✔[/] {text}")
+
+    def _wait_until_up(self) -> None:
+        end = time.monotonic() + _UP_S
+        while down := [name for name, word in self.services().items() if word != "up"]:
+            if time.monotonic() > end:
+                raise NcoreError(f"not up after {_UP_S:.0f} s: {', '.join(down)}")
+            time.sleep(0.05)
+
+    def services(self) -> dict[str, str]:
+        """Return each service's health in a word."""
+        health: dict[str, str] = self.appliance.ask("status")["services"]
+        return health
+
+    def stat(self) -> dict[str, Any]:
+        """Return all counters."""
+        counters: dict[str, Any] = self.appliance.ask("stat")
+        return counters
+
+
+@contextlib.contextmanager
+def free_network() -> Iterator[Network]:
+    """Build a network under the first name that no living program uses; what a killed demo left is removed."""
+    for prefix in _PREFIXES:
+        try:
+            network = Network(Layout(prefix=prefix)).__enter__()
+        except PrefixInUseError:
+            continue
+        try:
+            yield network
+        finally:
+            network.__exit__()
+        return
+    raise NcoreError(f"{len(_PREFIXES)} demos run here already")
+
+
+def demo_configuration(network: Network, engines: int) -> Configuration:
+    """Return ``configs/demo.yaml`` for a network that was built just now."""
+    configuration = load(CONFIGURATION)
+    netns = network.appliance.namespace.name
+    nics = tuple(nic.model_copy(update={"netns": netns}) for nic in configuration.nics)
+    appliance = configuration.appliance.model_copy(update={"engines": engines})
+    return configuration.model_copy(update={"nics": nics, "appliance": appliance})
