@@ -131,7 +131,7 @@ class Peer:
         count = len(self.received) if most is None else min(most, len(self.received))
         data = bytes(self.received[:count])
         del self.received[:count]
-        if self.paused and not self.gone and self.established:
+        if self.paused and self.established and not self.gone and not self.eof:
             self._emit(ACK, self._next)
         return data
 
@@ -230,7 +230,8 @@ class Peer:
                 self.transmit(Segment(self.own[1], self.other[1], segment.acknowledgment, 0, RST, 0))
             return
         if segment.flags & RST:
-            assert segment.sequence == self._rcv or not self.established
+            probe = 1 if self._told == self._rcv else 0  # the byte that was sent into a closed window
+            assert not self.established or 0 <= _after(segment.sequence, self._rcv) <= probe
             self.was_reset = self.gone = True
             return
         if segment.flags & SYN:
@@ -272,9 +273,13 @@ class Peer:
             return
         assert known >= 0, "a segment is missing"
         fresh = segment.payload[known:]
+        room = _after(self._told, self._rcv)
+        if fresh and room == 0:
+            assert len(fresh) == 1, "more than a probe into a closed window"
+            fresh = b""
         if fresh:
             assert not self.eof
-            assert _after(self._rcv + len(fresh), self._told) <= 0, "more than the window"
+            assert len(fresh) <= room, "more than the window"
             self.received += fresh
             self.total_received += len(fresh)
             self._rcv = (self._rcv + len(fresh)) & _MASK

@@ -142,7 +142,7 @@ def _forward(engine: Engine, tcb: Tcb, target: Tcb, packet: Packet) -> int:
     counters = counters_of(engine)
     tcb.last_received_at = engine.now
     tcb.received_bytes += packet.payload_length
-    _count(engine, tcb, packet.payload_length)
+    _count_received(engine, tcb, packet.payload_length)
     session = tcb if tcb.role == Role.UDP_CLIENT else target
     session.application_at = engine.now + vserver_of(base_of(engine), session.vserver).udp_us
     mark(engine, session, Work.OUTPUT)
@@ -154,19 +154,29 @@ def _forward(engine: Engine, tcb: Tcb, target: Tcb, packet: Packet) -> int:
         counters.made_packets += 1
         counters.drop_send_no_neighbour_packets += 1
         return 0
-    target.sent_bytes += packet.payload_length
+    _count_sent(engine, target, packet.payload_length)
     counters.udp_datagrams += 1
     return _send(engine, target, packet)
 
 
 @kernel
-def _count(engine: Engine, tcb: Tcb, length: int) -> int:
+def _count_received(engine: Engine, tcb: Tcb, length: int) -> int:
     if tcb.role == Role.UDP_CLIENT:
         vserver_stats(engine, tcb.vserver).received_bytes += length
         vserver_stats(engine, tcb.vserver).requests += 1
     else:
-        vserver_stats(engine, tcb.vserver).sent_bytes += length
         service_stats(engine, tcb.service).received_bytes += length
+    return 0
+
+
+@kernel
+def _count_sent(engine: Engine, tcb: Tcb, length: int) -> int:
+    tcb.sent_bytes += length
+    if tcb.role == Role.UDP_CLIENT:
+        vserver_stats(engine, tcb.vserver).sent_bytes += length
+    else:
+        service_stats(engine, tcb.service).sent_bytes += length
+        service_stats(engine, tcb.service).requests += 1
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from tests.support.http_lab import HttpLab
 from tests.support.tcp_peer import Peer
@@ -44,7 +44,7 @@ def chunked(*pieces: bytes, trailers: bytes = b"") -> bytes:
     )
 
 
-def begin(lab: HttpLab, request: bytes = GET, **fields: bool) -> tuple[Peer, Peer]:
+def begin(lab: HttpLab, request: bytes = GET, **fields: Any) -> tuple[Peer, Peer]:
     """Open a client, send a request, and return client and server when the server has it."""
     client = lab.client(**fields).connect()
     client.send(request)
