@@ -140,8 +140,13 @@ def test_busy_is_always_what_is_open(actions: list[str], random: Random) -> None
             if action == "open":
                 held += _hold(lab, 1)
             elif held:
-                number, client, server = held.pop(random.randrange(len(held)))
-                {"answer": lambda: server.send(OK), "client": client.reset, "server": server.reset}[action]()
+                _, client, server = held.pop(random.randrange(len(held)))
+                if action == "answer":
+                    server.send(OK)
+                elif action == "client":
+                    client.reset()
+                else:
+                    server.reset()
                 client.take()
                 client.reset()
             lab.settle()
