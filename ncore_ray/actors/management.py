@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from ncore_ray.actors.mapping import Mapping
 from ncore_ray.arena.core import Actor
-from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.build import build, draw
 from ncore_ray.blueprint.placement import CorePlan, place
 from ncore_ray.config.load import dump, parse
-from ncore_ray.config.model import Configuration
-from ncore_ray.engine.connection import Role, Tcb
-from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.errors import NcoreError
-from ncore_ray.flow.explain import explain
-from ncore_ray.machine.record import table
-from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
-from ncore_ray.management.connections import list_connections
+from ncore_ray.management.connections import count_clients
+from ncore_ray.management.events import Event, EventLog
+from ncore_ray.management.health import HealthWatch
+from ncore_ray.management.processes import wait_until
+from ncore_ray.management.report import Reporter
 from ncore_ray.management.team import Member, Team
 
 log: Final = logging.getLogger("ncore_ray")
-_DRAIN_LOOK_S: Final = 0.05
-_MAX_EVENTS: Final = 1000
 
 
 class Management:
@@ -41,11 +32,12 @@ class Management:
         self.name = name
         self._detached = detached
         self._state = "new"
-        self._events: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
-        self._configuration: Configuration | None = None
+        self._source = ""
+        self._events = EventLog()
         self._team: Team | None = None
         self._mapping: Mapping | None = None
+        self._built: Reporter | None = None
+        self._health: HealthWatch | None = None
         self._started_at = 0.0
 
     def __repr__(self) -> str:
@@ -60,157 +52,120 @@ class Management:
         configuration = parse(text, source, Path(folder))
         blueprint = draw(configuration)
         plan = place(configuration, sorted(os.sched_getaffinity(0)))
-        self._configuration, self._state = configuration, "starting"
+        self._state, self._source = "starting", source
         self._team = Team(blueprint, plan, detached=self._detached, on_failure=self._failed)
         try:
-            self._assemble(self._team, plan)
+            self._built = self._assemble(self._team, plan)
         except BaseException:
             self._team.stop()
             self._state = "failed"
             raise
-        self._state, self._started_at = "running", time.time()
-        self._note("info", "the appliance runs")
+        self._begin(self._built)
         return [member.name for member in self._team.members]
 
-    def _assemble(self, team: Team, plan: CorePlan) -> None:
+    def _assemble(self, team: Team, plan: CorePlan) -> Reporter:
         reference, node = team.arena_reference()
         self._mapping = Mapping(reference, node)
         arena = build(self._mapping.array, team.blueprint)
         team.create()
         team.attach(reference, node, arena.epoch)
         team.start()
+        return Reporter(team.blueprint.configuration, team, self._mapping.array)
 
-    def _note(self, level: str, text: str) -> None:
-        with self._lock:
-            number = self._events[-1]["number"] + 1 if self._events else 1
-            self._events.append({"number": number, "at": time.time(), "level": level, "text": text})
-            del self._events[:-_MAX_EVENTS]
+    def _begin(self, built: Reporter) -> None:
+        self._state, self._started_at = "running", time.time()
+        self._events.add("info", f"appliance {self.name} runs")
+        names = [service.name for service in built.configuration.services]
+        self._health = HealthWatch(names, lambda: counters.service_health(built.array), self._events.add)
+        self._health.start()
 
     def _failed(self, member: Member) -> None:
         """Say loudly that an actor is gone."""
         self._state = "degraded"
         text = f"{member.kind} {self.name}/{member.name} (process {member.process}) failed: {member.failure}"
-        self._note("error", text)
+        self._events.add("error", text)
         log.error("%s", text)
 
     @property
-    def _array(self) -> Bytes:
-        if self._mapping is None:
-            raise NcoreError(f"appliance {self.name} is not built")
-        return self._mapping.array
-
-    @property
-    def _configured(self) -> Configuration:
-        if self._configuration is None:
-            raise NcoreError(f"appliance {self.name} is not built")
-        return self._configuration
+    def _reporter(self) -> Reporter:
+        if self._built is None:
+            raise NcoreError(f"appliance {self.name} is {self._state}")
+        return self._built
 
     def configuration(self) -> str:
         """Return the configuration as YAML."""
-        return dump(self._configured)
+        return dump(self._reporter.configuration)
 
-    def events(self, after: int = 0) -> list[dict[str, Any]]:
+    def events(self, after: int = 0) -> list[Event]:
         """Return the events with numbers above ``after``, oldest first."""
-        with self._lock:
-            return [event for event in self._events if event["number"] > after]
+        return self._events.after(after)
+
+    def wait_events(self, after: int = 0, timeout_s: float = 10.0) -> list[Event]:
+        """Return the events above ``after`` as soon as there is one, or none after the time."""
+        return self._events.wait(after, timeout_s)
 
     def status(self) -> dict[str, Any]:
         """Return the state of the appliance and of each actor."""
-        team, array = self._team, self._array
-        assert team is not None
-        now = monotonic_us()
-        rows = [self._actor_row(array, member, now) for member in team.workers]
-        owner = {
-            "name": "arena",
-            "kind": "ArenaOwner",
-            "process": team.members[0].process,
-            "cpu": None,
-            "state": "owner",
-            "failure": None,
-        }
-        return {
-            "appliance": self.name,
-            "state": self._state,
-            "since": self._started_at,
-            "engines": self._configured.appliance.engines,
-            "arena_bytes": team.blueprint.size,
-            "dimensions": asdict(team.blueprint.dimensions),
-            "actors": [*rows, owner],
-            "services": self._health(array),
-        }
+        head = {"appliance": self.name, "state": self._state, "since": self._started_at, "process": os.getpid()}
+        origin = {"configuration": self._source, "detached": self._detached}
+        return {**head, **origin, **self._reporter.status()}
 
-    def _health(self, array: Bytes) -> dict[str, str]:
-        names = (service.name for service in self._configured.services)
-        return dict(zip(names, counters.service_health(array), strict=True))
-
-    def _actor_row(self, array: Bytes, member: Member, now: int) -> dict[str, Any]:
-        numbers = counters.core_numbers(array, member.number)
-        return {
-            "name": member.name,
-            "kind": member.kind,
-            "process": member.process,
-            "cpu": member.cpu,
-            "state": "failed" if member.failure else counters.core_state(array, member.number),
-            "failure": member.failure,
-            "heartbeat_age_ms": max(now - numbers["heartbeat_at"], 0) / 1000,
-            "breaths": numbers["breaths"],
-            "busy_us": numbers["busy_us"],
-            "sleeps": numbers["sleeps"],
-        }
+    def overview(self) -> dict[str, Any]:
+        """Return the appliance in one row, whatever state it is in."""
+        row: dict[str, Any] = {"appliance": self.name, "state": self._state, "since": self._started_at}
+        if self._built is None:
+            return row
+        health = list(self._built.health().values())
+        vips = [str(vserver.address) for vserver in self._built.configuration.vservers]
+        up = f"{health.count('up')} of {len(health)}"
+        return {**row, "engines": self._built.configuration.appliance.engines, "vservers": vips, "services_up": up}
 
     def stat(self) -> dict[str, Any]:
         """Return all counters: per actor, vServer and service, with the instant (µs) they were read at."""
-        array, configuration = self._array, self._configured
-        actors = {"distributor": counters.distributor_counters(array)}
-        actors |= {f"nic-{nic.name}": counters.nic_counters(array, k) for k, nic in enumerate(configuration.nics)}
-        engines = range(configuration.appliance.engines)
-        actors |= {f"engine-{k}": counters.engine_counters(array, k) for k in engines}
-        vservers = zip((v.name for v in configuration.vservers), counters.vserver_totals(array), strict=True)
-        services = zip((s.name for s in configuration.services), counters.service_totals(array), strict=True)
-        health = self._health(array)
-        return {
-            "at_us": monotonic_us(),
-            "actors": actors,
-            "vservers": dict(vservers),
-            "services": {name: {"health": health[name], **numbers} for name, numbers in services},
-        }
+        return self._reporter.stat()
+
+    def process(self) -> int:
+        """Return the id of this process."""
+        return os.getpid()
 
     def processes(self) -> list[int]:
         """Return the ids of all processes of the appliance, this one among them."""
-        assert self._team is not None
-        return [os.getpid(), *(member.process for member in self._team.members)]
+        return [os.getpid(), *(member.process for member in self._reporter.team.members)]
 
     def flows(self, limit: int = 1000) -> list[dict[str, Any]]:
         """Return up to ``limit`` live connections."""
-        rows = list_connections(self._array, self._configured, monotonic_us(), limit)
-        return [row.as_dict() for row in rows]
+        return self._reporter.flows(limit)
 
     def explain(self, source: str, source_port: int, destination: str, destination_port: int, protocol: str) -> str:
-        """Return which engine a flow goes to, and why. Raises NcoreError."""
-        return str(explain(self._array, source, source_port, destination, destination_port, protocol))
+        """Return which engine a flow goes to, and why, in a sentence. Raises NcoreError."""
+        found = self._reporter.explain_flow((source, source_port, destination, destination_port, protocol))
+        return f"{found['flow']}: {found['reason']}"
 
-    def _client_connections(self) -> int:
-        count = 0
-        for engine in range(self._configured.appliance.engines):
-            header = counters.engine_view(self._array, engine)
-            rows = table(Tcb, self._array, header.connections, header.connection_count)
-            clients = np.isin(rows["role"], (Role.CLIENT, Role.UDP_CLIENT)) & (rows["state"] != TcpState.TIME_WAIT)
-            count += int(clients.sum())
-        return count
+    def explain_flow(self, *flow: Any) -> dict[str, Any]:
+        """Return the same as data, with the vServer and the connection of the flow. Raises NcoreError."""
+        return self._reporter.explain_flow(flow)
 
     def drain(self, timeout_s: float = 30.0) -> int:
-        """Accept no new connections, wait until the clients' are done; return how many are left after the time."""
-        for engine in range(self._configured.appliance.engines):
-            counters.core_view(self._array, Actor.ENGINE + engine).drain = 1
-        self._state = "draining"
-        self._note("info", "draining")
-        end = time.monotonic() + timeout_s
-        while (left := self._client_connections()) and time.monotonic() < end:
-            time.sleep(_DRAIN_LOOK_S)
+        """Accept no new connections, wait until the clients' are done; return how many are left after the time.
+
+        A keep-alive client that waits with nothing under way is done: it may never say another word.
+        """
+        built = self._reporter
+        for engine in range(built.configuration.appliance.engines):
+            counters.core_view(built.array, Actor.ENGINE + engine).drain = 1
+        if self._state != "degraded":
+            self._state = "draining"
+        self._events.add("info", "draining: no new connections")
+        wait_until(lambda: count_clients(built.array, built.configuration).busy == 0, timeout_s)
+        left = count_clients(built.array, built.configuration).busy
+        self._events.add("warning" if left else "info", f"{left} connections left" if left else "drained")
         return left
 
     def stop(self) -> list[str]:
         """Take all actors down; return the names of those that had to be killed."""
+        if self._health is not None:
+            self._health.stop()
         late = self._team.stop() if self._team is not None else []
-        self._team, self._mapping, self._state = None, None, "stopped"
+        self._team, self._mapping, self._built, self._health = None, None, None, None
+        self._state = "stopped"
         return late

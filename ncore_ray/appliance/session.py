@@ -1,89 +1,41 @@
-"""Appliances on a Ray cluster, seen from a program: connect, build, find, take down."""
+"""Appliances on a Ray cluster, seen from a program: build, find, ask, take down."""
 
 from __future__ import annotations
 
-import logging
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from ncore_ray.actors.management import Management
+from ncore_ray.appliance.ray_node import RayNode, connect, disconnect, first_line, running_ray
 from ncore_ray.config.load import dump, load
 from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError
+from ncore_ray.management.processes import wait_gone, wait_until
 from ncore_ray.management.team import NAMESPACE
 
-_STORE_SLACK: Final = 160 << 20
-"""Bytes that Ray's object store is larger than the arena, so that Ray's own objects never push at it."""
-_QUIET: Final = {
-    "RAY_worker_niceness": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_usage_stats_enabled": "0",
-}
-"""What a Ray that we start ourselves is told: full priority for workers, no idle workers, no killing by memory."""
+__all__ = [
+    "Appliance",
+    "RayNode",
+    "connect",
+    "create",
+    "disconnect",
+    "find",
+    "names",
+    "remains",
+    "remove",
+    "running_ray",
+    "start",
+]
+
 _SUFFIX: Final = "/management"
-
-
-@dataclass(frozen=True)
-class RayNode:
-    """The Ray that this program is connected to."""
-
-    started: bool
-    """True if this program started it, and it ends with this program."""
-    dashboard: str
-    """URL, or ""."""
-
-
-def running_ray() -> bool:
-    """Return whether a Ray is running that this user can attach to."""
-    return bool(os.environ.get("RAY_ADDRESS")) or Path("/tmp/ray/ray_current_cluster").exists()
-
-
-def connect(arena_bytes: int | None = None) -> RayNode:
-    """Attach to the running Ray (`RAY_ADDRESS`, or the one on this machine); else start one, if a size is given.
-
-    Raises:
-        NcoreError: no Ray runs and none may be started, or the one that runs does not answer.
-    """
-    if ray.is_initialized():
-        return RayNode(False, _dashboard())
-    if running_ray():
-        try:
-            ray.init(address="auto", namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
-            return RayNode(False, _dashboard())
-        except (ConnectionError, RayError, ValueError) as error:
-            if os.environ.get("RAY_ADDRESS"):
-                raise NcoreError(f"the Ray at RAY_ADDRESS does not answer: {error}") from None
-    if arena_bytes is None:
-        raise NcoreError("no Ray is running here, so there is no appliance (start one with: ncore run CONFIG)")
-    return _start(arena_bytes)
-
-
-def _start(arena_bytes: int) -> RayNode:
-    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    try:
-        ray.init(
-            namespace=NAMESPACE,
-            object_store_memory=arena_bytes + _STORE_SLACK,
-            include_dashboard=True,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (RayError, ValueError, OSError) as error:
-        raise NcoreError(f"Ray cannot be started: {error}") from None
-    return RayNode(True, _dashboard())
-
-
-def _dashboard() -> str:
-    url = ray._private.worker.get_dashboard_url()
-    return f"http://{url}" if url else ""
+_BUILD_S: Final = 600
+_STOP_S: Final = 60
+_GONE_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -97,16 +49,24 @@ class Appliance:
         """Call a method of the management actor. Raises NcoreError when it fails or does not answer."""
         try:
             return ray.get(getattr(self.management, method).remote(*arguments), timeout=timeout_s)
+        except GetTimeoutError:
+            raise NcoreError(f"appliance {self.name} did not answer within {timeout_s:.0f} s") from None
+        except RayActorError:
+            raise NcoreError(f"the management of appliance {self.name} has died") from None
         except RayError as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, NcoreError):
                 raise cause from None
-            raise NcoreError(f"appliance {self.name} does not answer: {error}") from None
+            raise NcoreError(f"appliance {self.name} failed: {first_line(cause or error)}") from None
 
     def take_down(self) -> list[str]:
         """Stop all actors and the management; return those that had to be killed."""
-        late: list[str] = self.ask("stop", timeout_s=60)
-        ray.kill(self.management, no_restart=True)
+        process: int = self.ask("process")
+        try:
+            late: list[str] = self.ask("stop", timeout_s=_STOP_S)
+        finally:
+            remove(self.name)
+        wait_gone([process], _GONE_S)
         return late
 
 
@@ -119,6 +79,7 @@ def create(configuration: Configuration, source: str, *, detached: bool) -> Appl
     name = configuration.appliance.name
     if name in names():
         raise NcoreError(f"an appliance named {name} runs already (ncore shutdown {name} ends it)")
+    remove(name)
     options: dict[str, Any] = {"lifetime": "detached"} if detached else {}
     management = (
         ray.remote(Management)
@@ -127,36 +88,65 @@ def create(configuration: Configuration, source: str, *, detached: bool) -> Appl
     )
     appliance = Appliance(name, management)
     try:
-        appliance.ask("build", dump(configuration), source, str(Path.cwd()), timeout_s=600)
+        appliance.ask("build", dump(configuration), source, str(Path.cwd()), timeout_s=_BUILD_S)
     except BaseException:
-        ray.kill(management, no_restart=True)
+        remove(name)
         raise
     return appliance
 
 
+def _actors(name: str) -> list[str]:
+    """Return the names of all actors of an appliance, its management among them."""
+    return [actor for actor in _all_actors() if actor.startswith(f"{name}/")]
+
+
+def _all_actors() -> list[str]:
+    listed = ray.util.list_named_actors(all_namespaces=True)
+    return [actor["name"] for actor in listed if actor["namespace"] == NAMESPACE]
+
+
+def remove(name: str) -> list[str]:
+    """Kill whatever is there of an appliance, without asking; return the names of those actors."""
+    found = _actors(name)
+    for actor in found:
+        with suppress(ValueError):  # gone meanwhile
+            ray.kill(ray.get_actor(actor, namespace=NAMESPACE), no_restart=True)
+    wait_until(lambda: not _actors(name), _GONE_S)
+    return found
+
+
 def names() -> list[str]:
     """Return the names of the appliances on this Ray."""
-    actors = ray.util.list_named_actors(all_namespaces=True)
-    return sorted(
-        a["name"][: -len(_SUFFIX)] for a in actors if a["namespace"] == NAMESPACE and a["name"].endswith(_SUFFIX)
-    )
+    return sorted(actor.removesuffix(_SUFFIX) for actor in _all_actors() if actor.endswith(_SUFFIX))
+
+
+def remains() -> list[str]:
+    """Return the names of appliances whose management has died, but not all of their actors."""
+    return sorted({actor.partition("/")[0] for actor in _all_actors()} - set(names()))
 
 
 def find(name: str | None = None) -> Appliance:
     """Return the appliance of a name, or the only one there is. Raises NcoreError."""
     known = names()
     if name is None:
-        if len(known) != 1:
-            what = f"there are {', '.join(known)}: name one" if known else "there is none (ncore run CONFIG starts one)"
-            raise NcoreError(f"which appliance? {what}")
-        name = known[0]
+        name = _only(known)
     if name not in known:
+        if name in remains():
+            raise NcoreError(f"the management of appliance {name} has died (ncore shutdown {name} removes the rest)")
         raise NcoreError(f"there is no appliance named {name}" + (f", only {', '.join(known)}" if known else ""))
     return Appliance(name, ray.get_actor(name + _SUFFIX, namespace=NAMESPACE))
+
+
+def _only(known: list[str]) -> str:
+    rest = remains()
+    if len(known) == 1 or (not known and len(rest) == 1):
+        return (known or rest)[0]
+    what = f"there are {', '.join(known)}: name one" if known else "there is none (ncore run CONFIG starts one)"
+    raise NcoreError(f"which appliance? {what}")
 
 
 def start(path: Path, *, detached: bool) -> tuple[Appliance, RayNode]:
     """Load a configuration, connect, and build. Raises NcoreError."""
     configuration = load(path)
-    node = connect(configuration.appliance.arena)
+    node = connect(configuration.appliance.arena, lasting=detached)
     return create(configuration, str(path), detached=detached), node

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.config.model import Configuration
+from ncore_ray.config.model import Configuration, Protocol
 from ncore_ray.engine.connection import Role, Tcb
+from ncore_ray.engine.http.exchange import Exchange, Phase
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.machine.record import table, view
 from ncore_ray.management.counters import engine_view
 from ncore_ray.wire.address import text_of
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
+
+_PROTOCOLS: Final = {"tcp": PROTOCOL_TCP, "udp": PROTOCOL_UDP}
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,47 @@ def list_connections(array: Bytes, configuration: Configuration, now: int, limit
                 return found
             found.append(_row(configuration, engine, int(number), rows, now))
     return found
+
+
+def find_connection(
+    array: Bytes, configuration: Configuration, now: int, source: str, destination: str, protocol: str
+) -> ConnectionRow | None:
+    """Return the live connection whose packets come from ``source`` to ``destination`` (address:port), if there is one.
+
+    Of several (an old one in TIME-WAIT beside its successor) the youngest.
+    """
+    ports = int(source.rpartition(":")[2]) << 24 | int(destination.rpartition(":")[2]) << 8 | _PROTOCOLS[protocol]
+    found: list[ConnectionRow] = []
+    for engine in range(view(Arena, array).engine_count):
+        header = engine_view(array, engine)
+        rows = table(Tcb, array, header.connections, header.connection_count)
+        for number in np.flatnonzero((rows["ports"] == ports) & (rows["role"] != Role.FREE)):
+            row = _row(configuration, engine, int(number), rows, now)
+            if (row.remote, row.local) == (source, destination):
+                found.append(row)
+    return min(found, key=lambda row: row.age_ms, default=None)
+
+
+@dataclass(frozen=True)
+class Clients:
+    """How many clients' connections there are."""
+
+    busy: int
+    idle: int
+    """Of HTTP, between two requests."""
+
+
+def count_clients(array: Bytes, configuration: Configuration) -> Clients:
+    """Count the clients' connections of all engines; those that only wait for TIME-WAIT to end are none."""
+    http = [vserver.protocol is Protocol.HTTP for vserver in configuration.vservers]
+    clients = idle = 0
+    for engine in range(view(Arena, array).engine_count):
+        header = engine_view(array, engine)
+        rows = table(Tcb, array, header.connections, header.connection_count)
+        exchanges = table(Exchange, array, header.http, header.connection_count)
+        live = np.isin(rows["role"], (Role.CLIENT, Role.UDP_CLIENT)) & (rows["state"] != TcpState.TIME_WAIT)
+        clients += int(live.sum())
+        quiet = live & (exchanges["phase"] == Phase.READ_HEAD) & (rows["state"] == TcpState.ESTABLISHED)
+        quiet &= (rows["peer"] == 0) & (rows["hold_chain_length"] == 0) & (rows["send_chain_length"] == 0)
+        idle += sum(http[int(row)] for row in rows["vserver"][quiet])
+    return Clients(clients - idle, idle)

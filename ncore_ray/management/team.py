@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,12 +21,14 @@ from ncore_ray.blueprint.build import Blueprint
 from ncore_ray.blueprint.nics import settings_of
 from ncore_ray.blueprint.placement import CorePlan
 from ncore_ray.errors import NcoreError
+from ncore_ray.management.processes import wait_gone
 
 NAMESPACE: Final = "ncore"
 """Ray namespace of all actors of all appliances."""
 _READY_S: Final = 300.0
 """Time for an actor to attach: kernels may have to be compiled."""
 _ANSWER_S: Final = 5.0
+_NEEDS_RIGHTS: Final = " (this needs root, or the capabilities CAP_NET_RAW and CAP_NET_ADMIN)"
 _WATCH_S: Final = 0.5
 
 log: Final = logging.getLogger("ncore_ray")
@@ -79,7 +80,7 @@ class Team:
         """Return the arena's reference and node. Raises NcoreError if the owner did not get its memory."""
         try:
             result: tuple[list[Any], str, int] = ray.get(self.owner.hand_out.remote(), timeout=60)
-        except (RayError, GetTimeoutError) as error:
+        except RayError as error:
             raise NcoreError(f"the arena of {self.blueprint.size >> 20} MiB cannot be made: {_reason(error)}") from None
         self.members[0].process = result[2]
         return result[0], result[1]
@@ -111,15 +112,18 @@ class Team:
         for member, answer in pending:
             try:
                 member.process = ray.get(answer, timeout=_READY_S)
-            except (RayError, GetTimeoutError) as error:
-                raise NcoreError(f"{member.name} cannot start: {_reason(error)}") from None
+            except RayError as error:
+                raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
 
     def start(self) -> None:
-        """Start the loops, those that take first, and begin to watch them."""
+        """Start the loops, those that take first, and begin to watch all. Raises NcoreError naming an actor."""
         order = {"PacketEngine": 0, "FlowDistributor": 1, "NicReader": 2}
         for member in sorted(self.workers, key=lambda member: order[member.kind]):
-            ray.get(member.handle.start.remote(), timeout=_ANSWER_S * 4)
-        for member in self.workers:
+            try:
+                ray.get(member.handle.start.remote(), timeout=_ANSWER_S * 4)
+            except RayError as error:
+                raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
+        for member in self.members:
             thread = threading.Thread(target=self._watch, args=(member,), name=f"watch-{member.name}", daemon=True)
             self._watchers.append(thread)
             thread.start()
@@ -131,8 +135,6 @@ class Team:
                 failure = ray.get(member.handle.watch.remote(_WATCH_S), timeout=_WATCH_S + _ANSWER_S)
             except GetTimeoutError:
                 failure = f"no answer for {_ANSWER_S:.0f} s"
-            except RayActorError as error:
-                failure = f"its process died ({_reason(error)})"
             except RayError as error:
                 failure = _reason(error)
             if failure and not self._stopping.is_set():
@@ -143,31 +145,32 @@ class Team:
     def stop(self) -> list[str]:
         """End all loops and actors; return the names of those that did not end by themselves and were killed."""
         self._stopping.set()
-        late = []
-        order = {"NicReader": 0, "FlowDistributor": 1, "PacketEngine": 2}
-        for member in sorted(self.workers, key=lambda member: order[member.kind]):
-            if not self._stop_one(member):
-                late.append(member.name)
-        for member in self.members:
+        order = {"NicReader": 0, "FlowDistributor": 1, "PacketEngine": 2, "ArenaOwner": 3}
+        members = sorted(self.members, key=lambda member: order[member.kind])
+        late = [member.name for member in members if not self._stop_one(member)]
+        for member in members:
             ray.kill(member.handle, no_restart=True)
         for thread in self._watchers:
             thread.join(_WATCH_S + 1)
+        wait_gone((member.process for member in members), _ANSWER_S)
         return late
 
     def _stop_one(self, member: Member) -> bool:
-        if member.failure is not None:
+        if member.failure is not None or not member.process:
             return True
-        end = time.monotonic() + _ANSWER_S
         try:
-            return bool(ray.get(member.handle.stop.remote(), timeout=max(end - time.monotonic(), 0.1)))
-        except (RayError, GetTimeoutError):
+            return bool(ray.get(member.handle.stop.remote(), timeout=_ANSWER_S))
+        except RayError:
             return False
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost cause of a Ray error in one line."""
+    """Return why a call of an actor failed, in one sentence."""
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, GetTimeoutError):
         return "it did not answer in time"
+    if isinstance(cause, RayActorError):
+        return "its process died"
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[-1] if lines else type(cause).__name__
+    reason = lines[-1] if lines else type(cause).__name__
+    return reason + (_NEEDS_RIGHTS if reason.endswith("Operation not permitted") else "")

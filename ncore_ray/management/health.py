@@ -1,0 +1,45 @@
+"""Tells of services that go up or down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+_LOOK_S: Final = 0.2
+_LEVELS: Final = {"up": "info", "down": "warning"}
+
+
+class HealthWatch:
+    """Compares the services' health with what it was, several times a second, in a thread of its own."""
+
+    def __init__(self, names: Sequence[str], read: Callable[[], list[str]], tell: Callable[[str, str], None]) -> None:
+        """Watch services; ``read`` returns a word for each, ``tell`` takes a level and a sentence."""
+        self._names = names
+        self._read = read
+        self._tell = tell
+        self._before: list[str] = ["unknown"] * len(names)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="health-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def look(self) -> None:
+        """Tell what has changed since the last look."""
+        now = self._read()
+        for name, before, word in zip(self._names, self._before, now, strict=True):
+            if word != before:
+                self._tell(_LEVELS.get(word, "info"), f"service {name} is {word}")
+        self._before = now
+
+    def _work(self) -> None:
+        while not self._stopping.wait(_LOOK_S):
+            self.look()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()

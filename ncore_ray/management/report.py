@@ -1,0 +1,159 @@
+"""What an appliance says of itself: its state, its counters, its connections. Everything is read from the arena."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ncore_ray.arena.layout import Bytes
+from ncore_ray.config.model import Configuration, Nic, VServer
+from ncore_ray.flow.explain import Explanation, explain
+from ncore_ray.machine.system import monotonic_us
+from ncore_ray.management import counters
+from ncore_ray.management.connections import find_connection, list_connections
+from ncore_ray.management.team import Member, Team
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Answers questions about one appliance that is built."""
+
+    configuration: Configuration
+    team: Team
+    array: Bytes
+
+    def status(self) -> Plain:
+        """Return what the appliance consists of, and how each actor is."""
+        engines = self.configuration.appliance.engines
+        return {
+            "engines": engines,
+            "arena_bytes": self.team.blueprint.size,
+            "dimensions": asdict(self.team.blueprint.dimensions),
+            "actors": self._actors(monotonic_us()),
+            "nics": [_nic_row(nic) for nic in self.configuration.nics],
+            "vservers": [_vserver_row(vserver) for vserver in self.configuration.vservers],
+            "services": self.health(),
+            "service_addresses": {service.name: str(service.address) for service in self.configuration.services},
+        }
+
+    def health(self) -> dict[str, str]:
+        """Return the health of each service: up, down or unknown."""
+        names = (service.name for service in self.configuration.services)
+        return dict(zip(names, counters.service_health(self.array), strict=True))
+
+    def _actors(self, now: int) -> list[Plain]:
+        owner = self.team.members[0]
+        return [*(self._actor_row(member, now) for member in self.team.workers), _owner_row(owner)]
+
+    def _actor_row(self, member: Member, now: int) -> Plain:
+        numbers = counters.core_numbers(self.array, member.number)
+        return {
+            "name": member.name,
+            "kind": member.kind,
+            "process": member.process,
+            "cpu": member.cpu,
+            "state": "failed" if member.failure else counters.core_state(self.array, member.number),
+            "failure": member.failure,
+            "heartbeat_age_ms": max(now - numbers["heartbeat_at"], 0) / 1000,
+            "breaths": numbers["breaths"],
+            "busy_us": numbers["busy_us"],
+            "sleeps": numbers["sleeps"],
+        }
+
+    def stat(self) -> Plain:
+        """Return all counters: per actor, vServer and service, with the instant (µs) they were read at."""
+        array, configuration = self.array, self.configuration
+        actors = {"distributor": counters.distributor_counters(array)}
+        actors |= {f"nic-{nic.name}": counters.nic_counters(array, k) for k, nic in enumerate(configuration.nics)}
+        engines = range(configuration.appliance.engines)
+        actors |= {f"engine-{k}": counters.engine_counters(array, k) for k in engines}
+        vservers = zip((v.name for v in configuration.vservers), counters.vserver_totals(array), strict=True)
+        services = zip((s.name for s in configuration.services), counters.service_totals(array), strict=True)
+        health = self.health()
+        return {
+            "at_us": monotonic_us(),
+            "actors": actors,
+            "cores": {member.name: counters.core_numbers(array, member.number) for member in self.team.workers},
+            "vservers": dict(vservers),
+            "services": {name: {"health": health[name], **numbers} for name, numbers in services},
+        }
+
+    def flows(self, limit: int) -> list[Plain]:
+        """Return up to ``limit`` live connections."""
+        rows = list_connections(self.array, self.configuration, monotonic_us(), limit)
+        return [row.as_dict() for row in rows]
+
+    def explain_flow(self, flow: tuple[str, int, str, int, str]) -> Plain:
+        """Return where a flow goes and why, what it is for, and its connection if it lives. Raises NcoreError."""
+        source, source_port, destination, destination_port, protocol = flow
+        found = explain(self.array, source, source_port, destination, destination_port, protocol)
+        ends = (f"{source}:{source_port}", f"{destination}:{destination_port}")
+        row = find_connection(self.array, self.configuration, monotonic_us(), *ends, protocol)
+        return {
+            **_explanation_row(found),
+            "vserver": self._vserver_at(ends[1], protocol),
+            "connection": row and row.as_dict(),
+        }
+
+    def _vserver_at(self, address: str, protocol: str) -> str | None:
+        return next(
+            (
+                vserver.name
+                for vserver in self.configuration.vservers
+                if str(vserver.address) == address and vserver.protocol.transport == protocol.upper()
+            ),
+            None,
+        )
+
+
+def _explanation_row(found: Explanation) -> Plain:
+    return {
+        "flow": found.flow,
+        "engine": found.engine,
+        "rule": found.rule.name.lower(),
+        "reason": str(found).removeprefix(found.flow + ": "),
+        "dropped": None if found.cause is None else found.cause.name.lower(),
+        "algorithm": found.algorithm.name.lower().replace("_", ""),
+        "hash": f"0x{found.engine_hash:08x}",
+        "table_entry": found.bucket,
+        "flow_state": found.state.name.lower(),
+    }
+
+
+def _owner_row(member: Member) -> Plain:
+    return {
+        "name": member.name,
+        "kind": member.kind,
+        "process": member.process,
+        "cpu": None,
+        "state": "failed" if member.failure else "running",
+        "failure": member.failure,
+        "heartbeat_age_ms": None,
+        "breaths": None,
+        "busy_us": None,
+        "sleeps": None,
+    }
+
+
+def _nic_row(nic: Nic) -> Plain:
+    return {
+        "name": nic.name,
+        "driver": nic.driver.value,
+        "interface": nic.interface if nic.uses_interface else None,
+        "netns": nic.netns,
+        "addresses": [str(address) for address in nic.addresses],
+        "faults": None if nic.faults is None else nic.faults.model_dump(mode="json", exclude_defaults=True),
+        "trace": None if nic.trace is None else str(nic.trace),
+    }
+
+
+def _vserver_row(vserver: VServer) -> Plain:
+    return {
+        "name": vserver.name,
+        "address": str(vserver.address),
+        "protocol": vserver.protocol.value,
+        "method": vserver.method.value,
+        "services": list(vserver.services),
+    }
