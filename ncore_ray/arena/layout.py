@@ -18,7 +18,7 @@ Bytes = npt.NDArray[np.uint8]
 
 PAGE: Final = 4096
 _NAME_BYTES: Final = 24
-_MAX_REGIONS: Final = 512
+_MAX_REGIONS: Final = 2048
 
 
 class ArenaError(NcoreError):

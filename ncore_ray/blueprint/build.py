@@ -193,7 +193,8 @@ def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, 
     Raises:
         ArenaError: the arena is too small for what the configuration asks.
     """
-    dimensions = dimensions or dimensions_of(configuration)
+    if dimensions is None:
+        dimensions = dimensions_of(configuration, lambda least: draw(configuration, dimensions=least).size)
     layout = Layout(guard=guard)
     counts = _counts(configuration, dimensions)
     header = counts | _reserve_shared(layout, counts, dimensions)
