@@ -208,6 +208,8 @@ class HttpLab(EngineLab):
         super().__init__(text, **dimensions)
         self.wire: deque[tuple[int, int, bytes]] = deque()
         self.hosts: dict[str, Host] = {}
+        self.patience = 7 * SECOND
+        """How long the last states may take at the end."""
         self._sequence = 1_000
         self._port = 30_000
         self.all_peers: list[Peer] = []
@@ -307,7 +309,7 @@ class HttpLab(EngineLab):
                 if peer.established:
                     peer.reset()
         self.settle()
-        self.wait(7 * SECOND, 500_000)
+        self.wait(self.patience, 500_000)
         for engine in self.engine_indexes:
             self.check_given_back(engine)
             self.check_counters(engine)

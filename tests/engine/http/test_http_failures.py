@@ -350,3 +350,47 @@ def test_two_engines_do_not_touch_each_other() -> None:
             exchange(client, server)
         assert [lab.vserver(0, engine).requests for engine in (0, 1)] == [2, 2]
         assert [lab.service_stats(0, engine).requests for engine in (0, 1)] == [2, 2]
+
+
+def test_client_that_does_not_answer_any_more() -> None:
+    with running(tcp="retries: 2") as lab:
+        client, server = begin(lab)
+        lab.client_host.silent = True
+        server.send(OK)
+        lab.wait(5 * SECOND)
+        assert lab.counters().connections_timed_out == 1
+        assert lab.vserver().connections == 0
+        assert not client.received
+
+
+def test_closing_client_that_does_not_answer_any_more() -> None:
+    with running(tcp="retries: 2", timeouts="client_idle: 4min") as lab:
+        client = lab.client().connect()
+        lab.client_host.silent = True
+        client.send(b"BAD\r\n\r\n")
+        lab.wait(5 * SECOND)
+        assert lab.live() == []
+
+
+def test_server_that_does_not_answer_any_more() -> None:
+    with running(tcp="retries: 2") as lab:
+        client, _ = pool_one(lab)
+        lab.servers[0].silent = True
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        lab.wait(2_500_000, 20_000)
+        refused(lab, client, 502)
+
+
+def test_syn_that_is_never_answered() -> None:
+    with running(services=2, tcp="syn_retries: 0", timeouts="connect: 1h") as lab:
+        lab.servers[0].silent = True
+        client = lab.client().connect().send(GET)
+        lab.wait(1_100_000)
+        lab.servers[1].accept().expect(passed_request(GET)).send(OK)
+        client.expect(passed_response(OK))
+
+
+def test_service_without_a_route() -> None:
+    with running() as lab:
+        lab.service(0).route = -1
+        refused(lab, lab.client().connect().send(GET), 503)

@@ -264,14 +264,16 @@ class _World:
 @given(
     exchanges=st.lists(st.lists(plans, min_size=1, max_size=5), min_size=1, max_size=4),
     services=st.integers(1, 3),
-    buffers=st.sampled_from(["4KiB", "8KiB", "64KiB"]),
+    buffers=st.tuples(*[st.sampled_from(["4KiB", "8KiB", "64KiB"])] * 2),
     slow=st.booleans(),
     seed=st.integers(0, 1 << 32),
 )
-def test_random_exchanges(exchanges: list[list[Plan]], services: int, buffers: str, slow: bool, seed: int) -> None:
+def test_random_exchanges(
+    exchanges: list[list[Plan]], services: int, buffers: tuple[str, str], slow: bool, seed: int
+) -> None:
     random = Random(seed)
     with running(
-        services=services, tcp=f"receive_window: {buffers}, send_buffer: {buffers}", method="leastconnection"
+        services=services, tcp=f"receive_window: {buffers[0]}, send_buffer: {buffers[1]}", method="leastconnection"
     ) as lab:
         world = _World(lab, random, [])
         for number, planned in enumerate(exchanges):
@@ -289,16 +291,16 @@ def test_random_exchanges(exchanges: list[list[Plan]], services: int, buffers: s
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     exchanges=st.lists(st.lists(plans, min_size=1, max_size=4), min_size=1, max_size=4),
-    buffers=st.sampled_from(["4KiB", "64KiB"]),
+    buffers=st.tuples(*[st.sampled_from(["4KiB", "64KiB"])] * 2),
     ends=st.lists(st.tuples(st.sampled_from(["client", "server"]), st.sampled_from(["reset", "close"])), max_size=6),
     seed=st.integers(0, 1 << 32),
 )
 def test_random_ends_leave_nothing_behind(
-    exchanges: list[list[Plan]], buffers: str, ends: list[tuple[str, str]], seed: int
+    exchanges: list[list[Plan]], buffers: tuple[str, str], ends: list[tuple[str, str]], seed: int
 ) -> None:
     """Connections are reset and closed anywhere; what must hold is that nothing is kept and everything is counted."""
     random = Random(seed)
-    with running(services=2, tcp=f"receive_window: {buffers}, send_buffer: {buffers}") as lab:
+    with running(services=2, tcp=f"receive_window: {buffers[0]}, send_buffer: {buffers[1]}") as lab:
         world = _World(lab, random, [])
         for number, planned in enumerate(exchanges):
             peer = lab.client(paused=random.random() < 0.3, limit=5_000).connect()

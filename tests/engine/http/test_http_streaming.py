@@ -13,6 +13,8 @@ from tests.support.http_lab import SECOND, HttpLab, running
 from tests.support.tcp_peer import Peer
 
 BUFFERS = "receive_window: 16KiB, send_buffer: 16KiB"
+HELD = "receive_window: 16KiB, send_buffer: 4KiB"
+"""More comes in than the other side's buffer takes: it is held."""
 PAIR_FRAMES = 2 * (16 << 10) // FRAME_SIZE
 """What one direction of a pair may hold: a full send buffer and a full receive window."""
 SLACK_FRAMES = 8
@@ -40,9 +42,10 @@ def _read_slowly(lab: HttpLab, reader: Peer, most: int, piece: int = 3_000) -> t
     return data, frames
 
 
-def test_slow_client_holds_up_the_server() -> None:
+@pytest.mark.parametrize("buffers", [BUFFERS, HELD])
+def test_slow_client_holds_up_the_server(buffers: str) -> None:
     content = pattern(200_000)
-    with running(tcp=BUFFERS) as lab:
+    with running(tcp=buffers) as lab:
         client, server = begin(lab, GET, paused=True, limit=8_192)
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(content)
         server.send(head + b"\r\n" + content)
@@ -54,10 +57,11 @@ def test_slow_client_holds_up_the_server() -> None:
         exchange(client, server)
 
 
-def test_slow_server_holds_up_the_client() -> None:
+@pytest.mark.parametrize("buffers", [BUFFERS, HELD])
+def test_slow_server_holds_up_the_client(buffers: str) -> None:
     content = pattern(200_000)
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
-    with running(tcp=BUFFERS) as lab:
+    with running(tcp=buffers) as lab:
         lab.servers[0].options = {"paused": True, "limit": 8_192}
         client = lab.client().connect().send(head + content)
         server = lab.servers[0].accept()
@@ -71,10 +75,11 @@ def test_slow_server_holds_up_the_client() -> None:
 
 
 @pytest.mark.parametrize("fin", [False, True])
-def test_slow_client_and_a_server_that_closes_behind_its_response(fin: bool) -> None:
+@pytest.mark.parametrize("buffers", [BUFFERS, HELD])
+def test_slow_client_and_a_server_that_closes_behind_its_response(fin: bool, buffers: str) -> None:
     """The end of the server's stream comes long before the client has read what lies before it."""
     content = pattern(60_000)
-    with running(tcp=BUFFERS) as lab:
+    with running(tcp=buffers) as lab:
         client, server = begin(lab, GET, paused=True, limit=4_096)
         length = b"" if fin else b"Content-Length: %d\r\n" % len(content)
         server.send(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" + content).close()
@@ -85,9 +90,10 @@ def test_slow_client_and_a_server_that_closes_behind_its_response(fin: bool) -> 
         assert not client.was_reset
 
 
-def test_slow_chunked_response_to_http_1_0() -> None:
+@pytest.mark.parametrize("buffers", [BUFFERS, HELD])
+def test_slow_chunked_response_to_http_1_0(buffers: str) -> None:
     content = pattern(60_000)
-    with running(tcp=BUFFERS) as lab:
+    with running(tcp=buffers) as lab:
         client = lab.client(paused=True, limit=4_096).connect().send(b"GET / HTTP/1.0\r\n\r\n")
         server = lab.servers[0].accept()
         body = chunked(*(content[at : at + 999] for at in range(0, len(content), 999)))
@@ -185,10 +191,11 @@ def test_pipelining_client_that_reads_nothing_and_closes_is_answered_when_it_rea
         client.expect_eof()
 
 
-def test_request_body_behind_a_fin_is_passed_on_whole() -> None:
+@pytest.mark.parametrize("buffers", [BUFFERS, HELD])
+def test_request_body_behind_a_fin_is_passed_on_whole(buffers: str) -> None:
     content = pattern(50_000)
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
-    with running(tcp=BUFFERS) as lab:
+    with running(tcp=buffers) as lab:
         lab.servers[0].options = {"paused": True, "limit": 2_048}
         client = lab.client().connect().send(head + content).close()
         server = lab.servers[0].accept()
@@ -308,3 +315,36 @@ def test_unread_response_bytes_do_not_outlive_their_connections() -> None:
         client.reset()
         server.expect_reset()
         assert lab.frames_in_use() == 0
+
+
+def test_pool_of_frames_that_runs_dry() -> None:
+    """Many slow readers want more memory than there is: what does not fit is not taken, and comes again later."""
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + pattern(20_000)
+    with running(frames=64) as lab:
+        pairs = [begin(lab, GET, paused=True, limit=1_000) for _ in range(6)]
+        for _, server in pairs:
+            server.send(response)
+            lab.settle()
+        assert lab.counters().drop_tcp_no_memory_packets > 0
+        received = [b"" for _ in pairs]
+        for _ in range(200):
+            lab.wait(100_000, 50_000)
+            received = [got + client.read() for got, (client, _) in zip(received, pairs, strict=True)]
+        assert all(got.endswith(pattern(20_000)) for got in received)
+
+
+@pytest.mark.parametrize("frames", [8, 10, 12, 16, 24])
+def test_hardly_any_memory(frames: int) -> None:
+    """Nobody is served well, but nothing breaks, and all is given back."""
+    with running(frames=frames) as lab:
+        lab.patience = 100 * SECOND
+        lab.servers[0].options = {"lossy": True}
+        clients = [lab.client(lossy=True).connect() for _ in range(5)]
+        for client in clients:
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n" + bytes(5_000) + GET)
+            lab.settle()
+            for peer in lab.servers[0].peers.values():
+                if peer.read():
+                    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + bytes(9_000))
+            lab.wait(400_000, 100_000)
+        assert lab.frames_in_use() <= frames

@@ -202,3 +202,17 @@ def test_draining_engine_probes_no_more() -> None:
         count = lab.servers[0].syns
         lab.wait(6 * SECOND)
         assert lab.servers[0].syns == count
+
+
+def test_service_without_a_route_is_down() -> None:
+    with running(monitor=TCP) as lab:
+        lab.service(0).route = -1
+        lab.wait(5 * SECOND)
+        assert _health(lab) == Health.DOWN
+
+
+def test_probe_whose_syn_is_given_up_before_its_time() -> None:
+    with running(monitor="{type: tcp, interval: 10s, timeout: 5s, fall: 1}", tcp="syn_retries: 0") as lab:
+        lab.servers[0].silent = True
+        lab.wait(2 * SECOND)
+        assert _health(lab) == Health.DOWN

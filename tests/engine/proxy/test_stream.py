@@ -133,9 +133,11 @@ def test_idle_pair_ends() -> None:
         assert lab.counters().connections_timed_out == 1
 
 
+@pytest.mark.parametrize("send_buffer", ["16KiB", "4KiB"])
 @pytest.mark.parametrize("slow", ["client", "server"])
-def test_slow_reader_holds_up_the_other_side(slow: str) -> None:
-    with running(protocol="TCP", tcp="receive_window: 16KiB, send_buffer: 16KiB") as lab:
+def test_slow_reader_holds_up_the_other_side(slow: str, send_buffer: str) -> None:
+    """With a send buffer that is smaller than the window, what was received is held."""
+    with running(protocol="TCP", tcp=f"receive_window: 16KiB, send_buffer: {send_buffer}") as lab:
         client, server = _joined(lab)
         reader, writer = (client, server) if slow == "client" else (server, client)
         reader.paused, reader.limit = True, 4_096
@@ -143,7 +145,7 @@ def test_slow_reader_holds_up_the_other_side(slow: str) -> None:
         writer.send(CONTENT).close()
         data, frames = b"", 0
         while not reader.eof:
-            lab.wait(30_000, 10_000)
+            lab.wait(50_000, 10_000)
             frames = max(frames, lab.frames_in_use())
             data += reader.read(3_000)
         assert data + reader.read() == CONTENT
@@ -183,3 +185,42 @@ def test_full_table_refuses_the_new_and_keeps_the_old() -> None:
         for client, server in pairs:
             client.send(b"x")
             server.expect(b"x")
+
+
+@pytest.mark.parametrize("lost", ["client", "server"])
+def test_end_that_does_not_answer_any_more_ends_the_pair(lost: str) -> None:
+    with running(protocol="TCP", tcp="retries: 2") as lab:
+        client, server = _joined(lab)
+        host, other = (lab.client_host, server) if lost == "client" else (lab.servers[0], client)
+        host.silent = True
+        other.send(b"hello?")
+        lab.wait(5 * SECOND)
+        other.expect_reset()
+        assert lab.counters().connections_timed_out == 1
+
+
+def test_service_without_a_route() -> None:
+    with running(protocol="TCP", services=2) as lab:
+        lab.service(0).route = -1
+        lab.client().connect().expect_reset()
+        client = lab.client().connect().send(b"x")
+        lab.servers[1].accept().expect(b"x")
+        assert not client.was_reset
+
+
+def test_pool_of_frames_that_runs_dry() -> None:
+    """Many slow readers want more memory than there is: what does not fit is not taken, and comes again later."""
+    with running(protocol="TCP", frames=48) as lab:
+        pairs = [_joined(lab) for _ in range(6)]
+        for client, server in pairs:
+            client.paused, client.limit = True, 1_000
+            client.acknowledge()
+            server.send(CONTENT[:20_000])
+            lab.settle()
+        assert lab.counters().drop_tcp_no_memory_packets > 0
+        assert 0 < lab.frames_in_use() <= 48
+        received = [b"" for _ in pairs]
+        for _ in range(200):
+            lab.wait(100_000, 50_000)
+            received = [got + client.read() for got, (client, _) in zip(received, pairs, strict=True)]
+        assert received == [CONTENT[:20_000]] * 6

@@ -165,3 +165,21 @@ def test_least_connection_counts_sessions() -> None:
         assert [lab.service_stats(k).busy for k in range(2)] == [3, 3]
         lab.wait(31 * SECOND)
         assert [lab.service_stats(k).busy for k in range(2)] == [0, 0]
+
+
+def test_no_port_is_left() -> None:
+    with running(protocol="UDP") as lab:
+        lab.engine().port_count = 3
+        for port in range(4_000, 4_005):
+            _ask(lab, port)
+        assert lab.counters().udp_sessions == 3
+        assert lab.counters().drop_udp_table_full_packets == 2
+        assert len(lab.live()) == 6
+        lab.wait(31 * SECOND)
+
+
+def test_service_without_a_route() -> None:
+    with running(protocol="UDP") as lab:
+        lab.service(0).route = -1
+        _ask(lab)
+        assert lab.counters().drop_udp_no_service_packets == 1
