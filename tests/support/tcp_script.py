@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Final
 
@@ -42,15 +43,19 @@ nics:
   - {{name: nc1, driver: memory, addresses: [10.2.0.10/24]}}
 services:
   - {{name: one, address: "10.2.0.2:9000", monitor: none}}
+  - {{name: web, address: "10.2.0.2:80", monitor: none}}
+  - {{name: dns, address: "10.2.0.2:53", monitor: none}}
 vservers:
   - {{name: raw, address: "10.1.0.100:9000", protocol: TCP, services: [one]}}
+  - {{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web]}}
+  - {{name: dns, address: "10.1.0.100:53", protocol: UDP, services: [dns]}}
 tcp: {{{tcp}}}
 timeouts: {{{timeouts}}}
 """
 
 
 def configuration_text(*, tcp: str = "", timeouts: str = "", engines: int = 1) -> str:
-    """Return the configuration of all scripts: one TCP vServer with one service."""
+    """Return the configuration of all scripts: one TCP vServer with one service; tests of any packet use the others."""
     return _TEXT.format(tcp=tcp, timeouts=timeouts, engines=engines)
 
 
@@ -100,7 +105,7 @@ def read_segment(nic: int, frame: bytes) -> Segment:
 
 def _sum(data: bytes) -> int:
     data += bytes(len(data) & 1)
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -252,7 +257,7 @@ class End:
         return None
 
     @property
-    def state(self) -> TcpState:
+    def state(self) -> int:
         """State of the engine's connection to this end; CLOSED when there is none."""
         tcb = self.tcb()
         return TcpState(tcb.state) if tcb else TcpState.CLOSED
@@ -407,28 +412,32 @@ class Script:
 
     def end_all(self) -> None:
         """Reset whatever is still there, then check that nothing leaked."""
-        for _ in range(4):
-            for tcb in self.lab.connections():
-                end = self.client if tcb.ports >> 24 != PORT else self.service
-                self.lab.receive(end.nic, reset_for(end, tcb))
-            self.lab.breathe()
-            self.lab.sent()
+        reset_all(self.lab)
         check_nothing_leaked(self.lab, connections=0)
 
 
-def reset_for(end: End, tcb: Tcb) -> bytes:
-    """Return a reset that the engine has to believe."""
-    is_opening = tcb.state == TcpState.SYN_SENT
+def reset_all(lab: EngineLab) -> None:
+    """Reset all TCP connections, in a way that the engine has to believe, until none is left."""
+    for _ in range(8):
+        for tcb in lab.connections():
+            if tcb.state != TcpState.DATAGRAM:
+                lab.receive(tcb.nic, _reset_for(tcb))
+        lab.breathe()
+        lab.sent()
+
+
+def _reset_for(tcb: Tcb) -> bytes:
+    source, destination = (str(IPv4Address(low & 0xFFFF_FFFF)) for low in (tcb.remote_low, tcb.local_low))
     body = tcp(
-        end.own[0],
+        source,
         tcb.ports >> 24,
-        end.engine[0],
+        destination,
         tcb.ports >> 8 & 0xFFFF,
         FLAGS["R"] | FLAGS["A"],
         sequence=tcb.rcv_nxt,
-        acknowledgment=(tcb.iss + is_opening) % WRAP,
+        acknowledgment=(tcb.iss + (tcb.state == TcpState.SYN_SENT)) % WRAP,
     )
-    return ethernet(ipv4(end.own[0], end.engine[0], 6, body), 0x0800, NIC_MACS[end.nic], end.mac)
+    return ethernet(ipv4(source, destination, 6, body), 0x0800, NIC_MACS[tcb.nic], CLIENT_MAC)
 
 
 def check_accounts(totals: Totals) -> None:
@@ -488,14 +497,20 @@ SYN_ACK: Final = "SA 0 ack 1 win 65535 mss 1460 scale 2"
 SYN: Final = "S 0 win 65535 mss 1460 scale 2"
 
 
+def _options_of(script: Script) -> str:
+    """Return what the engine's SYN says with a receive window other than the usual one."""
+    scale = next(n for n in range(15) if 65535 << n >= script.receive_limit)
+    return f"win {min(script.receive_limit, 65535)} mss 1460 scale {scale}"
+
+
 def open_client(script: Script) -> None:
     """Let the client connect; the engine connects to the service."""
     script.client.opens()
-    script.client.gets(SYN_ACK)
+    script.client.gets(f"SA 0 ack 1 {_options_of(script)}")
     script.lab.now += script.rtt_us
     script.client.sends("A")
     script.client.gets()
-    script.service.gets(SYN)
+    script.service.gets(f"S 0 {_options_of(script)}")
 
 
 def open_pair(script: Script) -> None:

@@ -23,7 +23,8 @@ def begin(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def _halved(tcb: Tcb) -> int:
-    return max(seq_diff(tcb.snd_max, tcb.snd_una) // 2, 2 * tcb.mss)
+    """RFC 5681 §3.1 equation 4; what the first duplicates let out (RFC 3042) is not counted in."""
+    return max(min(seq_diff(tcb.snd_max, tcb.snd_una), tcb.cwnd) // 2, 2 * tcb.mss)
 
 
 @kernel

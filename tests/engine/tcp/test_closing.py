@@ -1,4 +1,4 @@
-"""CLOSE-WAIT, FIN-WAIT-1, FIN-WAIT-2, CLOSING, LAST-ACK, TIME-WAIT (RFC 9293 §3.6), on the passive and the active side."""
+"""CLOSE-WAIT, FIN-WAIT-1, FIN-WAIT-2, CLOSING, LAST-ACK, TIME-WAIT (RFC 9293 §3.6), of both sides of a pair."""
 
 from __future__ import annotations
 
