@@ -60,7 +60,7 @@ def run(options: Options, console: Console) -> int:
     """Give the demo; return the exit status."""
     compile_with_progress(console)
     with Stage(console, options.engines) as stage:
-        result = Show(stage, options.load).run(console, live=not options.json)
+        result = Show(stage.site, options.load).run(None if options.json else console)
         _report(result, options, console)
         if options.keep:
             console.print(hints(stage, min(console.width, WIDEST)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ncore_ray.demo.links import LinkCount
 
 if TYPE_CHECKING:
-    from ncore_ray.demo.stage import Stage
+    from ncore_ray.demo.site import Site
 
 Numbers = dict[str, int]
 
@@ -33,9 +33,9 @@ class Snapshot:
     links: Mapping[str, LinkCount] = field(default_factory=dict)
 
     @classmethod
-    def take(cls, stage: Stage, links: Mapping[str, LinkCount] | None = None) -> Snapshot:
+    def take(cls, site: Site, links: Mapping[str, LinkCount] | None = None) -> Snapshot:
         """Ask the appliance."""
-        stat, status = stage.stat(), stage.appliance.ask("status")
+        stat, status = site.stat(), site.appliance.ask("status")
         return cls(stat["at_us"], stat, status, links or {})
 
 

@@ -51,7 +51,7 @@ def hints(stage: Stage, width: int) -> RenderableType:
     parts: list[RenderableType] = [Text("The load is over; everything goes on running. In another terminal:"), Text()]
     for what, line in commands(stage):
         parts.append(Text.assemble((f"# {what}\n", look.SOFT), (line, look.ACCENT)))
-    parts += [Text(), Text.assemble("Ray dashboard  ", (stage.dashboard, f"underline {look.ACCENT}"))]
+    parts += [Text(), Text.assemble("Ray dashboard  ", (stage.site.dashboard, f"underline {look.ACCENT}"))]
     parts.append(Text("Ctrl-C takes everything down.", style="bold"))
     title = Text(" try it ", style=f"bold {look.ACCENT}")
     return Panel(Group(*parts), title=title, padding=(1, 2), border_style=look.SOFT, width=width)

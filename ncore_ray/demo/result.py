@@ -8,7 +8,7 @@ from typing import Any
 
 from ncore_ray.config.model import Configuration
 from ncore_ray.demo.accounts import Accounts, Numbers
-from ncore_ray.demo.stage import Stage
+from ncore_ray.demo.site import Site
 from ncore_ray.lab.rows import ActorRow, Check, DemoResult, EngineRow, ServerRow, latency_rows
 from ncore_ray.management.counters import total_dropped
 
@@ -59,12 +59,12 @@ def _actor_row(status: Mapping[str, Any], numbers: Numbers) -> ActorRow:
     return ActorRow(*head, received, sent, total_dropped(numbers))
 
 
-def make_result(stage: Stage, report: Mapping[str, Any], accounts: Accounts, checks: Sequence[Check]) -> DemoResult:
+def make_result(site: Site, report: Mapping[str, Any], accounts: Accounts, checks: Sequence[Check]) -> DemoResult:
     """Return what the final report shows."""
-    management = next(iter(stage.appliance.ask("processes")), os.getpid())
+    management = next(iter(site.appliance.ask("processes")), os.getpid())
     return DemoResult(
         engines=engine_rows(accounts),
-        servers=server_rows(stage.configuration, accounts),
+        servers=server_rows(site.configuration, accounts),
         actors=actor_rows(accounts, management),
         latencies=latency_rows(report),
         checks=list(checks),
@@ -73,5 +73,5 @@ def make_result(stage: Stage, report: Mapping[str, Any], accounts: Accounts, che
         received_bytes=report["received_bytes"],
         sent_bytes=report["sent_bytes"],
         elapsed_s=report["elapsed_s"],
-        dashboard=stage.dashboard,
+        dashboard=site.dashboard,
     )

@@ -15,7 +15,7 @@ from ncore_ray.demo.checks import all_checks
 from ncore_ray.demo.links import link_counts
 from ncore_ray.demo.result import engine_rows, make_result, server_rows
 from ncore_ray.demo.sightings import Sightings
-from ncore_ray.demo.stage import Stage
+from ncore_ray.demo.site import Site
 from ncore_ray.lab.display import LiveDisplay
 from ncore_ray.lab.network import VIP
 from ncore_ray.lab.process import Process, ProcessError, python_module
@@ -40,24 +40,27 @@ class Load:
 
 
 class Show:
-    """One load on a stage."""
+    """One load on a site."""
 
-    def __init__(self, stage: Stage, load: Load) -> None:
-        self._stage = stage
+    def __init__(self, site: Site, load: Load) -> None:
+        self._site = site
         self._load = load
         self._sightings = Sightings()
         self._sampled_at = 0.0
 
-    def run(self, console: Console, *, live: bool) -> DemoResult:
-        """Send the load and return what came of it. Raises ProcessError when the client breaks down."""
+    def run(self, console: Console | None) -> DemoResult:
+        """Send the load, live on the console if there is one, and return what came of it.
+
+        Raises ProcessError when the client breaks down.
+        """
         before = self._snapshot()
-        report = self._send(before, console if live else None)
+        report = self._send(before, console)
         self._sample()
         after = self._quiet_snapshot(before)
         accounts = Accounts(before, after)
-        events = self._stage.appliance.ask("events")
-        checks = all_checks(report, accounts, self._sightings, events, self._stage.configuration.appliance.engines)
-        return make_result(self._stage, report, accounts, checks)
+        events = self._site.appliance.ask("events")
+        checks = all_checks(report, accounts, self._sightings, events, self._site.configuration.appliance.engines)
+        return make_result(self._site, report, accounts, checks)
 
     def _send(self, before: Snapshot, console: Console | None) -> dict[str, Any]:
         state = LiveState("ncore_ray", self._load.requests, self._load.seconds)
@@ -79,22 +82,22 @@ class Show:
         amount = [f"--{name}={value}" for name, value in asdict(self._load).items()]
         line = python_module("ncore_ray.lab.client", *target, *amount)
         lifetime_s = self._load.seconds + _GRACE_S
-        return self._stage.network.client.start(line, name="load", lifetime_s=lifetime_s, read_output=True)
+        return self._site.network.client.start(line, name="load", lifetime_s=lifetime_s, read_output=True)
 
     def _look(self, state: LiveState, before: Snapshot) -> None:
         """Fill in what the appliance says of itself, and now and then look through the connection tables."""
-        now = Snapshot.take(self._stage)
+        now = Snapshot.take(self._site)
         accounts = Accounts(before, now)
-        state.engines, state.servers = engine_rows(accounts), server_rows(self._stage.configuration, accounts)
+        state.engines, state.servers = engine_rows(accounts), server_rows(self._site.configuration, accounts)
         if time.monotonic() - self._sampled_at >= _SAMPLE_S:
             self._sample()
 
     def _sample(self) -> None:
         self._sampled_at = time.monotonic()
-        self._sightings.take(self._stage.appliance.ask("flows", 1_000_000))
+        self._sightings.take(self._site.appliance.ask("flows", 1_000_000))
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot.take(self._stage, link_counts(self._stage.network))
+        return Snapshot.take(self._site, link_counts(self._site.network))
 
     def _quiet_snapshot(self, before: Snapshot) -> Snapshot:
         """Return counters read at a moment when no packet was on its way, or the last ones after some seconds."""

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 
@@ -14,6 +14,7 @@ from ncore_ray.appliance import session
 from ncore_ray.config.load import load
 from ncore_ray.config.model import Configuration
 from ncore_ray.demo.ray_node import own_ray
+from ncore_ray.demo.site import Site
 from ncore_ray.errors import NcoreError
 from ncore_ray.lab.__main__ import start_origins
 from ncore_ray.lab.guard import PrefixInUseError, signals_held_back
@@ -21,17 +22,14 @@ from ncore_ray.lab.network import Layout, Network
 
 CONFIGURATION: Final = Path(__file__).parents[2] / "configs" / "demo.yaml"
 _PREFIXES: Final = ("ncore-demo", *(f"ncore-demo{number}" for number in range(2, 10)))
-_UP_S: Final = 15.0
 
 
 class Stage:
     """The running parts, by name."""
 
+    site: Site
     network: Network
-    appliance: session.Appliance
-    configuration: Configuration
     ray_address: str
-    dashboard: str
 
     def __init__(self, console: Console, engines: int) -> None:
         self._console = console
@@ -39,36 +37,37 @@ class Stage:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Stage:
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._console.print, "  taking everything down …", style="bright_black")
-            self.network = stack.enter_context(free_network())
-            hosts = ", ".join(server.role for server in self.network.servers)
-            self._tell(f"network of {self.network.layout.prefix}-…: client ─ nc0 appliance nc1 ─ switch ─ {hosts}")
-            start_origins(self.network)
-            self._tell("origin servers answer on every server host")
-            self.configuration = demo_configuration(self.network, self._engines)
-            self._start_appliance(stack)
-            self._stack = stack.pop_all()
+        self._stack.callback(self._console.print, "  taking everything down …", style="bright_black")
+        try:
+            self._build()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
-    def _start_appliance(self, stack: contextlib.ExitStack) -> None:
+    def _build(self) -> None:
+        self.network = self._stack.enter_context(free_network())
+        hosts = ", ".join(server.role for server in self.network.servers)
+        self._tell(f"network of {self.network.layout.prefix}-…: client ─ nc0 appliance nc1 ─ switch ─ {hosts}")
+        start_origins(self.network)
+        self._tell("origin servers answer on every server host")
+        self._start_appliance(demo_configuration(self.network, self._engines))
+
+    def _start_appliance(self, configuration: Configuration) -> None:
         started_at = time.monotonic()
-        arena = self.configuration.appliance.arena
-        self.ray_address, self.dashboard = stack.enter_context(own_ray(arena))
+        arena = configuration.appliance.arena
+        self.ray_address, dashboard = self._stack.enter_context(own_ray(arena))
         self._tell(f"Ray runs ({time.monotonic() - started_at:.1f} s)")
         started_at = time.monotonic()
-        self.appliance = session.create(self.configuration, str(CONFIGURATION), detached=False)
-        stack.callback(self._take_down)
-        self._wait_until_up()
-        actors = len(self.appliance.ask("status")["actors"])
+        appliance = session.create(configuration, str(CONFIGURATION), detached=False)
+        self._stack.callback(_take_down, appliance)
+        self.site = Site(self.network, appliance, configuration, dashboard)
+        self.site.wait_until_up()
+        actors = len(appliance.ask("status")["actors"]) + 1
         self._tell(
-            f"appliance of {self._engines} packet engines and {actors + 1} actors, {arena >> 20} MiB arena; every "
-            f"service is up ({time.monotonic() - started_at:.1f} s)"
+            f"appliance of {self._engines} packet engines, {actors} actors, {arena >> 20} MiB arena; every service "
+            f"is up ({time.monotonic() - started_at:.1f} s)"
         )
-
-    def _take_down(self) -> None:
-        with signals_held_back(), contextlib.suppress(NcoreError):
-            self.appliance.take_down()
 
     def __exit__(self, *_: object) -> None:
         with signals_held_back():
@@ -77,22 +76,10 @@ class Stage:
     def _tell(self, text: str) -> None:
         self._console.print(f"[green]✔[/] {text}")
 
-    def _wait_until_up(self) -> None:
-        end = time.monotonic() + _UP_S
-        while down := [name for name, word in self.services().items() if word != "up"]:
-            if time.monotonic() > end:
-                raise NcoreError(f"not up after {_UP_S:.0f} s: {', '.join(down)}")
-            time.sleep(0.05)
 
-    def services(self) -> dict[str, str]:
-        """Return each service's health in a word."""
-        health: dict[str, str] = self.appliance.ask("status")["services"]
-        return health
-
-    def stat(self) -> dict[str, Any]:
-        """Return all counters."""
-        counters: dict[str, Any] = self.appliance.ask("stat")
-        return counters
+def _take_down(appliance: session.Appliance) -> None:
+    with signals_held_back(), contextlib.suppress(NcoreError):
+        appliance.take_down()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,54 @@
+# Everything here makes its own environment (.venv) first. PYTHON=python3.12 chooses another Python.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+KEEP   ?=
+JSON   ?=
+ARGS   ?=
+BENCH_PACKAGES := wrk nginx-light haproxy iperf3 curl apache2-utils nghttp2-client ethtool tcpdump
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench bench-deps compile clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.made ## show it: a network, servers, the appliance on Ray, traffic, checks (KEEP=1: go on running)
+	@$(BIN)/python -m ncore_ray.demo $(if $(KEEP),--keep) $(if $(JSON),--json) $(ARGS)
+
+test: $(VENV)/.made-dev ## run the whole test suite (ARGS="tests/flow -k name": a part of it)
+	@$(BIN)/python -m ncore_ray.demo.kernels
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.made-dev ## check format, style and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.made-dev ## format the source, and mend what can be mended
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.made-bench ## measure: wrk against nginx through the appliance and through HAProxy in turn
+	@$(BIN)/python -m benchmarks $(or $(ARGS),http_keepalive)
+
+bench-deps: ## install the programs that the benchmarks and the end-to-end tests use (apt, as root)
+	@.ci/packages $(BENCH_PACKAGES)
+
+compile: $(VENV)/.made ## compile the kernels ahead
+	@$(BIN)/python -m ncore_ray.demo.kernels
+
+clean: ## remove the environment and all caches in this folder
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp per set of packages, so that each is installed once and again when pyproject.toml changes.
+$(VENV)/.made: pyproject.toml .ci/environment
+	@PYTHON=$(PYTHON) .ci/environment $(VENV) && touch $@
+
+$(VENV)/.made-dev: pyproject.toml .ci/environment
+	@PYTHON=$(PYTHON) .ci/environment $(VENV) dev && touch $@ $(VENV)/.made
+
+$(VENV)/.made-bench: pyproject.toml .ci/environment
+	@PYTHON=$(PYTHON) .ci/environment $(VENV) bench && touch $@ $(VENV)/.made

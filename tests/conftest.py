@@ -1,0 +1,60 @@
+"""For the whole suite: kernels of this process check every index, and are compiled before the first test's clock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from numba import int64
+from numba.core import config as numba_config
+
+if "NUMBA_BOUNDSCHECK" not in os.environ and not numba_config.DISABLE_JIT:
+    # Not in the environment: the actors of the end-to-end tests are processes of their own and run as users' do.
+    # Before the first import of a kernel.
+    numba_config.BOUNDSCHECK = 1
+
+from ncore_ray.demo.ray_node import own_ray
+from ncore_ray.lab.capability import can_make_namespaces
+from ncore_ray.machine.jit import JIT
+
+RAY_STORE_BYTES = 512 << 20
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Compile the large kernels now, if the chosen tests need them: no test's time limit is to contain that."""
+    if session.config.option.collectonly or not session.items:
+        return
+    if any(item.get_closest_marker("ray") for item in session.items):
+        subprocess.run([sys.executable, "-m", "ncore_ray.demo.kernels"], check=True)
+    if any("EngineLab" in dir(getattr(item, "module", None)) for item in session.items):
+        _compile_engine()
+
+
+def _compile_engine() -> None:
+    """Compile the packet engine, with checks, for this process."""
+    from ncore_ray.engine.run import breathe_once
+
+    kernel: Any = breathe_once
+    if JIT:
+        started_at = time.monotonic()
+        kernel.compile((int64,) * 4)
+        print(f"  packet engine with checks: compiled or loaded in {time.monotonic() - started_at:.1f} s", flush=True)
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Skip where no namespaces can be made."""
+    if not can_make_namespaces():
+        pytest.skip("network namespaces cannot be made here")
+
+
+@pytest.fixture(scope="session")
+def ray_node() -> Iterator[str]:
+    """One Ray for all tests that need one, at an address; its actors run the normal build of the kernels."""
+    with own_ray(RAY_STORE_BYTES) as (address, _):
+        yield address

@@ -1,0 +1,46 @@
+"""Appliances for the end-to-end tests, all on one Ray: one for most files, and one for each file with OPTIONS."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.bed import Bed, make_bed
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs namespaces and Ray."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.network)
+            item.add_marker(pytest.mark.ray)
+
+
+@pytest.fixture(scope="session")
+def shared_bed(namespaces: None, ray_node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """The appliance with two engines that most files use."""
+    with make_bed("all", tmp_path_factory.mktemp("bed")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
+    """An appliance as the file's OPTIONS say, else the common one; after the file, every frame is accounted for."""
+    options: dict[str, Any] | None = getattr(request.module, "OPTIONS", None)
+    with contextlib.ExitStack() as stack:
+        if options is None:
+            made: Bed = request.getfixturevalue("shared_bed")
+        else:
+            request.getfixturevalue("namespaces"), request.getfixturevalue("ray_node")
+            folder = request.getfixturevalue("tmp_path_factory").mktemp("bed")
+            made = stack.enter_context(make_bed(request.module.__name__.rpartition("_")[2][:4], folder, **options))
+        before = made.snapshot()
+        yield made
+        if made.accountable:
+            made.check_accounts(before)

@@ -1,0 +1,33 @@
+"""The checking load client and the demo's checks, as a test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ncore_ray.demo.checks import bytes_check, one_engine_check
+from ncore_ray.demo.show import Load, Show
+from ncore_ray.demo.sightings import Sightings
+from ncore_ray.lab.network import VIP
+from ncore_ray.lab.process import python_module
+from tests.e2e.bed import Bed
+
+
+def assert_all_checks(bed: Bed, **amount: float) -> None:
+    """Send a load; every check of the demo has to pass."""
+    load = Load(**{"seconds": 10, "requests": 1500, "connections": 60, "rate": 0, **amount})  # type: ignore[arg-type]
+    result = Show(bed.site, load).run(None)
+    assert [check for check in result.checks if not check.passed] == []
+    assert all(row.requests > 0 for row in result.engines)
+
+
+def assert_bytes(bed: Bed, engines: int, *options: str) -> Mapping[str, Any]:
+    """Send a load; every answer has to be right, and every flow on one engine. Return the client's report."""
+    line = python_module("ncore_ray.lab.client", "--http", f"{VIP}:80", "--tcp", f"{VIP}:9000", *options)
+    client = bed.client.start(line, name="load", lifetime_s=100, read_output=True)
+    report: dict[str, Any] = [json.loads(text) for text in client.lines()][-1]
+    client.wait(10)
+    for check in (bytes_check(report), one_engine_check(report, Sightings(), engines)):
+        assert check.passed, check.detail
+    return report
