@@ -32,9 +32,9 @@ from ncore_ray.engine.http.pool import obtain_server
 from ncore_ray.engine.http.respond import SERVICE_UNAVAILABLE, close_client, respond
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
-from ncore_ray.engine.proxy.relay import count_received, hold, queue_bytes, relay, wake_peer
+from ncore_ray.engine.proxy.relay import count_received, hold, queue_bytes, relay, relay_end, wake_peer
 from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
-from ncore_ray.engine.tcp.user import abort, close_send, send_room
+from ncore_ray.engine.tcp.user import abort, send_room
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.record import address_of
 from ncore_ray.tables.service import Vserver, service_of, vserver_of
@@ -180,8 +180,8 @@ def _forward_head(engine: Engine, tcb: Tcb, exchange: Exchange, head: Head, sour
     tcb.application_at = 0
     if exchange.phase == Phase.RELAY_BODY:
         tcb.application_at = engine.now + vserver_of(base_of(engine), tcb.vserver).client_idle_us
-    server.retain = _is_idempotent(head.method)
-    exchange_of(engine, server).retryable = server.retain
+    # Only what the server of an idle connection may never have seen is kept, to be sent again (RFC 9112 §9.3.1).
+    server.retain = exchange_of(engine, server).reused & _is_idempotent(head.method)
     return _limit_retained(engine, server, exchange, 0)
 
 
@@ -191,7 +191,6 @@ def _limit_retained(engine: Engine, server: Tcb, exchange: Exchange, more: int) 
     limit = min(_RETAIN_LIMIT, engine.send_limit >> 1, engine.receive_limit >> 1)
     if server.retain and exchange.phase == Phase.RELAY_BODY and send_chain(server).length + more > limit:
         server.retain = 0
-        exchange_of(engine, server).retryable = 0
         drop_acknowledged(engine, server)
     return 0
 
@@ -249,14 +248,10 @@ def _end_of_stream(engine: Engine, tcb: Tcb) -> int:
     exchange = exchange_of(engine, tcb)
     if exchange.phase == Phase.READ_HEAD and send_room(engine, tcb):
         return close_client(engine, tcb)
-    if hold_chain(tcb).length:
-        return 0
-    if exchange.phase == Phase.RELAY_BODY:
-        return _give_up(engine, tcb)  # a request without its end
     if exchange.phase == Phase.TUNNEL and tcb.peer:
-        server = peer_of(engine, tcb)
-        if not server.fin_wanted:
-            close_send(engine, server)
+        return relay_end(engine, tcb)
+    if exchange.phase == Phase.RELAY_BODY and hold_chain(tcb).length == 0:
+        return _give_up(engine, tcb)  # a request without its end
     return 0
 
 

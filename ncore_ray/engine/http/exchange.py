@@ -43,8 +43,6 @@ class Exchange(Record):
     """Server: the chunk framing is taken off, because the client speaks HTTP/1.0."""
     reused: I64
     """Server: it came from the pool, so the server may have closed it already."""
-    retryable: I64
-    """Server: the request is kept and may be sent again."""
 
 
 exchange_at = pointer_to(Exchange)

@@ -31,10 +31,10 @@ from ncore_ray.engine.http.pool import let_go, obtain_server
 from ncore_ray.engine.http.respond import BAD_GATEWAY, GATEWAY_TIMEOUT, SERVICE_UNAVAILABLE, close_client, respond
 from ncore_ray.engine.lifecycle import destroy, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats
-from ncore_ray.engine.proxy.relay import count_received, count_waiting, hold, queue_bytes, reconnect, relay
+from ncore_ray.engine.proxy.relay import count_received, count_waiting, hold, queue_bytes, reconnect, relay, relay_end
 from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
 from ncore_ray.engine.tcp.state import TcpState
-from ncore_ray.engine.tcp.user import abort, close_send, close_unread, send_room
+from ncore_ray.engine.tcp.user import abort, close_unread, send_room
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
 
@@ -189,7 +189,6 @@ def _response_begun(engine: Engine, client: Tcb, tcb: Tcb) -> int:
     exchange_of(engine, client).responding = 1
     counters_of(engine).http_responses += 1
     tcb.retain = 0
-    exchange_of(engine, tcb).retryable = 0
     return drop_acknowledged(engine, tcb)
 
 
@@ -268,10 +267,10 @@ def _end_of_stream(engine: Engine, tcb: Tcb) -> int:
         return close_unread(engine, tcb)
     exchange = exchange_of(engine, tcb)
     client = peer_of(engine, tcb)
+    if exchange.phase == Phase.TUNNEL:
+        return relay_end(engine, tcb)
     if hold_chain(tcb).length and exchange.phase != Phase.READ_HEAD:
         return 0
-    if exchange.phase == Phase.TUNNEL:
-        return close_send(engine, client) if not client.fin_wanted else 0
     if exchange.phase == Phase.RELAY_BODY and body_of(engine, tcb).kind == BodyKind.UNTIL_CLOSE:
         return _finish(engine, client, tcb, exchange)
     _broken(engine, tcb, exchange, client)
@@ -292,7 +291,7 @@ def _broken(engine: Engine, tcb: Tcb, exchange: Exchange, client: Tcb) -> int:
     """
     unpair(engine, tcb)
     untouched = exchange.phase == Phase.READ_HEAD and tcb.received_at_request == tcb.received_bytes
-    if exchange.reused and exchange.retryable and untouched:
+    if tcb.retain and untouched:
         return _send_again(engine, tcb, client)
     return respond(engine, client, BAD_GATEWAY)
 
@@ -303,10 +302,7 @@ def _send_again(engine: Engine, tcb: Tcb, client: Tcb) -> int:
     number = obtain_server(engine, client, NO_SERVICE, 1)
     if number == 0:
         return respond(engine, client, SERVICE_UNAVAILABLE)
-    server = tcb_of(engine, number - 1)
-    chain_move(engine, send_chain(tcb), send_chain(server))
-    server.retain = 1
-    exchange_of(engine, server).retryable = 1
+    chain_move(engine, send_chain(tcb), send_chain(tcb_of(engine, number - 1)))
     counters_of(engine).http_retried_requests += 1
     return 0
 
@@ -328,9 +324,7 @@ def _try_another(engine: Engine, tcb: Tcb, client: Tcb) -> int:
     if number == 0:
         respond(engine, client, SERVICE_UNAVAILABLE)
     else:
-        server = tcb_of(engine, number - 1)
-        begin_exchange(engine, server)
-        exchange_of(engine, server).retryable = exchange_of(engine, tcb).retryable
+        begin_exchange(engine, tcb_of(engine, number - 1))
     return destroy(engine, tcb)
 
 

@@ -23,7 +23,7 @@ from ncore_ray.engine.connection import (
 from ncore_ray.engine.monitor.health import connect_failed
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.tcp.state import TcpState
-from ncore_ray.engine.tcp.user import open_active, send_bytes, send_room
+from ncore_ray.engine.tcp.user import close_send, open_active, send_bytes, send_room
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
 
@@ -42,11 +42,31 @@ def queue_bytes(engine: Engine, target: Tcb, address: int, length: int) -> int:
     """Queue bytes for sending and count them; return 0 if the pool is empty: then none of them is queued."""
     if not send_bytes(engine, target, address, length):
         return 0
+    _count_sent(engine, target, length)
+    return 1
+
+
+@kernel
+def relay_end(engine: Engine, tcb: Tcb) -> int:
+    """Pass on the end of a stream, and at once what is held before it: soon the connection may be gone.
+
+    That takes no more memory, because the receive window counts what is held and what waits in the peer.
+    """
+    peer = peer_of(engine, tcb)
+    if peer.fin_wanted:
+        return 0
+    _count_sent(engine, peer, hold_chain(tcb).length)
+    chain_move(engine, hold_chain(tcb), send_chain(peer))
+    return close_send(engine, peer)
+
+
+@kernel
+def _count_sent(engine: Engine, target: Tcb, length: int) -> int:
     if target.role == Role.CLIENT:
         vserver_stats(engine, target.vserver).sent_bytes += length
     elif target.state > TcpState.SYN_RECEIVED:
         service_stats(engine, target.service).sent_bytes += length
-    return 1
+    return 0
 
 
 @kernel
@@ -148,5 +168,4 @@ def reconnect(engine: Engine, client: Tcb, failed: Tcb) -> int:
         server = tcb_of(engine, number - 1)
         chain_move(engine, send_chain(failed), send_chain(server))
         server.fin_wanted = failed.fin_wanted
-        server.retain = failed.retain
     return number

@@ -14,11 +14,12 @@ from ncore_ray.engine.proxy.relay import (
     pump_held,
     reconnect,
     relay,
+    relay_end,
     wake_peer,
 )
 from ncore_ray.engine.tcp.receive import Event
 from ncore_ray.engine.tcp.state import TcpState
-from ncore_ray.engine.tcp.user import abort, close_send
+from ncore_ray.engine.tcp.user import abort
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
 
@@ -67,11 +68,8 @@ def _data(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
 @kernel
 def pump_stream(engine: Engine, tcb: Tcb) -> int:
     """Move on what is held, and the end of the stream behind it."""
-    if pump_held(engine, tcb) and tcb.fin_received and tcb.peer:
-        peer = peer_of(engine, tcb)
-        if not peer.fin_wanted:
-            close_send(engine, peer)
-    return 0
+    pump_held(engine, tcb)
+    return relay_end(engine, tcb) if tcb.fin_received and tcb.peer else 0
 
 
 @kernel

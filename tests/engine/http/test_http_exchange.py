@@ -392,6 +392,29 @@ def test_tunnel_half_closes(first: str) -> None:
         one.expect_eof()
 
 
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_tunnel_keeps_what_is_held_when_both_have_ended(first: str) -> None:
+    content = bytes(range(250)) * 60
+    with running(tcp="receive_window: 16KiB, send_buffer: 4KiB") as lab:
+        client = lab.client().connect().send(UPGRADE)
+        server = lab.servers[0].accept()
+        server.expect(UPGRADE_PASSED)
+        server.send(SWITCHING)
+        client.expect(SWITCHING_PASSED)
+        reader, writer = (client, server) if first == "client" else (server, client)
+        reader.close()
+        writer.expect_eof()
+        reader.paused, reader.limit = True, 1_024
+        reader.acknowledge()
+        writer.send(content).close()
+        lab.wait(7 * SECOND)
+        data = b""
+        while not reader.eof:
+            lab.wait(50_000, 10_000)
+            data += reader.read(3_000)
+        assert data + reader.read() == content
+
+
 def test_tunnel_ends_when_idle() -> None:
     with running(timeouts="client_idle: 5s") as lab:
         client = lab.client().connect().send(UPGRADE)

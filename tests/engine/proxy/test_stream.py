@@ -224,3 +224,24 @@ def test_pool_of_frames_that_runs_dry() -> None:
             lab.wait(100_000, 50_000)
             received = [got + client.read() for got, (client, _) in zip(received, pairs, strict=True)]
         assert received == [CONTENT[:20_000]] * 6
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_held_data_behind_the_end_of_the_other_direction_is_not_lost(first: str) -> None:
+    """The connection that it came on is gone, because both its streams have ended, long before it is read."""
+    with running(protocol="TCP", tcp="receive_window: 16KiB, send_buffer: 4KiB") as lab:
+        client, server = _joined(lab)
+        reader, writer = (client, server) if first == "client" else (server, client)
+        reader.close()
+        writer.expect_eof()
+        reader.paused, reader.limit = True, 1_024
+        reader.acknowledge()
+        writer.send(CONTENT[:15_000]).close()
+        lab.wait(7 * SECOND)
+        data = b""
+        while not reader.eof:
+            lab.wait(50_000, 10_000)
+            data += reader.read(3_000)
+        assert data + reader.read() == CONTENT[:15_000]
+        stats = lab.service_stats()
+        assert {lab.vserver().sent_bytes, stats.sent_bytes} == {0, 15_000}
