@@ -93,7 +93,9 @@ def _segment(end: End, plan: dict[str, Any]) -> bytes:
 
 
 def _other(end: End, plan: dict[str, Any], last: bytes) -> bytes:
-    what, payload, kind = plan["what"], plan["payload"], plan["kind"]
+    what: str = plan["what"]
+    payload: bytes = plan["payload"]
+    kind: int = plan["kind"]
     own, engine = end.own[0], end.engine[0]
     if what == "arp":
         return ethernet(arp(kind, CLIENT_MAC, own, 0, engine) + payload, 0x0806)

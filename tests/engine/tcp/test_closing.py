@@ -330,3 +330,26 @@ def test_new_syn_after_time_wait(side: str) -> None:
         s.client.sends("S", 0, mss=1460, scale=7)
         s.client.gets(SYN_ACK)
         s.counted(connections_accepted=1, connections_closed=1)
+
+
+def test_time_wait_before_the_other_end_has_taken_everything(side: str) -> None:
+    with fin_wait_2(side, tcp="receive_window: 64KiB, send_buffer: 4KiB, retries: 30") as s:
+        for _ in range(10):
+            s.end.sends("A", data=1400)
+        s.end.sends("FA")
+        s.settle()
+        assert s.end.state == TcpState.TIME_WAIT
+        s.end.inbox.clear()
+        s.wait(6_000)
+        assert s.end.state == TcpState.CLOSED
+        for _ in range(20):
+            s.settle()
+            for _, segment in s.other.inbox:
+                s.other._text(segment)  # compares the bytes
+            s.other.inbox.clear()
+            s.other.sends("A")
+            s.wait(50)
+        s.other.inbox.clear()
+        assert s.other.received == 14_002
+        assert s.other.state == TcpState.CLOSED
+        s.mark()

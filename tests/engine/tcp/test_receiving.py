@@ -1,4 +1,4 @@
-"""Data that comes in: order, gaps, overlaps, acknowledgments and the receive window (RFC 9293 §3.10.7.4, RFC 5681 §4.2)."""
+"""Data that comes in: order, gaps, overlaps, acknowledgments, the window (RFC 9293 §3.10.7.4, RFC 5681 §4.2)."""
 
 from __future__ import annotations
 
