@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from ncore_ray.cli.options import AsJson, ConfigPath
 from ncore_ray.cli.output import Row, Rows, print_json, print_line, print_rows
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from ncore_ray.config.problems import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, help="Look at configuration files.")
-
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of an appliance.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 def register(root: typer.Typer) -> None:

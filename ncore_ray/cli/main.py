@@ -11,7 +11,16 @@ import typer
 from typer.core import TyperGroup
 
 from ncore_ray import __version__
-from ncore_ray.cli import config_commands
+from ncore_ray.cli import (
+    compile_command,
+    config_commands,
+    deploy_commands,
+    flows_commands,
+    run_command,
+    stat_command,
+    status_commands,
+    top_command,
+)
 from ncore_ray.cli.output import print_error
 from ncore_ray.errors import NcoreError
 
@@ -39,8 +48,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# One line for each file of commands.
-config_commands.register(app)
+_FILES = (
+    run_command,
+    deploy_commands,
+    status_commands,
+    stat_command,
+    top_command,
+    flows_commands,
+    config_commands,
+    compile_command,
+)
+for file in _FILES:
+    file.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,134 @@
+"""`ncore flows` and `ncore explain`: connections, and why a flow goes where it goes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+import typer
+
+from ncore_ray.cli.options import AsJson, Name, appliance
+from ncore_ray.cli.output import Row, Rows, print_json, print_line, print_rows
+from ncore_ray.errors import NcoreError
+
+_FLOW: Final = re.compile(r"\s*(?P<source>\S+?)\s*(?:->|→)\s*(?P<destination>[^\s/]+)\s*(?:/\s*(?P<protocol>\w+))?\s*")
+_ENOUGH: Final = 1_000_000
+_CLIENTS: Final = ("client", "udp_client")
+
+
+def register(root: typer.Typer) -> None:
+    """Add these commands to `ncore`."""
+    root.command()(flows)
+    root.command()(explain)
+
+
+def flows(
+    name: Name = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 50,
+    vserver: Annotated[str | None, typer.Option("--vserver", "-v", help="Only those of this vServer.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Also our own connections to servers, and monitors' probes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the clients' connections: their engine, state, vServer and service."""
+    one = appliance(name)
+    found = [row for row in one.ask("flows", _ENOUGH) if _wanted(row, vserver, everything)]
+    if as_json:
+        print_json({"total": len(found), "flows": found[:limit]})
+        return
+    print_rows([Rows("flows", [_row(row, everything) for row in found[:limit]])])
+    print_line(_count_line(len(found), limit))
+
+
+def _wanted(row: dict[str, Any], vserver: str | None, everything: bool) -> bool:
+    return (vserver is None or row["vserver"] == vserver) and (everything or row["role"] in _CLIENTS)
+
+
+def _count_line(total: int, limit: int) -> str:
+    more = f", {limit:,} of them shown (--limit)" if total > limit else ""
+    return f"{total:,} connection{'' if total == 1 else 's'}{more}"
+
+
+def _row(row: dict[str, Any], everything: bool) -> Row:
+    is_client = row["role"] in _CLIENTS
+    cells: Row = {
+        "engine": row["engine"],
+        **({"role": row["role"].replace("_", " ")} if everything else {}),
+        "remote" if everything else "client": row["remote"],
+        "vserver": row["vserver"],
+        "state": row["state"],
+        "service": row["service"],
+        "peer" if everything else "server": row["peer"] if is_client or everything else row["remote"],
+        "received_bytes": row["received_bytes"],
+        "sent_bytes": row["sent_bytes"],
+        "age_s": round(row["age_ms"] / 1000, 1),
+    }
+    return cells
+
+
+def explain(
+    flow: Annotated[
+        str, typer.Argument(metavar="FLOW", help="'SOURCE:PORT->DESTINATION:PORT/PROTOCOL' (quoted for the shell).")
+    ],
+    name: Name = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which engine a flow goes to and why, and its connection if it lives.
+
+    The real kernels are asked, over the live tables; nothing is changed. PROTOCOL is tcp (the default) or udp:
+
+        ncore explain '10.1.0.2:40000->10.1.0.100:80/tcp'
+    """
+    wanted = parse_flow(flow)
+    found = appliance(name).ask("explain_flow", *wanted)
+    if as_json:
+        print_json(found)
+        return
+    for title, text in _lines(found):
+        print_line(f"{title:<11} {text}")
+
+
+def parse_flow(text: str) -> tuple[str, int, str, int, str]:
+    """Return source, port, destination, port and protocol of ``10.1.0.2:40000->10.1.0.100:80/tcp``.
+
+    Raises:
+        NcoreError: it is written otherwise.
+    """
+    match = _FLOW.fullmatch(text)
+    ends = [_end(match[side]) for side in ("source", "destination")] if match else [None]
+    if match is None or None in ends:
+        raise NcoreError(
+            f"{text!r} is no flow: expected SOURCE:PORT->DESTINATION:PORT/PROTOCOL,"
+            " such as '10.1.0.2:40000->10.1.0.100:80/tcp' (in quotes, as > means something to the shell)"
+        )
+    (source, source_port), (destination, port) = (end for end in ends if end is not None)
+    return source, source_port, destination, port, (match["protocol"] or "tcp").lower()
+
+
+def _end(text: str) -> tuple[str, int] | None:
+    address, _, port = text.rpartition(":")
+    if not address or not port.isascii() or not port.isdecimal():
+        return None
+    return address.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [
+        ("flow", found["flow"]),
+        ("engine", "none" if found["engine"] is None else str(found["engine"])),
+        ("rule", f"{found['rule'].replace('_', ' ')} ({found['reason'].rstrip('.')})"),
+        ("vServer", found["vserver"] or "none: nobody listens at the destination"),
+    ]
+    return [*lines, *_connection_lines(found["connection"])]
+
+
+def _connection_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if row is None:
+        return [("connection", "none lives")]
+    age = f"for {row['age_ms'] / 1000:,.1f} s"
+    text = f"{row['state']} {age} on engine {row['engine']}, {row['received_bytes']:,} bytes in"
+    lines = [("connection", f"{text}, {row['sent_bytes']:,} out")]
+    if row["service"]:
+        lines.append(("service", f"{row['service']} at {row['peer']}" if row["peer"] else row["service"]))
+    return lines

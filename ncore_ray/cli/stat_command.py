@@ -1,0 +1,114 @@
+"""`ncore stat`: counters of every actor, vServer and service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ncore_ray.cli.options import AsJson, Name, appliance
+from ncore_ray.cli.output import print_drawn, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_COLUMNS: Final = 6
+"""Actors beside each other in one table."""
+_ALWAYS: Final = ("health", "connections", "requests", "received_bytes", "sent_bytes")
+"""Columns of vServers and services that are shown even if they are 0."""
+_GROUPS: Final = (("engines", "engine-"), ("flow distributor", "distributor"), ("NICs", "nic-"))
+
+Numbers = Mapping[str, Any]
+
+
+def register(root: typer.Typer) -> None:
+    """Add this command to `ncore`."""
+    root.command()(stat)
+
+
+def stat(
+    name: Name = None,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Also the counters that are 0.")] = False,
+    watch: Annotated[
+        float | None, typer.Option("--watch", "-w", metavar="SECONDS", min=0.1, help="Show them again and again.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the counters per actor, per vServer and per service since the start; those that are 0 are left out.
+
+    Every packet that is not passed on is counted under its cause: look for drop_… (yellow).
+    """
+    one = appliance(name)
+    if as_json:
+        print_json(one.ask("stat"))
+    elif watch is None:
+        print_drawn(*tables(one.ask("stat"), everything))
+    else:
+        _watch(lambda: tables(one.ask("stat"), everything), watch)
+
+
+def _watch(make: Any, seconds: float) -> None:
+    from rich.console import Group
+
+    from ncore_ray.cli.live import show_live
+
+    show_live(lambda: Group(*make()), seconds)
+
+
+def tables(found: Mapping[str, Any], everything: bool) -> list[Table]:
+    """Return the tables of an answer to `stat`."""
+    drawn = [
+        _list("vServers", "vServer", found["vservers"], everything),
+        _list("services", "service", found["services"], everything),
+    ]
+    for title, prefix in _GROUPS:
+        actors = {name: numbers for name, numbers in found["actors"].items() if name.startswith(prefix)}
+        drawn += _matrices(title, actors, everything)
+    return [table for table in drawn if table.row_count]
+
+
+def _list(title: str, head: str, rows: Mapping[str, Numbers], everything: bool) -> Table:
+    """Return a table with a row for each thing and a column for each counter."""
+    from ncore_ray.cli.output import cell_text, new_table
+
+    keys = [
+        key
+        for key in next(iter(rows.values()), {})
+        if everything or key in _ALWAYS or any(row[key] for row in rows.values())
+    ]
+    table = new_table(title)
+    table.add_column(head, style="bold", no_wrap=True)
+    for key in keys:
+        table.add_column(key.replace("_", " "), justify="left" if key == "health" else "right")
+    for name, row in rows.items():
+        table.add_row(name, *(cell_text(row[key]) for key in keys))
+    return table
+
+
+def _matrices(title: str, actors: Mapping[str, Numbers], everything: bool) -> list[Table]:
+    """Return tables with a row for each counter and a column for each actor, so many as fit beside each other."""
+    names = list(actors)
+    parts = [names[start : start + _COLUMNS] for start in range(0, len(names), _COLUMNS)]
+    return [_matrix(title, {name: actors[name] for name in part}, everything) for part in parts]
+
+
+def _matrix(title: str, actors: Mapping[str, Numbers], everything: bool) -> Table:
+    from ncore_ray.cli.output import cell_text, new_table
+
+    table = new_table(title)
+    table.add_column("counter")
+    for name in actors:
+        table.add_column(name, justify="right", no_wrap=True)
+    if len(actors) > 1:
+        table.add_column("total", justify="right", style="bold")
+    for key in _keys(list(actors.values())):
+        values = [numbers.get(key, 0) for numbers in actors.values()]
+        if everything or any(values):
+            cells = [cell_text(value) for value in [*values, sum(values)][: len(table.columns) - 1]]
+            table.add_row(key, *cells, style="yellow" if key.startswith("drop_") and any(values) else "")
+    return table
+
+
+def _keys(rows: Sequence[Numbers]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
