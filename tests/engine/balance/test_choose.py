@@ -128,6 +128,22 @@ def test_service_that_failed_is_tried_again_only_if_there_is_no_other() -> None:
         assert 0 in _served(lab, 3)
 
 
+def test_service_that_failed_is_avoided_though_it_is_still_its_turn() -> None:
+    with running(services=2, weights=(3, 1)) as lab:
+        lab.servers[0].refuse = True
+        assert _served(lab, 1) == [1]
+        assert lab.servers[0].syns == 1
+
+
+def test_service_that_failed_is_avoided_though_it_is_the_emptiest() -> None:
+    with running(services=2, weights=(3, 1), method="leastconnection") as lab:
+        _hold(lab, 4)
+        lab.servers[0].refuse = True
+        before = lab.servers[0].syns
+        assert [number for number, *_ in _hold(lab, 2)] == [1, 1]
+        assert lab.servers[0].syns == before + 1  # the first of the two found both equally full
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.sampled_from(["open", "answer", "client", "server"]), max_size=20), st.randoms(use_true_random=False)

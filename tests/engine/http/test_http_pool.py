@@ -142,7 +142,7 @@ def test_bytes_behind_a_response_are_nobodys(cut: bool) -> None:
 
 def test_bytes_behind_a_response_held_for_a_slow_client() -> None:
     body = b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + bytes(20_000)
-    with running(tcp="receive_window: 8KiB, send_buffer: 8KiB") as lab:
+    with running(tcp="receive_window: 64KiB, send_buffer: 8KiB") as lab:
         client, server = begin(lab, paused=True, limit=1_024)
         server.send(body + OK)
         received = b""
