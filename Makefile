@@ -18,7 +18,7 @@ demo: $(VENV)/.made ## show it: a network, servers, the appliance on Ray, traffi
 	@$(BIN)/python -m ncore_ray.demo $(if $(KEEP),--keep) $(if $(JSON),--json) $(ARGS)
 
 test: $(VENV)/.made-dev ## run the whole test suite (ARGS="tests/flow -k name": a part of it)
-	@$(BIN)/python -m ncore_ray.demo.kernels
+	@$(BIN)/ncore compile
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.made-dev ## check format, style and types
@@ -37,7 +37,7 @@ bench-deps: ## install the programs that the benchmarks and the end-to-end tests
 	@.ci/packages $(BENCH_PACKAGES)
 
 compile: $(VENV)/.made ## compile the kernels ahead
-	@$(BIN)/python -m ncore_ray.demo.kernels
+	@$(BIN)/ncore compile
 
 clean: ## remove the environment and all caches in this folder
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

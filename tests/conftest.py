@@ -30,8 +30,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or not session.items:
         return
     if any(item.get_closest_marker("ray") for item in session.items):
-        subprocess.run([sys.executable, "-m", "ncore_ray.demo.kernels"], check=True)
-    if any("EngineLab" in dir(getattr(item, "module", None)) for item in session.items):
+        subprocess.run([sys.executable, "-m", "ncore_ray.cli.main", "compile"], check=True)
+    if "tests.support.engine" in sys.modules:
         _compile_engine()
 
 
@@ -56,5 +56,5 @@ def namespaces() -> None:
 @pytest.fixture(scope="session")
 def ray_node() -> Iterator[str]:
     """One Ray for all tests that need one, at an address; its actors run the normal build of the kernels."""
-    with own_ray(RAY_STORE_BYTES) as (address, _):
-        yield address
+    with own_ray(RAY_STORE_BYTES) as started:
+        yield started.address

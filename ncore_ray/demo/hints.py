@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -14,6 +15,8 @@ from rich.text import Text
 from ncore_ray.demo.stage import Stage
 from ncore_ray.lab import look
 from ncore_ray.lab.network import VIP
+
+TOKEN: Final = Path.home() / ".ray" / "auth_token"
 
 
 def commands(stage: Stage) -> list[tuple[str, str]]:
@@ -27,12 +30,12 @@ def commands(stage: Stage) -> list[tuple[str, str]]:
         ("counters", _ncore(stage, "stat")),
         ("connections", _ncore(stage, "flows")),
         ("live view", _ncore(stage, "top")),
-        ("why this engine", _ncore(stage, f"explain 10.1.0.2:40000 {VIP}:80")),
+        ("why this engine", _ncore(stage, f"explain '10.1.0.2:40000 -> {VIP}:80'")),
     ]
 
 
 def _ncore(stage: Stage, arguments: str) -> str:
-    line = f"RAY_ADDRESS={stage.ray_address} {_program()} {arguments}"
+    line = f"{stage.ray.environment}{_program()} {arguments}"
     if os.environ.get("NCORE_LAB_USER_NAMESPACE"):
         return f"nsenter --target {os.getpid()} --user --mount --net --preserve-credentials env {line}"
     return line
@@ -52,6 +55,8 @@ def hints(stage: Stage, width: int) -> RenderableType:
     for what, line in commands(stage):
         parts.append(Text.assemble((f"# {what}\n", look.SOFT), (line, look.ACCENT)))
     parts += [Text(), Text.assemble("Ray dashboard  ", (stage.site.dashboard, f"underline {look.ACCENT}"))]
+    if TOKEN.exists():
+        parts.append(Text(f"(it asks for the token in {TOKEN})", style=look.SOFT))
     parts.append(Text("Ctrl-C takes everything down.", style="bold"))
     title = Text(" try it ", style=f"bold {look.ACCENT}")
     return Panel(Group(*parts), title=title, padding=(1, 2), border_style=look.SOFT, width=width)

@@ -22,7 +22,3 @@ def compile_with_progress(console: Console) -> None:
         tasks = {part: progress.add_task(part, total=total) for part, total in EXPECTED.items()}
         compile_all(lambda part, done, total: progress.update(tasks[part], completed=done, total=total))
     console.print(f"[green]✔[/] kernels compiled in {time.monotonic() - started_at:.0f} s")
-
-
-if __name__ == "__main__":
-    compile_with_progress(Console(highlight=False))

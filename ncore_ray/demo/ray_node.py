@@ -1,4 +1,4 @@
-"""A Ray of the demo's own, whatever else runs on this machine."""
+"""The Ray of the demo and of the tests, whatever else runs on this machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import contextlib
 import io
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import ray
 from ray.exceptions import RayError
 
+from ncore_ray.appliance.ray_node import check_shared_memory, connect, disconnect, running_ray
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.team import NAMESPACE
 
@@ -26,38 +30,73 @@ _SETTINGS: Final = {
 }
 
 
-@contextlib.contextmanager
-def own_ray(arena_bytes: int) -> Iterator[tuple[str, str]]:
-    """Start a Ray whose store has room for the arena; yield its address and its dashboard's URL; end it.
+@dataclass(frozen=True)
+class DemoRay:
+    """A Ray that runs."""
 
-    Raises NcoreError.
-    """
+    address: str
+    dashboard: str
+    environment: str = ""
+    """What a person has to put before `ncore` so that it finds this Ray; nothing when it is the only one here."""
+
+
+@contextlib.contextmanager
+def demo_ray(arena_bytes: int) -> Iterator[DemoRay]:
+    """Start a Ray that `ncore` finds, or one beside the Ray that runs here already; end it. Raises NcoreError."""
+    if running_ray():
+        with own_ray(arena_bytes) as started:
+            yield replace(started, environment=f"RAY_AUTH_MODE=token RAY_ADDRESS={started.address} ")
+        return
+    with _own_signals(), contextlib.redirect_stderr(io.StringIO()):
+        node = connect(arena_bytes)
+    try:
+        yield DemoRay(ray.get_runtime_context().gcs_address, node.dashboard)
+    finally:
+        disconnect(node)
+
+
+@contextlib.contextmanager
+def own_ray(arena_bytes: int) -> Iterator[DemoRay]:
+    """Start a Ray whose store has room for the arena, beside whatever runs here; end it. Raises NcoreError."""
+    check_shared_memory(arena_bytes)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    try:
-        # Ray prints to standard error at the start; it belongs to its logs.
-        with contextlib.redirect_stderr(io.StringIO()):
-            context = ray.init(
-                address="local",
-                namespace=NAMESPACE,
-                object_store_memory=arena_bytes + _STORE_SLACK,
-                include_dashboard=True,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=_folder(),
-            )
-    except (RayError, ValueError, OSError, RuntimeError) as error:
-        raise NcoreError(f"Ray cannot be started: {error}") from None
+    with _own_signals(), contextlib.redirect_stderr(io.StringIO()):  # what Ray says at its start is in its logs
+        context = _init(arena_bytes)
     try:
         url = context.dashboard_url
-        yield context.address_info["gcs_address"], f"http://{url}" if url else ""
+        yield DemoRay(context.address_info["gcs_address"], f"http://{url}" if url else "")
     finally:
         ray.shutdown()
 
 
-def _folder() -> str | None:
-    """Return a folder for Ray's session where the usual one belongs to another user."""
+def _init(arena_bytes: int) -> Any:
+    try:
+        return ray.init(
+            address="local",
+            namespace=NAMESPACE,
+            object_store_memory=arena_bytes + _STORE_SLACK,
+            include_dashboard=True,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (RayError, ValueError, OSError, RuntimeError) as error:
+        raise NcoreError(f"Ray cannot be started: {error}") from None
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep our handler of SIGTERM, where Ray would put its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def choose_folder() -> None:
+    """Let Ray keep its files elsewhere when the usual folder belongs to another user. Before Ray is imported."""
     usual = Path("/tmp/ray")
-    if not usual.exists() or os.access(usual, os.W_OK):
-        return None
-    return f"/tmp/ray-{os.environ.get('USER') or os.getppid()}"
+    if "RAY_TMPDIR" not in os.environ and usual.exists() and not os.access(usual, os.W_OK):
+        os.environ["RAY_TMPDIR"] = f"/tmp/ray-{os.environ.get('USER') or os.getuid()}"

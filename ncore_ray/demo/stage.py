@@ -13,7 +13,7 @@ from rich.console import Console
 from ncore_ray.appliance import session
 from ncore_ray.config.load import load
 from ncore_ray.config.model import Configuration
-from ncore_ray.demo.ray_node import own_ray
+from ncore_ray.demo.ray_node import DemoRay, demo_ray
 from ncore_ray.demo.site import Site
 from ncore_ray.errors import NcoreError
 from ncore_ray.lab.__main__ import start_origins
@@ -29,7 +29,7 @@ class Stage:
 
     site: Site
     network: Network
-    ray_address: str
+    ray: DemoRay
 
     def __init__(self, console: Console, engines: int) -> None:
         self._console = console
@@ -56,12 +56,12 @@ class Stage:
     def _start_appliance(self, configuration: Configuration) -> None:
         started_at = time.monotonic()
         arena = configuration.appliance.arena
-        self.ray_address, dashboard = self._stack.enter_context(own_ray(arena))
+        self.ray = self._stack.enter_context(demo_ray(arena))
         self._tell(f"Ray runs ({time.monotonic() - started_at:.1f} s)")
         started_at = time.monotonic()
         appliance = session.create(configuration, str(CONFIGURATION), detached=False)
         self._stack.callback(_take_down, appliance)
-        self.site = Site(self.network, appliance, configuration, dashboard)
+        self.site = Site(self.network, appliance, configuration, self.ray.dashboard)
         self.site.wait_until_up()
         actors = len(appliance.ask("status")["actors"]) + 1
         self._tell(
