@@ -139,7 +139,7 @@ class EngineLab:
         return table(FrameMeta, self.array, self.arena.frame_metas, self.arena.frame_count)
 
     def breathe(self, now: int | None = None, *, engine: int = 0) -> int:
-        """Do one breath at a time (default: the lab's clock), and take home the received frames; return the work done."""
+        """Do one breath at a time (default: the lab's clock), take home the received frames; return the work done."""
         self.now = self.now if now is None else now
         address = self.base + self.arena.engines + engine * self.arena.engine_stride
         work = breathe_once(address, self._packet, self._sender.address, self.now)
