@@ -13,7 +13,11 @@ from ncore_ray.tables.port_owner import port_ranges
 
 Report = Mapping[str, Any]
 
-EXPECTED_DROPS: Final = ("drop_tcp_no_connection_packets", "drop_tcp_bad_sequence_packets")
+EXPECTED_DROPS: Final = (
+    "drop_tcp_no_connection_packets",
+    "drop_tcp_bad_sequence_packets",
+    "drop_tcp_out_of_window_packets",
+)
 """Drops that a load without faults may cause now and then: last packets of connections that were reset, and what a peer
 sent twice because an acknowledgment came late on a busy machine."""
 EXPECTED_SHARE: Final = 0.001
