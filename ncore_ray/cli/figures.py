@@ -6,6 +6,7 @@ from typing import Final
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _BIT_UNITS: Final = ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s")
+_BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _SPANS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -24,6 +25,15 @@ def bits(bytes_per_second: float) -> str:
         value /= 1000
         unit += 1
     return f"{value:.3g} {_BIT_UNITS[unit]}" if value < 999.5 else f"{value:,.0f} {_BIT_UNITS[unit]}"
+
+
+def volume(count: int) -> str:
+    """Return a number of bytes: exact below 10 MB, then ``1.24 GB``."""
+    value, unit = float(count), 0
+    while count >= 10_000_000 and value >= 999.5 and unit < len(_BYTE_UNITS) - 1:
+        value /= 1000
+        unit += 1
+    return f"{value:.3g} {_BYTE_UNITS[unit]}" if unit else f"{count:,}"
 
 
 def span(seconds: float) -> str:

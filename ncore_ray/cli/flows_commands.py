@@ -60,8 +60,8 @@ def _row(row: dict[str, Any], everything: bool) -> Row:
         "state": row["state"],
         "service": row["service"],
         "peer" if everything else "server": row["peer"] if is_client or everything else row["remote"],
-        "received_bytes": row["received_bytes"],
-        "sent_bytes": row["sent_bytes"],
+        "bytes_in": row["received_bytes"],
+        "bytes_out": row["sent_bytes"],
         "age_s": round(row["age_ms"] / 1000, 1),
     }
     return cells
@@ -117,10 +117,15 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("flow", found["flow"]),
         ("engine", "none" if found["engine"] is None else str(found["engine"])),
-        ("rule", f"{found['rule'].replace('_', ' ')} ({found['reason'].rstrip('.')})"),
+        ("why", _why(found)),
         ("vServer", found["vserver"] or "none: nobody listens at the destination"),
     ]
     return [*lines, *_connection_lines(found["connection"])]
+
+
+def _why(found: dict[str, Any]) -> str:
+    reason = found["reason"].removeprefix(f"engine {found['engine']}, ").rstrip(".")
+    return f"{reason} [rule: {found['rule'].replace('_', ' ')}]"
 
 
 def _connection_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -128,7 +133,5 @@ def _connection_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
         return [("connection", "none lives")]
     age = f"for {row['age_ms'] / 1000:,.1f} s"
     text = f"{row['state']} {age} on engine {row['engine']}, {row['received_bytes']:,} bytes in"
-    lines = [("connection", f"{text}, {row['sent_bytes']:,} out")]
-    if row["service"]:
-        lines.append(("service", f"{row['service']} at {row['peer']}" if row["peer"] else row["service"]))
-    return lines
+    peer = f"{row['service']} at {row['peer']}" if row["peer"] else "none at this moment"
+    return [("connection", f"{text}, {row['sent_bytes']:,} out"), ("service", peer)]

@@ -20,6 +20,8 @@ Row = Mapping[str, Cell]
 
 _WIDTH_OF_FILES: Final = 200
 """Columns when the output is no terminal, so that long rows stay on one line (`COLUMNS` sets another width)."""
+_LONG: Final = ("failure", "problem")
+"""Columns of sentences, which may take several lines."""
 _NOTHING: Final = "–"
 _STYLES: Final = {
     "up": "green",
@@ -102,7 +104,9 @@ def draw(table: Rows) -> Table:
     drawn = new_table(table.name)
     for key, value in table.rows[0].items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        drawn.add_column(key.replace("_", " "), justify="right" if is_number else "left")
+        is_list = isinstance(value, list) or key in _LONG
+        title = key.replace("_", "\n" if is_number else " ")
+        drawn.add_column(title, justify="right" if is_number else "left", no_wrap=not is_list)
     for row in table.rows:
         drawn.add_row(*(cell_text(value) for value in row.values()))
     return drawn

@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ncore_ray.cli.options import AsJson, Name, appliance
-from ncore_ray.cli.output import print_drawn, print_json
+from ncore_ray.cli.output import console, print_drawn, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
-_COLUMNS: Final = 6
-"""Actors beside each other in one table."""
+_BORDER: Final = 3
+"""Columns of the screen between two columns of a table."""
 _ALWAYS: Final = ("health", "connections", "requests", "received_bytes", "sent_bytes")
 """Columns of vServers and services that are shown even if they are 0."""
+_TITLES: Final = {
+    "connections": "conn.",
+    "busy": "conn.\nbusy",
+    "idle_connections": "conn.\nidle",
+    "total_connections": "conn.\ntotal",
+    "received_bytes": "bytes\nin",
+    "sent_bytes": "bytes\nout",
+    "failed_probes": "probes\nfailed",
+}
 _GROUPS: Final = (("engines", "engine-"), ("flow distributor", "distributor"), ("NICs", "nic-"))
 
 Numbers = Mapping[str, Any]
@@ -56,21 +66,21 @@ def _watch(make: Any, seconds: float) -> None:
     show_live(lambda: Group(*make()), seconds)
 
 
-def tables(found: Mapping[str, Any], everything: bool) -> list[Table]:
-    """Return the tables of an answer to `stat`."""
+def tables(found: Mapping[str, Any], everything: bool, width: int | None = None) -> list[Table]:
+    """Return the tables of an answer to `stat`, for a screen of ``width`` columns (None: this one)."""
     drawn = [
         _list("vServers", "vServer", found["vservers"], everything),
         _list("services", "service", found["services"], everything),
     ]
     for title, prefix in _GROUPS:
         actors = {name: numbers for name, numbers in found["actors"].items() if name.startswith(prefix)}
-        drawn += _matrices(title, actors, everything)
+        drawn += _matrices(title, actors, everything, width or console().width)
     return [table for table in drawn if table.row_count]
 
 
 def _list(title: str, head: str, rows: Mapping[str, Numbers], everything: bool) -> Table:
     """Return a table with a row for each thing and a column for each counter."""
-    from ncore_ray.cli.output import cell_text, new_table
+    from ncore_ray.cli.output import new_table
 
     keys = [
         key
@@ -80,17 +90,34 @@ def _list(title: str, head: str, rows: Mapping[str, Numbers], everything: bool) 
     table = new_table(title)
     table.add_column(head, style="bold", no_wrap=True)
     for key in keys:
-        table.add_column(key.replace("_", " "), justify="left" if key == "health" else "right")
+        title = _TITLES.get(key, key.replace("_", "\n"))
+        table.add_column(title, justify="left" if key == "health" else "right", no_wrap=True)
     for name, row in rows.items():
-        table.add_row(name, *(cell_text(row[key]) for key in keys))
+        table.add_row(name, *(_cell(key, row[key]) for key in keys))
     return table
 
 
-def _matrices(title: str, actors: Mapping[str, Numbers], everything: bool) -> list[Table]:
+def _cell(key: str, value: Any) -> Text:
+    from ncore_ray.cli.figures import volume
+    from ncore_ray.cli.output import cell_text
+
+    return cell_text(volume(value) if key.endswith("_bytes") and value else value)
+
+
+def _matrices(title: str, actors: Mapping[str, Numbers], everything: bool, width: int) -> list[Table]:
     """Return tables with a row for each counter and a column for each actor, so many as fit beside each other."""
     names = list(actors)
-    parts = [names[start : start + _COLUMNS] for start in range(0, len(names), _COLUMNS)]
+    step = _fitting(actors, width)
+    parts = [names[start : start + step] for start in range(0, len(names), step)]
     return [_matrix(title, {name: actors[name] for name in part}, everything) for part in parts]
+
+
+def _fitting(actors: Mapping[str, Numbers], width: int) -> int:
+    """Return how many columns of actors, and one of sums, fit beside the names of the counters."""
+    key = max((len(key) for numbers in actors.values() for key in numbers), default=0)
+    number = max((len(f"{value:,}") for numbers in actors.values() for value in numbers.values()), default=0)
+    column = max(number + 1, *(len(name) for name in actors), 0) + _BORDER
+    return max((width - key - _BORDER - 1) // column - 1, 1)
 
 
 def _matrix(title: str, actors: Mapping[str, Numbers], everything: bool) -> Table:

@@ -16,6 +16,7 @@ from ncore_ray.cli.output import cell_text, new_table
 from ncore_ray.cli.rates import Rates
 
 _HISTORY: Final = 40
+_BAR: Final = 8
 _WARM: Final = 0.7
 _HOT: Final = 0.9
 
@@ -38,9 +39,6 @@ class TopView:
     def _head(self, status: Plain, rates: Rates) -> Panel:
         title = Text.assemble(" ", (status["appliance"], "bold"), " ", cell_text(status["state"]), " ")
         grid = Table.grid(padding=(0, 3))
-        for label, value in self._totals(rates):
-            grid.add_column()
-            _ = label, value
         grid.add_row(
             *(Text.assemble((value, "bold"), (f" {label}", "bright_black")) for label, value in self._totals(rates))
         )
@@ -64,13 +62,13 @@ def _table(title: str, *columns: str) -> Table:
     table = new_table(title)
     table.expand = True
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        table.add_column(column, justify="left" if index == 0 or column == "address" else "right", no_wrap=True)
     return table
 
 
 def _busy(share: float) -> Text:
     style = "red" if share >= _HOT else "yellow" if share >= _WARM else "green"
-    return Text.assemble((bar(share), style), f" {share:4.0%}")
+    return Text.assemble((bar(share, _BAR), style), f" {share:4.0%}")
 
 
 def _figure(text: str, style: str = "") -> Text:
@@ -78,7 +76,9 @@ def _figure(text: str, style: str = "") -> Text:
 
 
 def _actors(status: Plain, rates: Rates) -> Table:
-    table = _table("actors", "actor", "CPU", "busy", "packets in/s", "out/s", "out", "conn.", "new/s", "drops/s")
+    table = _table(
+        "actors", "actor", "CPU", "busy", "packets\nin/s", "packets\nout/s", "out", "conn.", "new\n/s", "drops\n/s"
+    )
     for actor in status["actors"]:
         if actor["name"] in rates.after["actors"]:
             table.add_row(*_actor_cells(actor, rates))
@@ -107,9 +107,7 @@ def _actor_cells(actor: Plain, rates: Rates) -> list[Text]:
 
 
 def _vservers(status: Plain, rates: Rates) -> Table:
-    table = _table(
-        "vServers", "vServer", "address", "conn.", "new/s", "requests/s", "from clients", "to clients", "errors/s"
-    )
+    table = _table("vServers", "vServer", "address", "conn.", "new\n/s", "requests\n/s", "in", "out", "errors\n/s")
     for row in status["vservers"]:
         name = row["name"]
         table.add_row(
@@ -132,9 +130,7 @@ def _common(rates: Rates, group: str, name: str) -> list[Text]:
 
 
 def _services(rates: Rates, status: Plain) -> Table:
-    table = _table(
-        "services", "service", "address", "conn.", "new/s", "requests/s", "from server", "to server", "failures/s"
-    )
+    table = _table("services", "service", "address", "conn.", "new\n/s", "requests\n/s", "in", "out", "failures\n/s")
     for name, row in rates.after["services"].items():
         style = {"up": "green", "down": "bold red"}.get(row["health"], "yellow")
         table.add_row(

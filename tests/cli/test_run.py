@@ -1,0 +1,129 @@
+"""`ncore run` as a process of its own: on a Ray that runs, and on one that it starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ncore_ray.appliance import session
+from ncore_ray.management.processes import descendants, wait_gone, wait_until
+from tests.support.ray_kit import plain_text
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+NCORE = [sys.executable, "-m", "ncore_ray.cli.main"]
+
+
+class Command:
+    """An `ncore` process whose output goes to a file."""
+
+    def __init__(self, folder: Path, *arguments: str | Path) -> None:
+        self._path = folder / "out.txt"
+        with self._path.open("w") as file:
+            words = [*NCORE, *map(str, arguments)]
+            self.process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+
+    @property
+    def text(self) -> str:
+        """What it has said so far."""
+        return self._path.read_text()
+
+    def wait_for(self, words: str, timeout_s: float = 120.0) -> None:
+        """Wait until it has said something."""
+        assert wait_until(lambda: words in self.text or self.process.poll() is not None, timeout_s), self.text
+        assert words in self.text
+
+    def end(self, number: int) -> int:
+        """Send a signal to it and all that it started, as a terminal does, and return its exit status."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "edge.yaml"
+    path.write_text(plain_text("edge", engines=2))
+    return path
+
+
+@pytest.fixture
+def other_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for another Ray."""
+    folder = Path(tempfile.mkdtemp(prefix="nco", dir="/tmp"))
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_crash_is_said_at_once_and_ctrl_c_ends_it(own_ray: Path, config: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "nc0.pcap"
+    run = Command(tmp_path, "run", config, "--fault", "nc1:loss=1%,seed=7", "--trace", f"nc0={trace}")
+    run.wait_for("appliance edge runs")
+    for words in ["edge ● running", "faults seed=7,loss=1%", f"trace → {trace}", "in the foreground"]:
+        assert words in run.text
+    processes = session.find("edge").ask("processes")
+    os.kill(processes[-1], signal.SIGKILL)
+    killed_at = time.monotonic()
+    run.wait_for("failed: its process died")
+    assert time.monotonic() - killed_at < 1.0
+    assert run.end(signal.SIGINT) == 1  # an actor has failed
+    assert run.text.endswith("edge has ended.\n")
+    assert wait_gone(processes, 2.0) == []
+    assert session.names() == session.remains() == []
+
+
+def test_the_death_of_the_management_ends_it(own_ray: Path, config: Path, tmp_path: Path) -> None:
+    run = Command(tmp_path, "run", config)
+    run.wait_for("appliance edge runs")
+    processes = session.find("edge").ask("processes")
+    os.kill(processes[0], signal.SIGKILL)
+    killed_at = time.monotonic()
+    run.wait_for("the management of edge has died, and the appliance with it")
+    assert time.monotonic() - killed_at < 1.0
+    assert run.process.wait(30) == 2
+    assert wait_gone(processes, 10.0) == []
+    assert wait_until(lambda: session.remains() == [], 5.0)
+
+
+def test_a_killed_run_leaves_nothing_on_the_ray(own_ray: Path, config: Path, tmp_path: Path) -> None:
+    run = Command(tmp_path, "run", config)
+    run.wait_for("appliance edge runs")
+    processes = session.find("edge").ask("processes")
+    run.process.kill()
+    run.process.wait()
+    assert wait_gone(processes, 20.0) == []
+    assert wait_until(lambda: session.names() == session.remains() == [], 5.0)
+
+
+def test_a_ray_of_its_own_ends_with_a_killed_run(other_folder: Path, config: Path, tmp_path: Path) -> None:
+    run = Command(tmp_path, "run", config)
+    run.wait_for("appliance edge runs")
+    family = descendants(run.process.pid)
+    assert len(family) > 10
+    run.process.kill()
+    run.process.wait()
+    assert wait_gone(family, 20.0) == []
+
+
+def test_a_lasting_ray(other_folder: Path, config: Path, tmp_path: Path) -> None:
+    def ncore(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*NCORE, *map(str, words)], capture_output=True, text=True, timeout=300)
+
+    deployed = ncore("deploy", config)
+    assert deployed.returncode == 0, deployed.stderr
+    keeper = int(re.findall(r'"process": (\d+)', (other_folder / "ray" / "ncore_keeper.json").read_text())[0])
+    family = [keeper, *descendants(keeper)]
+    status = ncore("status")
+    assert (status.returncode, "edge ● running" in status.stdout) == (0, True)
+    ended = ncore("shutdown", "--ray")
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "Ray has ended.")
+    assert wait_gone(family, 10.0) == []

@@ -1,0 +1,74 @@
+"""One Ray for all tests that need one, and little appliances that need no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+import ray
+
+from ncore_ray.appliance import session
+from ncore_ray.compilation import compile_all, is_compiled
+from ncore_ray.config.load import parse
+from ncore_ray.config.model import Configuration
+
+STORE: Final = 160 << 20
+"""Room for several of the little appliances."""
+PLAIN: Final = """
+appliance: {{name: {name}, engines: {engines}, arena: 32MiB}}
+nics:
+  - {{name: nc0, driver: memory, addresses: [10.1.0.10/24]}}
+  - {{name: nc1, driver: memory, addresses: [10.2.0.10/24]}}
+services:
+  - {{name: web1, address: "10.2.0.2:80", monitor: none}}
+  - {{name: web2, address: "10.2.0.3:80", monitor: {{type: tcp, interval: 100ms, timeout: 50ms}}}}
+vservers:
+  - {{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web1, web2]}}
+  - {{name: db, address: "10.1.0.100:5432", protocol: TCP, services: [web1]}}
+limits: {{connections: 1000}}
+"""
+_nodes: list[session.RayNode] = []
+
+
+def plain_text(name: str, engines: int = 1) -> str:
+    """Return the YAML of an appliance without a network."""
+    return PLAIN.format(name=name, engines=engines)
+
+
+def plain(name: str, engines: int = 1) -> Configuration:
+    """Return the configuration of an appliance without a network."""
+    return parse(plain_text(name, engines))
+
+
+@pytest.fixture(scope="session")
+def ray_folder() -> Iterator[Path]:
+    """A folder for the Ray of this test run, so that no other one is attached to."""
+    if not is_compiled():
+        compile_all(lambda part, done, total: None)
+    folder = Path(tempfile.mkdtemp(prefix="nct", dir="/tmp"))  # short: it holds names of sockets
+    before = os.environ.get("RAY_TMPDIR")
+    os.environ["RAY_TMPDIR"] = str(folder)
+    yield folder
+    if ray.is_initialized() and _nodes:
+        session.disconnect(_nodes[-1])
+    os.environ.pop("RAY_TMPDIR")
+    if before is not None:
+        os.environ["RAY_TMPDIR"] = before
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_ray(ray_folder: Path) -> Iterator[Path]:
+    """A Ray that this process is connected to; all appliances that a test leaves there are removed."""
+    if not ray.is_initialized():
+        _nodes.append(session.connect(STORE))
+    yield ray_folder
+    for name in {*session.names(), *session.remains()}:
+        with suppress(Exception):
+            session.remove(name)
