@@ -18,7 +18,8 @@ Bytes = npt.NDArray[np.uint8]
 
 PAGE: Final = 4096
 _NAME_BYTES: Final = 24
-_MAX_REGIONS: Final = 2048
+MAX_REGIONS: Final = 2048
+"""Rows of the table of regions: 14 for each of 64 engines, and the shared ones."""
 
 
 class ArenaError(NcoreError):
@@ -47,11 +48,11 @@ class Layout:
     size: int = 0
 
     def __post_init__(self) -> None:
-        self.reserve("header", size_of(Arena) + _MAX_REGIONS * size_of(Region))
+        self.reserve("header", size_of(Arena) + MAX_REGIONS * size_of(Region))
 
     def reserve(self, name: str, size: int) -> int:
         """Reserve a region of ``size`` bytes and return its offset."""
-        if name in self.spans or len(name) > _NAME_BYTES or len(self.spans) >= _MAX_REGIONS:
+        if name in self.spans or len(name) > _NAME_BYTES or len(self.spans) >= MAX_REGIONS:
             raise ValueError(f"region {name!r}: the name is taken or too long, or there are too many regions")
         offset = self.size
         self.spans[name] = Span(name, offset, size)

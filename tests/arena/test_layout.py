@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import (
+    MAX_REGIONS,
     PAGE,
     ArenaError,
     Bytes,
@@ -64,7 +65,7 @@ def test_a_name_taken_or_too_long_is_refused(name: str) -> None:
 
 def test_too_many_regions_are_refused() -> None:
     layout = Layout()
-    for number in range(511):
+    for number in range(MAX_REGIONS - 1):
         layout.reserve(str(number), 1)
     with pytest.raises(ValueError, match="too many"):
         layout.reserve("one more", 1)
