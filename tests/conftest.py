@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,10 @@ from typing import Any
 import pytest
 from numba import int64
 from numba.core import config as numba_config
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the suite in the background has it ignore Ctrl-C, and so would every program that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "NUMBA_BOUNDSCHECK" not in os.environ and not numba_config.DISABLE_JIT:
     # Not in the environment: the actors of the end-to-end tests are processes of their own and run as users' do.
