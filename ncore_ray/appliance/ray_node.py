@@ -23,6 +23,7 @@ import ray
 from ray._common.utils import get_default_ray_temp_dir
 from ray.exceptions import RayError
 
+from ncore_ray.appliance.ray_guard import AgentGuard
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.processes import command_line, descendants, is_running, wait_gone
 from ncore_ray.management.team import NAMESPACE
@@ -44,6 +45,7 @@ _SHARED_MEMORY: Final = "/dev/shm"
 _START_COMMAND: Final = "ray.scripts.scripts"
 _START_S: Final = 60.0
 _STOP_S: Final = 20.0
+_guards: Final[list[AgentGuard]] = []
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def _start(arena_bytes: int) -> RayNode:
     except (RayError, RuntimeError, ValueError, OSError) as error:
         raise NcoreError(f"Ray cannot be started: {first_line(error)}") from None
     _announce(Keeper(context.address_info["gcs_address"], os.getpid(), lasting=False))
+    _guards.append(AgentGuard())
     return RayNode(True, _dashboard())
 
 
@@ -198,6 +201,8 @@ def _withdraw(address: str) -> None:
 def disconnect(node: RayNode) -> None:
     """Leave Ray; one that this program started for itself ends."""
     address = ray.get_runtime_context().gcs_address if node.started and ray.is_initialized() else ""
+    while _guards:
+        _guards.pop().dismiss()
     ray.shutdown()
     if address:
         _withdraw(address)

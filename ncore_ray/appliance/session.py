@@ -71,7 +71,7 @@ class Appliance:
 
 
 def create(configuration: Configuration, source: str, *, detached: bool) -> Appliance:
-    """Build an appliance; returns when packets flow.
+    """Build an appliance; returns when packets flow. One that is not ``detached`` ends when the result is forgotten.
 
     Raises:
         NcoreError: one of that name runs already, or something that it needs cannot be had.

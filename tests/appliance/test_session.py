@@ -68,20 +68,6 @@ def assert_death_is_said(appliance: session.Appliance, actor: str) -> None:
     assert time.monotonic() - killed_at < 1.0
 
 
-def test_what_is_left_of_a_detached_appliance_whose_management_died_is_found_and_removed() -> None:
-    appliance = session.create(plain("left"), "test", detached=True)
-    processes = appliance.ask("processes")
-    os.kill(processes[0], signal.SIGKILL)
-    assert wait_until(lambda: session.remains() == ["left"], 5.0)
-    with pytest.raises(NcoreError, match="the management of appliance left has died"):
-        session.find("left")
-    with pytest.raises(NcoreError, match="the management of appliance left has died"):
-        appliance.ask("status")
-    assert "left/arena" in session.remove("left")
-    assert wait_gone(processes, 5.0) == []
-    assert session.remains() == []
-
-
 def test_a_build_that_fails_leaves_nothing_and_names_the_actor() -> None:
     text = plain_text("broken").replace("name: nc1, driver: memory", "name: nc1, driver: pcap, input: /nowhere.pcap")
     before = workers()

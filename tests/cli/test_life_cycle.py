@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from ncore_ray.appliance import session
 from ncore_ray.cli.main import app
-from ncore_ray.management.processes import wait_until
+from ncore_ray.errors import NcoreError
+from ncore_ray.management.processes import wait_gone, wait_until
 from tests.support.ray_kit import plain, plain_text
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600), pytest.mark.usefixtures("own_ray")]
@@ -32,12 +33,13 @@ def data(*arguments: str) -> Any:
 
 
 def test_looking_at_an_appliance() -> None:
-    session.create(plain("look", engines=2), "look.yaml", detached=False)
+    kept = session.create(plain("look", engines=2), "look.yaml", detached=False)
     assert_status()
     assert_counters()
     assert_flows()
     assert "appliance look runs" in ncore("events").stdout
     assert data("events")["events"][0]["text"] == "appliance look runs"
+    kept.take_down()
 
 
 def assert_status() -> None:
@@ -130,7 +132,8 @@ def test_several_appliances_drain_and_shutdown() -> None:
 
 def test_failures_are_shown_and_the_exit_status_tells() -> None:
     one = session.create(plain("sick", engines=2), "x.yaml", detached=True)
-    os.kill(one.ask("processes")[-1], signal.SIGKILL)
+    processes = one.ask("processes")
+    os.kill(processes[-1], signal.SIGKILL)
     assert wait_until(lambda: one.ask("overview")["state"] == "degraded", 5.0)
     shown = ncore("status")
     assert shown.exit_code == 1
@@ -140,5 +143,8 @@ def test_failures_are_shown_and_the_exit_status_tells() -> None:
     headless = ncore("status")
     assert headless.exit_code == 2
     assert headless.stderr == "the management of appliance sick has died (ncore shutdown sick removes the rest)\n"
+    with pytest.raises(NcoreError, match="the management of appliance sick has died"):
+        one.ask("status")
     assert "what was left of sick is gone: " in ncore("shutdown", "sick").stdout
     assert session.remains() == []
+    assert wait_gone(processes, 5.0) == []

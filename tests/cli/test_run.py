@@ -111,7 +111,7 @@ def test_a_ray_of_its_own_ends_with_a_killed_run(other_folder: Path, config: Pat
     assert len(family) > 10
     run.process.kill()
     run.process.wait()
-    assert wait_gone(family, 20.0) == []
+    assert wait_gone(family, 40.0) == []
 
 
 def test_a_lasting_ray(other_folder: Path, config: Path, tmp_path: Path) -> None:
