@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 KEEP   ?=
 JSON   ?=
 ARGS   ?=
+# Tests of whole appliances run the normal build, each set on a Ray of its own; the others run kernels with index checks.
+LIVE   := tests/appliance tests/cli tests/management tests/demo
 BENCH_PACKAGES := wrk nginx-light haproxy iperf3 curl apache2-utils nghttp2-client ethtool tcpdump
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,13 @@ demo: $(VENV)/.made ## show it: a network, servers, the appliance on Ray, traffi
 
 test: $(VENV)/.made-dev ## run the whole test suite (ARGS="tests/flow -k name": a part of it)
 	@$(BIN)/ncore compile
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e)
+	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE)
+	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest tests/e2e
+endif
 
 lint: $(VENV)/.made-dev ## check format, style and types
 	@$(BIN)/ruff format --check .
