@@ -40,8 +40,8 @@ def source_digest() -> str:
     numba notices that the file of a kernel changed, but not that a file changed which the kernel calls into. So the
     cache folder carries the digest of all rooms that hold kernels, and of the versions that compiled them.
     """
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {CHECKED}".encode())
-    package = Path(__file__).parent.parent
+    package = Path(__file__).parent.parent  # numba keeps the kernels of each place of the source apart
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {CHECKED} {package}".encode())
     for room in _KERNEL_ROOMS:
         for path in sorted((package / room).rglob("*.py")):
             digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
