@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,11 +22,13 @@ if "NUMBA_BOUNDSCHECK" not in os.environ and not numba_config.DISABLE_JIT:
     # Before the first import of a kernel.
     numba_config.BOUNDSCHECK = 1
 
-from ncore_ray.demo.ray_node import own_ray
+from ncore_ray import compilation
 from ncore_ray.lab.capability import can_make_namespaces
 from ncore_ray.machine.jit import JIT
 
-RAY_STORE_BYTES = 512 << 20
+_actors_kernels: list[str] = []
+# What the project asks before it starts actors: not whether this process's own, checked kernels are in the cache.
+vars(compilation)["is_compiled"] = lambda: bool(_actors_kernels)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -36,6 +37,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if any(item.get_closest_marker("ray") for item in session.items):
         subprocess.run([sys.executable, "-m", "ncore_ray.cli.main", "compile"], check=True)
+        _actors_kernels.append("compiled")
     if "tests.support.engine" in sys.modules:
         _compile_engine()
 
@@ -56,10 +58,3 @@ def namespaces() -> None:
     """Skip where no namespaces can be made."""
     if not can_make_namespaces():
         pytest.skip("network namespaces cannot be made here")
-
-
-@pytest.fixture(scope="session")
-def ray_node() -> Iterator[str]:
-    """One Ray for all tests that need one, at an address; its actors run the normal build of the kernels."""
-    with own_ray(RAY_STORE_BYTES) as started:
-        yield started.address

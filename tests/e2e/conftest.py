@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from ncore_ray.demo.ray_node import own_ray
 from tests.e2e.bed import Bed, make_bed
+from tests.support.ray_kit import leave_ray
 
+RAY_STORE_BYTES = 512 << 20
 HERE = Path(__file__).parent
 
 
@@ -22,7 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.ray)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def ray_node() -> Iterator[str]:
+    """One Ray for all appliances here, at an address; its actors run the normal build of the kernels."""
+    leave_ray()
+    with own_ray(RAY_STORE_BYTES) as started:
+        yield started.address
+
+
+@pytest.fixture(scope="package")
 def shared_bed(namespaces: None, ray_node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """The appliance with two engines that most files use."""
     with make_bed("all", tmp_path_factory.mktemp("bed")) as made:

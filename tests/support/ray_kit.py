@@ -46,6 +46,12 @@ def plain(name: str, engines: int = 1) -> Configuration:
     return parse(plain_text(name, engines))
 
 
+def leave_ray() -> None:
+    """End the Ray of this process, if there is one; the next test that needs one starts it anew."""
+    if _nodes:
+        session.disconnect(_nodes.pop())
+
+
 @pytest.fixture(scope="session")
 def ray_folder() -> Iterator[Path]:
     """A folder for the Ray of this test run, so that no other one is attached to."""
@@ -55,8 +61,7 @@ def ray_folder() -> Iterator[Path]:
     before = os.environ.get("RAY_TMPDIR")
     os.environ["RAY_TMPDIR"] = str(folder)
     yield folder
-    if ray.is_initialized() and _nodes:
-        session.disconnect(_nodes[-1])
+    leave_ray()
     os.environ.pop("RAY_TMPDIR")
     if before is not None:
         os.environ["RAY_TMPDIR"] = before
