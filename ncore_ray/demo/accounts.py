@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ GAUGES: Final = (
     "half_open_connections",
 )
 """What an engine's counters hold beside counters: the present state."""
+FRAMES_HOME: Final = "frames received = frames returned"
+_PAUSE_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,17 @@ class Accounts:
             ("distributor in = out + drops", distributor["received_packets"], _out_of(distributor)),
             ("engines in = used + drops", received, sum(map(_uses, self.actors(engines).values()))),
             ("made = sent + unsent", made, self.total(engines, "sent_packets") + unsent),
-            ("frames received = frames returned", *self._frames_home()),
+            (FRAMES_HOME, *self._frames_home()),
         ]
         return [*pairs, *self._kernel_sums()]
+
+    @property
+    def still(self) -> bool:
+        """Whether no packet moved in between, and every frame that was ever received is home: none is on its way."""
+        pairs = self.sums()
+        frames = [(left, right) for name, left, right in pairs if name == FRAMES_HOME]
+        moved = [left or right for name, left, right in pairs if name != FRAMES_HOME]
+        return not any(moved) and all(left == right for left, right in frames)
 
     def _frames_home(self) -> tuple[int, int]:
         """Compare since the start, not since the first snapshot: a frame may have been on its way then."""
@@ -127,6 +138,22 @@ class Accounts:
         """Return how many of the engines' own frames are in use."""
         engines = self.actors("engine-").values()
         return sum(numbers["frame_capacity"] - numbers["free_frames"] for numbers in engines)
+
+
+def take_still(take: Callable[[], Snapshot], timeout_s: float = 10.0) -> Snapshot:
+    """Return counters of an instant when no packet was on its way, or the last ones after a time.
+
+    A snapshot reads our counters and the kernel's one after the other: a monitor's probe in between would be in one of
+    them only, and all later sums would be uneven by it.
+    """
+    end = time.monotonic() + timeout_s
+    before = take()
+    while True:
+        time.sleep(_PAUSE_S)
+        after = take()
+        if Accounts(before, after).still or time.monotonic() > end:
+            return after
+        before = after
 
 
 def difference(before: Mapping[str, int], after: Mapping[str, int]) -> Numbers:

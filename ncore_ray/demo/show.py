@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from ncore_ray.demo.accounts import Accounts, Snapshot
+from ncore_ray.demo.accounts import Accounts, Snapshot, take_still
 from ncore_ray.demo.checks import all_checks
 from ncore_ray.demo.links import link_counts
 from ncore_ray.demo.result import engine_rows, make_result, server_rows
@@ -53,7 +53,7 @@ class Show:
 
         Raises ProcessError when the client breaks down.
         """
-        before = self._snapshot()
+        before = take_still(self._snapshot)
         report = self._send(before, console)
         self._sample()
         after = self._quiet_snapshot(before)

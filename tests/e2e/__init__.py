@@ -1,1 +1,5 @@
 """The appliance on Ray between independent programs: curl, nginx, wrk, ab, aiohttp, the kernel's own stack."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.e2e.bed")  # its failing checks say what they found

@@ -14,7 +14,7 @@ from typing import Any
 
 from ncore_ray.appliance import session
 from ncore_ray.config.load import parse
-from ncore_ray.demo.accounts import Accounts, Snapshot
+from ncore_ray.demo.accounts import Accounts, Snapshot, take_still
 from ncore_ray.demo.links import link_counts
 from ncore_ray.demo.site import Site
 from ncore_ray.lab.__main__ import start_origins
@@ -136,6 +136,10 @@ class Bed:
     def snapshot(self) -> Snapshot:
         """Return everything counted up to now."""
         return Snapshot.take(self.site, link_counts(self.network))
+
+    def still_snapshot(self) -> Snapshot:
+        """Return everything counted up to an instant when no packet was on its way."""
+        return take_still(self.snapshot)
 
     def check_accounts(self, before: Snapshot) -> None:
         """Check that every frame since was sent or freed, as soon as none is on its way."""

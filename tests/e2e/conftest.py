@@ -51,7 +51,7 @@ def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
             request.getfixturevalue("namespaces"), request.getfixturevalue("ray_node")
             folder = request.getfixturevalue("tmp_path_factory").mktemp("bed")
             made = stack.enter_context(make_bed(request.module.__name__.rpartition("_")[2][:4], folder, **options))
-        before = made.snapshot()
+        before = made.still_snapshot()
         yield made
         if made.accountable:
             made.check_accounts(before)
