@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ncore_ray.demo.links import LinkCount
+from ncore_ray.demo.links import LinkCount, link_counts
+from ncore_ray.demo.peers import sent_again
 
 if TYPE_CHECKING:
     from ncore_ray.demo.site import Site
@@ -34,12 +35,20 @@ class Snapshot:
     stat: Mapping[str, Any]
     status: Mapping[str, Any]
     links: Mapping[str, LinkCount] = field(default_factory=dict)
+    sent_again: int = 0
+    """Segments that the hosts' kernels sent twice."""
 
     @classmethod
-    def take(cls, site: Site, links: Mapping[str, LinkCount] | None = None) -> Snapshot:
+    def take(cls, site: Site) -> Snapshot:
         """Ask the appliance."""
         stat, status = site.stat(), site.appliance.ask("status")
-        return cls(stat["at_us"], stat, status, links or {})
+        return cls(stat["at_us"], stat, status)
+
+    @classmethod
+    def with_witnesses(cls, site: Site) -> Snapshot:
+        """Ask the appliance and the kernels around it."""
+        taken = cls.take(site)
+        return replace(taken, links=link_counts(site.network), sent_again=sent_again(site.network))
 
 
 class Accounts:
@@ -71,6 +80,11 @@ class Accounts:
         """Return an actor's row of the status."""
         rows: list[Mapping[str, Any]] = self.after.status["actors"]
         return next(row for row in rows if row["name"] == name)
+
+    @property
+    def sent_again(self) -> int:
+        """How many segments the hosts sent twice."""
+        return self.after.sent_again - self.before.sent_again
 
     def busy(self, name: str) -> float:
         """Return the share of the time that an actor was at work."""

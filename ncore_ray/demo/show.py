@@ -12,7 +12,6 @@ from rich.console import Console
 
 from ncore_ray.demo.accounts import Accounts, Snapshot, take_still
 from ncore_ray.demo.checks import all_checks
-from ncore_ray.demo.links import link_counts
 from ncore_ray.demo.result import engine_rows, make_result, server_rows
 from ncore_ray.demo.sightings import Sightings
 from ncore_ray.demo.site import Site
@@ -97,7 +96,7 @@ class Show:
         self._sightings.take(self._site.appliance.ask("flows", 1_000_000))
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot.take(self._site, link_counts(self._site.network))
+        return Snapshot.with_witnesses(self._site)
 
     def _quiet_snapshot(self, before: Snapshot) -> Snapshot:
         """Return counters read at a moment when no packet was on its way, or the last ones after some seconds."""

@@ -21,7 +21,7 @@ def taken(received: int, returned: int, kernel: int) -> Snapshot:
             "free_frames": 8,
         },
     }
-    status = {"actors": [], "services": {}}
+    status: dict[str, Any] = {"actors": [], "services": {}}
     return Snapshot(received, {"actors": actors}, status, {"nc0": LinkCount(kernel, 0)})
 
 

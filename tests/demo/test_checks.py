@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ncore_ray.demo import checks
 from ncore_ray.demo.accounts import Accounts, Snapshot
 from ncore_ray.demo.links import LinkCount
+from ncore_ray.demo.peers import counters_of
 from ncore_ray.demo.sightings import Sightings
 from ncore_ray.tables.port_owner import port_ranges
 
@@ -169,6 +171,23 @@ def test_unexpected_drop_fails_and_an_expected_one_passes_while_it_is_rare() -> 
 
     assert checks.drops_check(accounts(lambda made: many(made, 10))).passed
     assert not checks.drops_check(accounts(lambda made: many(made, 11))).passed
+
+
+def test_packets_that_the_hosts_sent_twice_may_be_dropped_as_often() -> None:
+    def dropped(made: dict[str, Any]) -> None:
+        made["actors"]["engine-0"]["drop_tcp_bad_sequence_packets"] = 3
+
+    def with_witness(sent_again: int) -> Accounts:
+        uneven = accounts(dropped)
+        return Accounts(uneven.before, replace(uneven.after, sent_again=sent_again))
+
+    assert checks.drops_check(with_witness(3)).passed
+    assert not checks.drops_check(with_witness(2)).passed
+
+
+def test_counters_of_the_kernel_are_read_by_name() -> None:
+    text = "Tcp: RetransSegs OutRsts\nTcp: 4 5\nUdp: InErrors\nUdp: 0\n"
+    assert dict(counters_of(text)) == {"RetransSegs": 4, "OutRsts": 5, "InErrors": 0}
 
 
 def test_failed_actor_or_service_fails() -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from ncore_ray.appliance import session
 from ncore_ray.config.load import parse
 from ncore_ray.demo.accounts import Accounts, Snapshot, take_still
-from ncore_ray.demo.links import link_counts
 from ncore_ray.demo.site import Site
 from ncore_ray.lab.__main__ import start_origins
 from ncore_ray.lab.host import Host
@@ -135,7 +134,7 @@ class Bed:
 
     def snapshot(self) -> Snapshot:
         """Return everything counted up to now."""
-        return Snapshot.take(self.site, link_counts(self.network))
+        return Snapshot.with_witnesses(self.site)
 
     def still_snapshot(self) -> Snapshot:
         """Return everything counted up to an instant when no packet was on its way."""
