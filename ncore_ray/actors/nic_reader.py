@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncore_ray.actors.worker import Worker, raise_priority
+from ncore_ray.actors.worker import Worker
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.nic.runner import NicRunner, warm_up
 from ncore_ray.nic.settings import NicSettings
@@ -20,7 +20,6 @@ class NicReader(Worker):
 
     def prepare(self) -> None:
         """Open the NIC, write its row of the NIC table, and run the kernels once."""
-        raise_priority()
         warm_up()
         self._runner = NicRunner(self.array, self._nic, self._settings)
         self._runner.open()

@@ -15,18 +15,10 @@ from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.build import digest
 from ncore_ray.machine.record import size_of, view
+from ncore_ray.machine.thread import settle
 
 log: Final = logging.getLogger("ncore_ray")
 WATCH_S: Final = 0.5
-
-
-def raise_priority() -> None:
-    """Take back the nice value that Ray gives its workers, where this process may."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
-    except PermissionError:
-        if os.getpriority(os.PRIO_PROCESS, 0) > 0:
-            log.warning("a thread of the data plane keeps nice %d", os.getpriority(os.PRIO_PROCESS, 0))
 
 
 class Loop:
@@ -48,9 +40,7 @@ class Loop:
 
     def _work(self) -> None:
         try:
-            raise_priority()
-            if self._cpu is not None:
-                os.sched_setaffinity(0, {self._cpu})
+            settle(None if self._cpu is None else [self._cpu])
             self._run()
         except BaseException as error:  # told to the manager by `watch`, whatever it is
             self.failure = error

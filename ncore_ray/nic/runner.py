@@ -11,6 +11,7 @@ from ncore_ray.arena.core import Core, CoreState
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.machine.record import size_of, view
+from ncore_ray.machine.thread import settle
 from ncore_ray.nic.driver import Driver
 from ncore_ray.nic.faults import FaultInjector
 from ncore_ray.nic.memory import MemoryDriver
@@ -133,8 +134,7 @@ class NicRunner:
         core.state = CoreState.RUNNING
 
         def work() -> None:
-            if cpus is not None:
-                os.sched_setaffinity(0, cpus)
+            settle(cpus)
             run()
             core.state = CoreState.STOPPED
 
