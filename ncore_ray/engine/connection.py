@@ -170,6 +170,8 @@ class Tcb(Record):
     sent_bytes: I64
     received_at_request: I64
     """`received_bytes` of a server's connection when its present request began."""
+    acknowledged_at_request: I64
+    """`snd_una` of a server's connection from the pool when its present request began; −1 on a fresh one."""
 
 
 tcb_at = pointer_to(Tcb)
@@ -312,6 +314,7 @@ def take_connection(engine: Engine) -> int:
     chain_init(send_chain(tcb))
     chain_init(hold_chain(tcb))
     tcb.out_of_order = -1
+    tcb.acknowledged_at_request = -1
     tcb.remote_mac = NO_MAC
     tcb.created_at = engine.now
     return number

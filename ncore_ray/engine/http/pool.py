@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
+from ncore_ray.engine.buffer import NO_FRAME
 from ncore_ray.engine.connection import Tcb, send_chain, tcb_of
 from ncore_ray.engine.http.exchange import Exchange, Phase, begin_exchange, exchange_of
 from ncore_ray.engine.lifecycle import enter_pool, leave_pool, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats
 from ncore_ray.engine.proxy.relay import connect_to, pair
-from ncore_ray.engine.tcp.user import close_unread
+from ncore_ray.engine.tcp.user import abort, close_unread
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
 
@@ -24,7 +25,7 @@ def obtain_server(engine: Engine, client: Tcb, avoid: int, fresh: int) -> int:
     service = choose_service(engine, client.vserver, avoid)
     if service == NO_SERVICE:
         return 0
-    number = 0 if fresh else service_stats(engine, service).idle_first
+    number = 0 if fresh else _newest_idle(engine, service)
     if number:
         _take_idle(engine, client, tcb_of(engine, number - 1))
     else:
@@ -36,12 +37,25 @@ def obtain_server(engine: Engine, client: Tcb, avoid: int, fresh: int) -> int:
 
 
 @kernel
+def _newest_idle(engine: Engine, service: int) -> int:
+    """Return the number plus 1 of the idle connection that was used last, or 0.
+
+    One with bytes behind a gap is ended: nobody asked for them, and what closes the gap would pass for a response.
+    """
+    stats = service_stats(engine, service)
+    while stats.idle_first and tcb_of(engine, stats.idle_first - 1).out_of_order != NO_FRAME:
+        abort(engine, tcb_of(engine, stats.idle_first - 1))
+    return stats.idle_first
+
+
+@kernel
 def _take_idle(engine: Engine, client: Tcb, server: Tcb) -> int:
     leave_pool(engine, server)
     pair(engine, client, server)
     begin_exchange(engine, server)
     exchange_of(engine, server).reused = 1
     server.received_at_request = server.received_bytes
+    server.acknowledged_at_request = server.snd_una
     server.application_at = engine.now + vserver_of(base_of(engine), client.vserver).server_us
     service_stats(engine, server.service).requests += 1
     counters_of(engine).http_reused_connections += 1

@@ -58,6 +58,8 @@ def server_data(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
     if not tcb.peer:
         return abort(engine, tcb)  # nobody asked for them
     count_received(engine, tcb, length)
+    if tcb.snd_una == tcb.acknowledged_at_request:
+        return _unasked(engine, tcb)
     while length > 0 and hold_chain(tcb).length == 0:
         taken = _step(engine, tcb, address, length)
         if taken == _ERROR:
@@ -73,6 +75,18 @@ def server_data(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
     if hold_chain(tcb).length > length:
         return pump_server(engine, tcb)
     return 0
+
+
+@kernel
+def _unasked(engine: Engine, tcb: Tcb) -> int:
+    """Take bytes that a server of the pool sent before it had any of the request: so they answer another one, or none.
+
+    RFC 9112 §9.2: what comes with no request outstanding is no response; usually it is a 408 to an idle connection.
+    """
+    client = peer_of(engine, tcb)
+    unpair(engine, tcb)
+    _send_again_or_fail(engine, tcb, client, tcb.retain)
+    return abort(engine, tcb)
 
 
 @kernel
@@ -291,14 +305,14 @@ def _broken(engine: Engine, tcb: Tcb, exchange: Exchange, client: Tcb) -> int:
     """
     unpair(engine, tcb)
     untouched = exchange.phase == Phase.READ_HEAD and tcb.received_at_request == tcb.received_bytes
-    if tcb.retain and untouched:
-        return _send_again(engine, tcb, client)
-    return respond(engine, client, BAD_GATEWAY)
+    return _send_again_or_fail(engine, tcb, client, tcb.retain & untouched)
 
 
 @kernel
-def _send_again(engine: Engine, tcb: Tcb, client: Tcb) -> int:
-    """Move the request, kept whole in the send chain, to a new connection."""
+def _send_again_or_fail(engine: Engine, tcb: Tcb, client: Tcb, again: int) -> int:
+    """Move the request, kept whole in the send chain, to a new connection; or tell the client."""
+    if not again:
+        return respond(engine, client, BAD_GATEWAY)
     number = obtain_server(engine, client, NO_SERVICE, 1)
     if number == 0:
         return respond(engine, client, SERVICE_UNAVAILABLE)
