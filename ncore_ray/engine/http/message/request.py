@@ -200,6 +200,8 @@ def _judge(head: Head) -> int:
         # RFC 9112 §6.1: with Content-Length, or from a sender of HTTP/1.0, it "ought to be handled as an error".
         if head.content_length >= 0 or head.version_minor == 0:
             return Refusal.BAD_REQUEST
+        if head.chunked == 0:
+            return Refusal.BAD_REQUEST  # RFC 9112 §6.3: nothing says where such a body ends
         if head.unknown_coding != 0:
             return Refusal.NOT_IMPLEMENTED
     if head.version_minor == 1 and head.has_host == 0:

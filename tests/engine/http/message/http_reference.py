@@ -155,6 +155,8 @@ def read_request(raw: bytes, max_line: int, max_fields: int) -> Message:
     if message.codings:
         if message.content_length >= 0 or message.minor == 0:
             raise Refused(400)
+        if message.codings[-1] != b"chunked":
+            raise Refused(400)
         if not message.chunked:
             raise Refused(501)
     if message.minor == 1 and not message.hosts:
