@@ -155,7 +155,8 @@ def _read_response(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
     client = peer_of(engine, tcb)
     request = exchange_of(engine, client)
     if head.status == _SWITCHING_PROTOCOLS:
-        if not request.upgrade or request.phase != Phase.WAIT:  # not before the request's end (RFC 9110 §7.8)
+        # Not before the request's end (RFC 9110 §7.8), and not without the protocol's name (§15.2.2).
+        if not (request.upgrade and head.upgrade) or request.phase != Phase.WAIT:
             return _bad_gateway(engine, tcb)
         return end if _begin_tunnel(engine, client, tcb, head, address) else _bad_gateway(engine, tcb)
     if head.status < 200:
@@ -164,12 +165,13 @@ def _read_response(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
 
 
 @kernel
-def _queue_head(engine: Engine, client: Tcb, head: Head, source: int, close: int, keep: int, unchunk: int) -> int:
+def _queue_head(engine: Engine, client: Tcb, head: Head, source: int, close: int, keep: int) -> int:
+    """Queue a response's head for the client; without Transfer-Encoding for one of HTTP/1.0 (RFC 9112 §6.1)."""
     options = rewrite_options(engine)
     options.via = vserver_of(base_of(engine), client.vserver).via
     options.close = close
     options.keep_alive = keep
-    options.unchunk = unchunk
+    options.unchunk = 1 - exchange_of(engine, client).version_minor
     target = rewrite_scratch(engine)
     length = write_response(head, fields_scratch(engine), source, target, REWRITE_ROOM, options)
     return queue_bytes(engine, client, target, length) if length > 0 else 0
@@ -180,13 +182,13 @@ def _forward_interim(engine: Engine, client: Tcb, request: Exchange, head: Head,
     """Pass on 100 (Continue) and its like, but not to a client of HTTP/1.0 (RFC 9110 §15.2)."""
     if request.version_minor == 0:
         return 1
-    return _queue_head(engine, client, head, source, 0, 0, 0)
+    return _queue_head(engine, client, head, source, 0, 0)
 
 
 @kernel
 def _begin_tunnel(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int) -> int:
     """After 101 (Switching Protocols) bytes go both ways unread (RFC 9110 §7.8)."""
-    if not _queue_head(engine, client, head, source, 0, 0, 0):
+    if not _queue_head(engine, client, head, source, 0, 0):
         return 0
     _response_begun(engine, client, tcb)
     exchange_of(engine, client).phase = Phase.TUNNEL
@@ -218,7 +220,7 @@ def _forward_head(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
     exchange.persistent = head.persistent if kind != BodyKind.UNTIL_CLOSE else 0
     keep_old = 1 if request.persistent and request.version_minor == 0 else 0
     close = 0 if request.persistent else 1
-    if not _queue_head(engine, client, head, source, close, keep_old, exchange.unchunk):
+    if not _queue_head(engine, client, head, source, close, keep_old):
         return 0
     _response_begun(engine, client, tcb)
     body_begin(body_of(engine, tcb), kind, head.content_length)

@@ -254,6 +254,18 @@ def test_http_1_0_gets_chunks_taken_off(keep: bytes) -> None:
         assert lab.service_stats().idle_connections == 1
 
 
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", b"200 OK"), (b"GET", b"304 Not Modified")])
+def test_http_1_0_is_never_told_of_chunks(method: bytes, status: bytes) -> None:
+    """RFC 9112 §6.1: not even where there is no body."""
+    with running() as lab:
+        client = lab.client().connect().send(OLD_GET.replace(b"GET", method))
+        server = lab.servers[0].accept()
+        server.expect(OLD_PASSED.replace(b"GET", method))
+        server.send(b"HTTP/1.1 " + status + b"\r\n" + CHUNKED + b"\r\n")
+        client.expect(b"HTTP/1.1 " + status + b"\r\n" + VIA + b"Connection: close\r\n\r\n").expect_eof()
+        assert lab.service_stats().idle_connections == 1
+
+
 def test_http_1_0_with_length_of_request() -> None:
     with running() as lab:
         client = (
@@ -445,6 +457,17 @@ def test_switching_protocols_that_nobody_asked_for() -> None:
     with running() as lab:
         client, server = begin(lab)
         server.send(SWITCHING)
+        assert client.take().startswith(b"HTTP/1.1 502 ")
+        server.expect_reset()
+
+
+@pytest.mark.parametrize("fields", [b"", b"Upgrade: websocket\r\n", b"Connection: upgrade\r\n"])
+def test_switching_to_a_protocol_without_a_name(fields: bytes) -> None:
+    with running() as lab:
+        client = lab.client().connect().send(UPGRADE)
+        server = lab.servers[0].accept()
+        server.expect(UPGRADE_PASSED)
+        server.send(b"HTTP/1.1 101 Switching Protocols\r\n" + fields + b"\r\n")
         assert client.take().startswith(b"HTTP/1.1 502 ")
         server.expect_reset()
 
