@@ -172,6 +172,8 @@ class Tcb(Record):
     """`received_bytes` of a server's connection when its present request began."""
     acknowledged_at_request: I64
     """`snd_una` of a server's connection from the pool when its present request began; −1 on a fresh one."""
+    progress: I64
+    """What `moved_on` was told last."""
 
 
 tcb_at = pointer_to(Tcb)
@@ -333,6 +335,20 @@ def release_connection(engine: Engine, tcb: Tcb) -> int:
     engine.free_connection = index_of(engine, tcb) + 1
     engine.live_connections -= 1
     return 0
+
+
+@kernel
+def bytes_moved(tcb: Tcb) -> int:
+    """Return a number that changes whenever a byte comes in or is acknowledged (unlike `last_received_at`: probes)."""
+    return tcb.received_bytes + tcb.snd_una
+
+
+@kernel
+def moved_on(tcb: Tcb, progress: int) -> int:
+    """Return 1 if a measure of progress is another one than at the last call."""
+    before = tcb.progress
+    tcb.progress = progress
+    return 1 if progress != before else 0
 
 
 @kernel

@@ -6,7 +6,18 @@ from typing import Final
 
 from ncore_ray.engine.balance.choose import NO_SERVICE
 from ncore_ray.engine.buffer import Chain, chain_drop, chain_gather, first_piece, first_piece_length
-from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, mark, peer_of, send_chain, tcb_of
+from ncore_ray.engine.connection import (
+    Role,
+    Tcb,
+    Work,
+    bytes_moved,
+    hold_chain,
+    mark,
+    moved_on,
+    peer_of,
+    send_chain,
+    tcb_of,
+)
 from ncore_ray.engine.http.exchange import (
     GATHER_ROOM,
     REWRITE_ROOM,
@@ -34,6 +45,8 @@ from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
 from ncore_ray.engine.proxy.relay import count_received, hold, queue_bytes, relay, relay_end, wake_peer
 from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
+from ncore_ray.engine.tcp.segment import window_step
+from ncore_ray.engine.tcp.sequence import seq_diff
 from ncore_ray.engine.tcp.user import abort, send_room
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.record import address_of
@@ -279,19 +292,36 @@ def client_reads(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _extend(engine: Engine, tcb: Tcb, exchange: Exchange, idle_us: int) -> int:
+    """Return 1, and set a new deadline, if a body or a tunnel moved on lately.
+
+    A client that may not send, as the service takes nothing, is not late: the service is, and has its own deadline.
+    """
+    active_at = tcb.last_received_at
+    progress = bytes_moved(tcb)
+    if tcb.peer and exchange.phase == Phase.TUNNEL:
+        active_at = max(active_at, peer_of(engine, tcb).last_received_at)
+        progress += bytes_moved(peer_of(engine, tcb))
+    elif seq_diff(tcb.rcv_edge, tcb.rcv_nxt) < window_step(engine, tcb):
+        tcb.application_at = engine.now + idle_us
+        return 1
+    if engine.now - active_at >= idle_us or not moved_on(tcb, progress):
+        return 0
+    tcb.application_at = active_at + idle_us
+    return 1
+
+
+@kernel
 def client_timeout(engine: Engine, tcb: Tcb) -> int:
     """Take the deadline of a client: silent between requests, slow with a head, or with a body."""
     exchange = exchange_of(engine, tcb)
     vserver = vserver_of(base_of(engine), tcb.vserver)
-    if exchange.phase == Phase.RELAY_BODY or exchange.phase == Phase.TUNNEL:
-        active_at = tcb.last_received_at
-        if exchange.phase == Phase.TUNNEL and tcb.peer:
-            active_at = max(active_at, peer_of(engine, tcb).last_received_at)
-        if engine.now - active_at < vserver.client_idle_us:
-            tcb.application_at = active_at + vserver.client_idle_us
-            return 0
+    streams = exchange.phase == Phase.RELAY_BODY or exchange.phase == Phase.TUNNEL
+    if streams and _extend(engine, tcb, exchange, vserver.client_idle_us):
+        return 0
     counters_of(engine).connections_timed_out += 1
-    if exchange.phase == Phase.READ_HEAD and hold_chain(tcb).length == 0:
+    late = hold_chain(tcb).length and send_room(engine, tcb)  # not one whose next head nobody has looked at
+    if exchange.phase == Phase.READ_HEAD and not late:
         return close_client(engine, tcb)
     if exchange.phase == Phase.TUNNEL:
         return _give_up(engine, tcb)

@@ -6,7 +6,7 @@ from typing import Final
 
 from ncore_ray.engine.balance.choose import NO_SERVICE
 from ncore_ray.engine.buffer import Chain, chain_drop, chain_gather, chain_move, first_piece, first_piece_length
-from ncore_ray.engine.connection import Tcb, Work, hold_chain, mark, peer_of, send_chain, tcb_of
+from ncore_ray.engine.connection import Tcb, Work, bytes_moved, hold_chain, mark, moved_on, peer_of, send_chain, tcb_of
 from ncore_ray.engine.http.exchange import (
     GATHER_ROOM,
     REWRITE_ROOM,
@@ -354,10 +354,12 @@ def server_timeout(engine: Engine, tcb: Tcb) -> int:
     client = peer_of(engine, tcb)
     limit = vserver_of(base_of(engine), tcb.vserver).server_us
     active_at = tcb.last_received_at
+    progress = bytes_moved(tcb)
     request = exchange_of(engine, client)
     if request.responding or request.phase == Phase.RELAY_BODY:  # it may be the client that is slow
         active_at = max(active_at, client.last_received_at)
-    if engine.now - active_at < limit:
+        progress += bytes_moved(client)
+    if engine.now - active_at < limit and moved_on(tcb, progress):
         tcb.application_at = active_at + limit
         return 0
     counters_of(engine).connections_timed_out += 1

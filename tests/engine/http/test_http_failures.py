@@ -8,15 +8,18 @@ from ncore_ray.tables.service import Health
 from tests.engine.http.http_talk import (
     GET,
     OK,
+    answer,
     begin,
     exchange,
+    get,
     passed_request,
     passed_response,
     pool_one,
     refused,
     status_of,
 )
-from tests.support.http_lab import SECOND, running
+from tests.support.http_lab import SECOND, HttpLab, running
+from tests.support.tcp_peer import Peer
 
 BAD_RESPONSES = {
     "no-http": b"hello\r\n\r\n",
@@ -263,6 +266,66 @@ def test_slow_body() -> None:
         lab.wait(6 * SECOND)
         refused(lab, client, 408)
         server.expect_reset()
+
+
+def _answer_probes(lab: HttpLab, peers: list[Peer], seconds: int) -> None:
+    """Let time go by while both ends say over and over that they live, as kernels do for programs that hang."""
+    for _ in range(2 * seconds):
+        lab.wait(SECOND // 2, SECOND // 2)
+        for peer in peers:
+            if not peer.gone and not peer.eof:
+                peer.acknowledge()
+
+
+def test_server_that_takes_nothing_of_a_body_is_late_however_it_acknowledges() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n"
+    with running(timeouts="server: 5s, client_idle: 4s") as lab:
+        lab.servers[0].options = {"paused": True, "limit": 8_192}
+        client = lab.client().connect().send(head + bytes(600_000))
+        server = lab.servers[0].accept()
+        _answer_probes(lab, [client, server], 12)
+        assert status_of(client.take()) == 504
+        assert server.was_reset
+
+
+def test_server_that_only_acknowledges_is_late() -> None:
+    with running(timeouts="server: 5s") as lab:
+        client, server = begin(lab)
+        _answer_probes(lab, [client, server], 12)
+        assert status_of(client.take()) == 504
+
+
+def test_client_that_only_acknowledges_is_late_with_its_body() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n"
+    with running(timeouts="client_idle: 5s, server: 60s") as lab:
+        client, server = begin(lab, head)
+        _answer_probes(lab, [client], 12)
+        refused(lab, client, 408)
+        server.expect_reset()
+
+
+def test_client_that_only_acknowledges_gives_its_response_no_more_time() -> None:
+    with running(timeouts="server: 5s") as lab:
+        client, server = begin(lab, GET, paused=True, limit=1_024)
+        server.send(answer(bytes(400_000)))
+        _answer_probes(lab, [client], 12)
+        assert client.was_reset
+        server.take()
+        assert server.was_reset
+
+
+def test_client_that_reads_slowly_keeps_its_request_in_time() -> None:
+    """What it sent behind its first request is no late head: it was never looked at."""
+    response = b"HTTP/1.1 304 Not Modified\r\nX: " + b"x" * 10_000 + b"\r\n\r\n"
+    with running(timeouts="client_idle: 5s", tcp="receive_window: 16KiB, send_buffer: 4KiB") as lab:
+        client = lab.client(paused=True, limit=1_024).connect().send(get(0) + get(1))
+        lab.servers[0].accept().send(response)
+        data = b""
+        while not client.eof:
+            lab.wait(SECOND // 2)
+            data += client.read(500)
+        assert data + client.read() == passed_response(response)
+        assert not client.was_reset
 
 
 # Clients that go away.
