@@ -45,7 +45,7 @@ from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
 from ncore_ray.engine.proxy.relay import count_received, hold, queue_bytes, relay, relay_end, wake_peer
 from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
-from ncore_ray.engine.tcp.segment import window_step
+from ncore_ray.engine.tcp.segment import whole_room, window_step
 from ncore_ray.engine.tcp.sequence import seq_diff
 from ncore_ray.engine.tcp.user import abort, send_room
 from ncore_ray.machine.jit import kernel
@@ -140,7 +140,7 @@ def _read_request(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, le
     if send_room(engine, tcb) == 0:
         return 0  # it does not read its responses: no more of them for now
     vserver = vserver_of(base_of(engine), tcb.vserver)
-    limit = min(vserver.max_header, engine.receive_limit)  # a longer one never gets into the window
+    limit = min(vserver.max_header, whole_room(engine, tcb))  # a longer one may never get into the window
     end, _ = scan_head(address, min(length, limit), 0)
     exchange.responding = 0
     exchange.method = Method.GET

@@ -33,6 +33,7 @@ from ncore_ray.engine.lifecycle import destroy, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats
 from ncore_ray.engine.proxy.relay import count_received, count_waiting, hold, queue_bytes, reconnect, relay, relay_end
 from ncore_ray.engine.tcp.acknowledge import drop_acknowledged
+from ncore_ray.engine.tcp.segment import whole_room
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.user import abort, close_unread, send_room
 from ncore_ray.machine.jit import kernel
@@ -145,7 +146,7 @@ def _bad_gateway(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def _read_response(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
-    limit = min(_MAX_HEAD, engine.receive_limit)
+    limit = min(_MAX_HEAD, whole_room(engine, tcb))
     end, _ = scan_head(address, min(length, limit), 0)
     if end < 0:
         return 0 if length < limit else _bad_gateway(engine, tcb)

@@ -69,6 +69,12 @@ def window_step(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def whole_room(engine: Engine, tcb: Tcb) -> int:
+    """Return how many bytes are sure to come in before any is taken: the window's edge may stay short by a step."""
+    return engine.receive_limit - window_step(engine, tcb)
+
+
+@kernel
 def _advertise(engine: Engine, tcb: Tcb, is_syn: int) -> int:
     """Return the window field, and note the edge: it never moves back, and on by good steps only."""
     scale = 0 if is_syn else tcb.rcv_scale

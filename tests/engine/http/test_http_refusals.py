@@ -189,6 +189,19 @@ def test_empty_lines_before_a_request_are_harmless() -> None:
         client.expect_nothing()
 
 
+def test_head_as_large_as_what_a_small_window_is_sure_to_let_in() -> None:
+    """The window's edge moves in steps: behind a short request it may stay short of the whole window."""
+    with running(tcp="receive_window: 4KiB, send_buffer: 4KiB") as lab:
+        client, server = pool_one(lab)
+        largest = GET[:-2] + b"X: " + b"x" * (4_096 - 1_460 - len(GET) - 5) + b"\r\n\r\n"
+        client.send(largest)
+        server.expect(passed_request(largest))
+        server.send(OK)
+        client.expect(passed_response(OK))
+        client.send(largest.replace(b"X:", b"XX:"))
+        refused(lab, client, 431)
+
+
 def test_head_larger_than_the_receive_window() -> None:
     """It could never come in whole, so it is refused at once."""
     with running(tcp="receive_window: 4KiB, send_buffer: 4KiB") as lab:
