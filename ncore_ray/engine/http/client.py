@@ -37,7 +37,7 @@ from ncore_ray.engine.http.message import chunk_syntax
 from ncore_ray.engine.http.message.body import body_begin, body_step
 from ncore_ray.engine.http.message.framing import request_body
 from ncore_ray.engine.http.message.head import Head, Method, scan_head
-from ncore_ray.engine.http.message.request import parse_request, refuse_unfinished
+from ncore_ray.engine.http.message.request import parse_request, refuse_unfinished, skip_empty_lines
 from ncore_ray.engine.http.message.rewrite import write_request
 from ncore_ray.engine.http.pool import obtain_server
 from ncore_ray.engine.http.respond import SERVICE_UNAVAILABLE, close_client, respond
@@ -145,6 +145,9 @@ def _read_request(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, le
     exchange.responding = 0
     exchange.method = Method.GET
     if end < 0:
+        empty = skip_empty_lines(address, length)
+        if empty:
+            return empty  # thrown away: no request has begun with them
         if length < limit:
             _await_head(engine, tcb, vserver)
             return 0

@@ -257,6 +257,28 @@ def test_slow_head_behind_an_exchange() -> None:
         refused(lab, client, 408)
 
 
+def test_empty_lines_begin_no_request() -> None:
+    """Old browsers send one behind a body (RFC 9112 §2.2): they are idle as before, and no longer for it."""
+    with running(timeouts="header: 3s, client_idle: 10s") as lab:
+        client, server = pool_one(lab)
+        client.send(b"\r\n")
+        lab.wait(5 * SECOND)
+        exchange(client, server)
+        for _ in range(9):
+            client.send(b"\r\n").expect_nothing()
+            lab.wait(SECOND)
+        lab.wait(2 * SECOND)
+        client.expect_eof()
+
+
+def test_empty_lines_take_no_memory() -> None:
+    with running() as lab:
+        client = lab.client().connect().send(b"\r\n" * 100_000 + GET)
+        server = lab.servers[0].accept()
+        server.expect(passed_request(GET))
+        client.expect_nothing()
+
+
 def test_slow_body() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n"
     with running(timeouts="client_idle: 5s") as lab:

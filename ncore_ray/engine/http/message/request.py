@@ -97,7 +97,7 @@ def parse_request(address: int, length: int, head: Head, fields: int, max_line: 
         0, or the status to refuse the request with (`Refusal`); the connection is closed after it.
     """
     head_clear(head)
-    start = _skip_empty_lines(address, length)
+    start = skip_empty_lines(address, length)
     head.start = start
     next_line, status = _parse_request_line(address, length, start, head)
     if status != 0:
@@ -112,8 +112,8 @@ def parse_request(address: int, length: int, head: Head, fields: int, max_line: 
 
 
 @kernel
-def _skip_empty_lines(address: int, length: int) -> int:
-    """Return the offset of the request line: empty lines may precede it (RFC 9112 §2.2)."""
+def skip_empty_lines(address: int, length: int) -> int:
+    """Return the offset of the request line, or of what there is of it: empty lines may precede it (RFC 9112 §2.2)."""
     at = 0
     while is_crlf(address, at, length):
         at += 2
@@ -219,6 +219,6 @@ def _judge(head: Head) -> int:
 @kernel
 def refuse_unfinished(address: int, length: int) -> int:
     """Return the status for a request whose head did not end within the room that the caller has for it."""
-    start = _skip_empty_lines(address, length)
+    start = skip_empty_lines(address, length)
     line_is_whole = find_line_feed(address, start, length) < length
     return Refusal.FIELDS_TOO_LARGE if line_is_whole else Refusal.TARGET_TOO_LONG
