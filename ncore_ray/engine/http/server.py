@@ -134,7 +134,7 @@ def _step(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
     if exchange.phase == Phase.READ_HEAD:
         return _read_response(engine, tcb, address, length)
     if exchange.phase == Phase.RELAY_BODY:
-        return _relay_body(engine, tcb, exchange, address, length)
+        return _relay_body(engine, tcb, exchange, address, min(length, send_room(engine, peer_of(engine, tcb))))
     return relay(engine, peer_of(engine, tcb), address, length)
 
 
@@ -233,7 +233,6 @@ def _forward_head(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
 def _relay_body(engine: Engine, tcb: Tcb, exchange: Exchange, address: int, length: int) -> int:
     """Pass back a part of a response's body, without the chunk framing where the client knows none."""
     client = peer_of(engine, tcb)
-    length = min(length, send_room(engine, client))
     body = body_of(engine, tcb)
     taken = 0
     good = 1
@@ -274,6 +273,23 @@ def _finish(engine: Engine, client: Tcb, tcb: Tcb, exchange: Exchange) -> int:
     client.application_at = engine.now + vserver_of(base_of(engine), client.vserver).client_idle_us
     if hold_chain(client).length or client.fin_received:
         mark(engine, client, Work.PUMP)
+    return 0
+
+
+@kernel
+def _relay_held(engine: Engine, tcb: Tcb, exchange: Exchange) -> int:
+    """Pass back all that is held of a response's body, as nothing comes behind it; return _ERROR if that broke both.
+
+    That takes no more memory, because the receive window counts what is held and what waits in the peer.
+    """
+    chain = hold_chain(tcb)
+    while chain.length > 0 and exchange.phase == Phase.RELAY_BODY:
+        taken = _relay_body(engine, tcb, exchange, first_piece(engine, chain), first_piece_length(engine, chain))
+        if taken == _ERROR:
+            return _ERROR
+        chain_drop(engine, chain, taken)
+        if _finish_if_whole(engine, tcb):
+            break
     return 0
 
 
@@ -330,6 +346,8 @@ def server_lost(engine: Engine, tcb: Tcb) -> int:
     if tcb.state == TcpState.SYN_SENT and tcb.peer:
         return _try_another(engine, tcb, peer_of(engine, tcb))
     counters_of(engine).connections_reset += 1
+    if tcb.peer and _relay_held(engine, tcb, exchange_of(engine, tcb)) == _ERROR:
+        return 0
     if tcb.peer:
         _broken(engine, tcb, exchange_of(engine, tcb), peer_of(engine, tcb))
     return destroy(engine, tcb)

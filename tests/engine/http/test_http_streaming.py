@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from ncore_ray.arena.frame import FRAME_SIZE
-from tests.engine.http.http_talk import CHUNKED, GET, OK, VIA, begin, chunked, exchange, get, passed_request
+from tests.engine.http.http_talk import (
+    CHUNKED,
+    GET,
+    OK,
+    VIA,
+    begin,
+    chunked,
+    exchange,
+    get,
+    passed_request,
+    passed_response,
+)
 from tests.support.http_lab import SECOND, HttpLab, running
 from tests.support.tcp_peer import Peer
 
@@ -284,6 +295,40 @@ def test_server_that_resets_in_the_middle_of_a_body(framing: bytes) -> None:
         client.read()
         server.reset()
         client.expect_reset()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_server_that_resets_behind_a_response_that_a_slow_client_still_reads(framing: str, keep: bool) -> None:
+    """All of the response had come: what the server does then is no matter of the client's."""
+    content = pattern(30_000)
+    request = GET if keep else b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n" + content
+    if framing == "chunked":
+        response = b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"\r\n" + chunked(content[:9_000], content[9_000:])
+    with running(tcp="receive_window: 64KiB, send_buffer: 8KiB") as lab:
+        client = lab.client(paused=True, limit=1_024).connect().send(request)
+        server = lab.servers[0].accept()
+        server.send(response)
+        lab.settle()
+        server.reset()
+        data, _ = _read_slowly(lab, client, 40_000)
+        assert data == passed_response(response, b"" if keep else b"Connection: close\r\n")
+        assert client.eof != keep
+        assert not client.was_reset
+        assert lab.service_stats().connections == 0
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 30001\r\n", b""])
+def test_server_that_resets_before_the_end_of_a_held_response(framing: bytes) -> None:
+    with running(tcp="receive_window: 64KiB, send_buffer: 8KiB") as lab:
+        client, server = begin(lab, GET, paused=True, limit=1_024)
+        server.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n" + pattern(30_000))
+        lab.settle()
+        server.reset()
+        lab.settle()
+        assert client.was_reset
+        assert not client.eof
 
 
 def test_body_until_close() -> None:
