@@ -55,6 +55,14 @@ def _covered(engine: Engine, frame: int, sequence: int, length: int) -> int:
 
 
 @kernel
+def _may_keep(engine: Engine, tcb: Tcb, length: int) -> int:
+    """Return 1 if a segment may wait: a quarter of the pool is left to bytes in order, without which none can go on."""
+    if tcb.out_of_order_count >= MAX_SEGMENTS or engine.free_frame_count <= engine.frame_count >> 2:
+        return 0
+    return has_memory(engine, length)
+
+
+@kernel
 def keep_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Keep the payload of a segment beyond `rcv_nxt`; return 1 if it was kept.
 
@@ -67,7 +75,7 @@ def keep_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if _covered(engine, before, packet.sequence, length):
         counters_of(engine).duplicate_segments += 1
         return 0
-    if tcb.out_of_order_count >= MAX_SEGMENTS or not has_memory(engine, length):
+    if not _may_keep(engine, tcb, length):
         counters_of(engine).drop_tcp_no_memory_packets += 1
         counters_of(engine).used_tcp_packets -= 1
         return 0

@@ -16,7 +16,7 @@ from ncore_ray.engine.lifecycle import destroy, enter_time_wait
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
-from ncore_ray.engine.tcp.reassembly import detach_early, keep_early, next_early
+from ncore_ray.engine.tcp.reassembly import clear_early, detach_early, keep_early, next_early
 from ncore_ray.engine.tcp.rtt import after_lost_syn, take_sample
 from ncore_ray.engine.tcp.segment import answer_reset, own_mss
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
@@ -254,11 +254,26 @@ def _receive_text(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         tcb.duplicate_acks_due += 1  # at once, so that the sender learns of the gap (RFC 5681 §4.2)
         keep_early(engine, tcb, packet)
         return Event.NOTHING
-    if not tcb.discard and packet.payload_length and not has_memory(engine, packet.payload_length):
+    if not tcb.discard and packet.payload_length and not _make_room(engine, tcb, packet.payload_length):
         counters_of(engine).drop_tcp_no_memory_packets += 1
         counters_of(engine).used_tcp_packets -= 1
         return Event.NOTHING
     return _receive_in_order(engine, tcb, packet)
+
+
+@kernel
+def _make_room(engine: Engine, tcb: Tcb, length: int) -> int:
+    """Return 1 if there is memory for bytes in order, for which the connection gives up what came too early.
+
+    Kept segments wait for just these bytes: where pools are full of them, refusing the bytes would stop all for ever.
+    The peer sends them again, as nothing has said that they arrived (RFC 9293 §3.10.7.4 lets a receiver drop them).
+    """
+    if has_memory(engine, length):
+        return 1
+    if tcb.out_of_order == NO_FRAME:
+        return 0
+    clear_early(engine, tcb)
+    return has_memory(engine, length)
 
 
 @kernel

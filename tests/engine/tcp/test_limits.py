@@ -141,3 +141,41 @@ def test_slow_service_does_not_stall_another_client() -> None:
         s.client.own = (CLIENT, 40000)
         s.client.next, s.client.received, s.client.edge, s.client.engine_first, s.service.engine = kept
         s.mark()
+
+
+def test_early_data_leaves_a_quarter_of_the_pool_to_data_in_order() -> None:
+    with established() as s:
+        engine = s.lab.engine()
+        free, engine.free_frame_count = engine.free_frame_count, engine.frame_count >> 2
+        s.end.sends("PA", 4, data=3)
+        s.end.gets("A 1 ack 1")
+        assert s.end.live().out_of_order_count == 0
+        s.end.sends("PA", 1, data=6)
+        s.end.gets()
+        s.other.gets("PA 1+6 ack 1")
+        s.other.sends("A")
+        s.other.gets()
+        engine.free_frame_count += free - (engine.frame_count >> 2)
+        s.wait(41)
+        s.end.gets("A 1 ack 7")
+        s.counted(drop_tcp_no_memory_packets=1, delayed_acks=1)
+
+
+def test_early_data_gives_way_to_data_in_order() -> None:
+    """Else pools that are full of early data would let nothing through for ever."""
+    with established() as s:
+        engine = s.lab.engine()
+        s.end.sends("PA", 4, data=3)
+        s.end.gets("A 1 ack 1")
+        usual, engine.frame_reserve = engine.frame_reserve, engine.free_frame_count
+        s.end.sends("PA", 1, data=3)
+        s.other.gets("PA 1+3 ack 1")
+        assert s.end.live().out_of_order_count == 0
+        engine.frame_reserve = usual
+        s.wait(41)
+        s.end.gets("A 1 ack 4")
+        s.end.sends("PA", 4, data=3)
+        s.other.gets("PA 4+3 ack 1")
+        s.wait(41)
+        s.end.gets("A 1 ack 7")
+        s.counted(out_of_order_segments=1, delayed_acks=2)
