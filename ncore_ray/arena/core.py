@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from ncore_ray.arena.header import arena_at
-from ncore_ray.machine.atomic import fence, load_acquire, store_release
+from ncore_ray.machine.atomic import fence, fetch_add, load_acquire, store_release
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load32
 from ncore_ray.machine.record import CACHE_LINE, I64, Pad6, Record, address_of, pointer_to, size_of
@@ -27,7 +27,7 @@ class Core(Record):
     """One per actor. The first line is written by those who wake it, the rest by the actor itself."""
 
     bell: I64
-    """Futex word (low 32 bits): changes with every wake-up."""
+    """Futex word (the low 32 bits): changes with every wake-up."""
     asleep: I64
     """1 while the actor sleeps on the bell, or is about to."""
     pad_0: Pad6
@@ -84,7 +84,7 @@ def wake(core: Core) -> int:
     if load_acquire(address + _ASLEEP) == 0:
         return 0
     store_release(address + _ASLEEP, 0)
-    store_release(address, (core.bell + 1) & 0xFFFF_FFFF)
+    fetch_add(address, 1)  # several may ring at once: each stroke changes the word, or one could be slept through
     futex_wake(address)
     return 1
 

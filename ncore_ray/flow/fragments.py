@@ -75,7 +75,9 @@ def _place_for(base: int, distributor: Distributor, now: int) -> int:
         if _is_of(_fragment(base, distributor, i), distributor):
             return i
     for i in range(_PROBES):
-        if _is_over(_fragment(base, distributor, i), now):
+        entry = _fragment(base, distributor, i)
+        # One that is locked may be a dead decider's: it must not keep all others from the places behind it.
+        if load_acquire(address_of(entry)) & 1 == 0 and _is_over(entry, now):
             return i
     return UNKNOWN
 

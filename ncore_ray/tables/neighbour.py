@@ -1,7 +1,8 @@
 """The neighbour table: link-layer addresses of hosts on the appliance's networks (RFC 826, RFC 1122 §2.3.2).
 
 All engines read and write it. An entry is claimed with one compare-and-exchange of its version (odd while it is being
-written); readers take the words between two equal even versions (a sequence lock).
+written); readers take the words between two equal even versions (a sequence lock). The upper half of an odd version
+says since when: an entry that its writer left locked, because it died, is taken from it and learned anew.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 from ncore_ray.arena.header import arena_at
 from ncore_ray.machine.atomic import compare_exchange, load_acquire, store_release
+from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to, size_of
 from ncore_ray.tables.own_address import mix
@@ -53,6 +55,10 @@ LOST_AFTER_US: Final = 60_000_000
 """An entry not confirmed for so long is used no more (RFC 1122 §2.3.2.1)."""
 REQUEST_INTERVAL_US: Final = 1_000_000
 """At most one request per neighbour in that time (RFC 1122 §2.3.2.1)."""
+ABANDONED_AFTER_US: Final = 2_000_000
+"""Writing takes well under a microsecond: who holds an entry for so long is dead."""
+_CLOCK_SHIFT: Final = 10
+_CLOCK_MASK: Final = (1 << 30) - 1
 UNKNOWN_MAC: Final = -1
 
 
@@ -63,14 +69,41 @@ def _slot(base: int, index: int) -> Neighbour:
 
 
 @kernel
-def _lock(entry: Neighbour) -> int:
+def _locked(version: int, now: int) -> int:
+    """Return the odd version that follows one, with the time."""
+    return (version + 1) & MASK32 | (now >> _CLOCK_SHIFT & _CLOCK_MASK) << 32
+
+
+@kernel
+def _is_abandoned(version: int, now: int) -> int:
+    """Return 1 if an entry with this odd version was locked long ago; clocks of two writers differ a little."""
+    age = (now >> _CLOCK_SHIFT) - (version >> 32) & _CLOCK_MASK
+    return 1 if ABANDONED_AFTER_US >> _CLOCK_SHIFT < age <= _CLOCK_MASK >> 1 else 0
+
+
+@kernel
+def _lock(entry: Neighbour, now: int) -> int:
     version = load_acquire(address_of(entry))
-    return 1 if version & 1 == 0 and compare_exchange(address_of(entry), version, version + 1) else 0
+    if version & 1:
+        return _take_abandoned(entry, version, now)
+    return compare_exchange(address_of(entry), version, _locked(version, now))
+
+
+@kernel
+def _take_abandoned(entry: Neighbour, version: int, now: int) -> int:
+    """Lock an entry whose writer died; what it says may be torn and counts no more. Return 0 if its writer lives."""
+    if not _is_abandoned(version, now) or not compare_exchange(address_of(entry), version, _locked(version + 1, now)):
+        return 0
+    entry.mac = UNKNOWN_MAC
+    entry.confirmed_at = 0
+    entry.requested_at = 0
+    entry.state = NeighbourState.INCOMPLETE
+    return 1
 
 
 @kernel
 def _unlock(entry: Neighbour) -> int:
-    return store_release(address_of(entry), entry.version + 1)
+    return store_release(address_of(entry), ((entry.version & MASK32) + 1) & MASK32)
 
 
 @kernel
@@ -79,9 +112,9 @@ def _holds(entry: Neighbour, high: int, low: int) -> int:
 
 
 @kernel
-def _lock_if_holds(entry: Neighbour, high: int, low: int) -> int:
+def _lock_if_holds(entry: Neighbour, high: int, low: int, now: int) -> int:
     """Lock an entry that was found without a lock, unless it has been given to another address since."""
-    if not _lock(entry):
+    if not _lock(entry, now):
         return 0
     if _holds(entry, high, low):
         return 1
@@ -113,7 +146,7 @@ def _claim(base: int, high: int, low: int, now: int) -> int:
     first = mix(high, low, 0)
     for i in range(_PROBES):
         entry = _slot(base, first + i)
-        if not _reusable(entry, now) or not _lock(entry):
+        if not _reusable(entry, now) or not _lock(entry, now):
             continue
         if not _reusable(entry, now):  # another engine was faster
             _unlock(entry)
@@ -156,10 +189,11 @@ def should_request(base: int, high: int, low: int, now: int) -> int:
         entry = _slot(base, index)
     else:
         entry = _slot(base, index)
-        fresh = entry.state == NeighbourState.KNOWN and now - entry.confirmed_at <= STALE_AFTER_US
+        known = entry.version & 1 == 0 and entry.state == NeighbourState.KNOWN
+        fresh = known and now - entry.confirmed_at <= STALE_AFTER_US
         if fresh or (entry.requested_at and now - entry.requested_at < REQUEST_INTERVAL_US):
             return 0
-        if not _lock_if_holds(entry, high, low):
+        if not _lock_if_holds(entry, high, low, now):
             return 0
     entry.requested_at = now
     _unlock(entry)
@@ -171,7 +205,7 @@ def learn(base: int, high: int, low: int, mac: int, now: int, create: int) -> in
     """Enter what a neighbour said of itself; a new entry is made only if ``create`` (RFC 826). Return 1 if entered."""
     index = _find(base, high, low)
     if index >= 0:
-        if not _lock_if_holds(_slot(base, index), high, low):
+        if not _lock_if_holds(_slot(base, index), high, low, now):
             return 0
     else:
         index = _claim(base, high, low, now) if create else -1

@@ -77,7 +77,7 @@ def test_the_bell_is_a_32_bit_word(core: tuple[object, Core, int]) -> None:
     record.bell = 0xFFFF_FFFF
     assert prepare(address) == 0xFFFF_FFFF
     assert ring_it(address) == 1
-    assert record.bell == 0
+    assert record.bell & 0xFFFF_FFFF == 0
 
 
 @pytest.mark.skipif(not JIT, reason="plain Python holds the GIL while it sleeps in ctypes' stand-in")

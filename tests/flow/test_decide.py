@@ -8,6 +8,8 @@ import pytest
 
 from ncore_ray.flow.distributor import Algorithm, counters_view, distributor_view, live_flows, set_active_engines
 from ncore_ray.flow.key import FlowKeyError, fields_of
+from ncore_ray.flow.records import Fragment
+from ncore_ray.machine.record import table
 from ncore_ray.tables.port_owner import port_ranges
 from ncore_ray.tables.service import VserverProtocol
 from tests.flow.appliance import Appliance, make_appliance
@@ -161,6 +163,17 @@ def test_fragment_memory_ends_and_is_bounded() -> None:
     appliance.now += 30 * SECOND + 1
     assert appliance.send(fragments(datagram, known[0])[1]) == "drop_flow_unknown_fragment_packets"
     assert isinstance(appliance.send(fragments(datagram, 99)[0]), int)
+
+
+def test_fragment_places_that_a_dead_decider_locked_are_passed_over() -> None:
+    appliance = make_appliance(fragments=16)
+    appliance.arena.add_vserver(VIP, 53, VserverProtocol.UDP)
+    rows = table(Fragment, appliance.arena.array, distributor_view(appliance.arena.array).fragments, 16)
+    rows["version"][::2] = 1
+    datagram = udp(CLIENT, 1, VIP, 53, bytes(100))
+    answers = [appliance.send(fragments(datagram, number)[0]) for number in range(4)]
+    assert all(isinstance(answer, int) for answer in answers)
+    assert [appliance.send(fragments(datagram, number)[1]) for number in range(4)] == answers
 
 
 GOOD = tcp_packet(CLIENT, 1, VIP, 80, SYN)

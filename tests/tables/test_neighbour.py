@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from ncore_ray.machine.jit import JIT, entry_kernel
@@ -44,12 +45,15 @@ def tell(base: int, high: int, low: int, mac: int, now: int, create: int) -> int
 
 
 @entry_kernel
-def write_many(base: int, rounds: int, who: int, start: int) -> int:
-    """Learn addresses of 40 hosts, far more than there are places: host h has a MAC made of h alone, and a moment."""
+def write_many(base: int, rounds: int, who: int, first: int) -> int:
+    """Learn addresses of 40 hosts, far more than there are places: host h has a MAC made of h alone.
+
+    Time goes on by leaps after which every entry is old, yet no lock: 2⁴⁰ µs is where a lock's clock comes round.
+    """
     entered = 0
     for i in range(rounds):
         host = (i * 7 + who * 3) % 40
-        now = start + i * 1_000
+        now = START + (((first + i) >> 3) << 40)
         entered += learn(base, host, mapped(host), host * 0x0001_0001_0001, now, 1)
         should_request(base, host, mapped((host + 1) % 40), now)
     return entered
@@ -128,7 +132,7 @@ def fork(arena: SmallArena, who: int, until: float) -> int:
         return child
     turn = 0
     while time.monotonic() < until:
-        write_many(arena.base, 200_000, who, START + turn * 200_000_000)
+        write_many(arena.base, 200_000, who, turn * 200_000)
         turn += 1
     os._exit(0)
 
@@ -139,7 +143,7 @@ def test_two_processes_never_show_a_wrong_mac() -> None:
     arena = make_arena()
     arena.header.neighbour_count = 16
     assert read_many(arena.base, 10, START) == 0
-    assert write_many(arena.base, 10, 0, START) > 0
+    assert write_many(arena.base, 10, 0, 0) > 0
     until = time.monotonic() + 1.5
     children = [fork(arena, who, until) for who in (0, 1)]
     wrong = 0
@@ -152,3 +156,29 @@ def test_two_processes_never_show_a_wrong_mac() -> None:
     assert wrong == 0
     assert not (rows["version"] & 1).any()
     assert ((rows["mac"] == -1) | (rows["mac"] == (rows["low"] & 0xFFFF) * 0x0001_0001_0001)).all()
+
+
+def test_entry_of_a_writer_that_died_is_learned_anew() -> None:
+    arena = make_arena()
+    base = arena.base
+    assert tell(base, *HOST, MAC, START, 1) == 1
+    rows = table(Neighbour, arena.array, arena.header.neighbours, arena.header.neighbour_count)
+    (place,) = np.flatnonzero(rows["mac"] == MAC)
+    rows["version"][place] += 1 + (START >> 10 << 32)  # locked now, for ever
+    assert find(base, *HOST, START) == UNKNOWN_MAC
+    assert ask(base, *HOST, START + 100) == 0
+    assert tell(base, *HOST, MAC + 1, START + 1_900_000, 1) == 0  # it might still live
+    assert ask(base, *HOST, START + 2_100_000) == 1
+    assert find(base, *HOST, START + 2_100_000) == UNKNOWN_MAC
+    assert tell(base, *HOST, MAC + 1, START + 2_200_000, 1) == 1
+    assert find(base, *HOST, START + 2_200_000) == MAC + 1
+    assert rows["version"][place] & 1 == 0
+
+
+def test_a_clock_that_is_a_little_behind_breaks_no_lock() -> None:
+    arena = make_arena()
+    assert tell(arena.base, *HOST, MAC, START, 1) == 1
+    rows = table(Neighbour, arena.array, arena.header.neighbours, arena.header.neighbour_count)
+    (place,) = np.flatnonzero(rows["mac"] == MAC)
+    rows["version"][place] += 1 + ((START >> 10) + 3 << 32)
+    assert tell(arena.base, *HOST, MAC + 1, START, 1) == 0
