@@ -149,6 +149,8 @@ class Tcb(Record):
     attempts: I64
     """Services tried for the client so far."""
     last_received_at: I64
+    refused_at: I64
+    """When a segment without data that is outside the window was last answered."""
 
     send_base: I64
     """Sequence number of the first byte in the send chain."""

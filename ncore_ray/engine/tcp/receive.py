@@ -26,6 +26,8 @@ from ncore_ray.wire.packet import Packet
 from ncore_ray.wire.tcp import ACK, FIN, RST, SYN
 
 _DEFAULT_MSS: Final = 536
+_REFUSAL_INTERVAL_US: Final = 50_000
+"""A connection answers at most one segment of no use in that time: far less than the 200 ms of a peer's first probe."""
 _CHALLENGE_WINDOW_US: Final = 1_000_000
 _CHALLENGES_PER_WINDOW: Final = 1_000
 
@@ -74,16 +76,18 @@ def _segment_length(packet: Packet) -> int:
 
 @kernel
 def _in_window(tcb: Tcb, packet: Packet) -> int:
-    """The four cases of the acceptance test (RFC 9293 §3.4, table 6)."""
+    """The four cases of the acceptance test (RFC 9293 §3.4, table 6), and a fifth.
+
+    A segment of no length may also stand right at the window's edge: there stand the acknowledgments of a peer that has
+    filled the window when its first segment was lost. Two such ends would refuse each other's acknowledgments, each
+    with one more of its own.
+    """
     window = seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
     ahead = seq_diff(packet.sequence, tcb.rcv_nxt)
     length = _segment_length(packet)
-    if window <= 0:
-        return 1 if length == 0 and ahead == 0 else 0
-    if 0 <= ahead < window:
-        return 1
-    last = ahead + length - 1
-    return 1 if length > 0 and 0 <= last < window else 0
+    if length == 0:
+        return 1 if 0 <= ahead <= window else 0
+    return 1 if ahead < window and ahead + length > 0 else 0
 
 
 @kernel
@@ -100,9 +104,24 @@ def _not_in_window(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         counters.drop_tcp_out_of_window_packets += 1
     if tcb.state == TcpState.TIME_WAIT and packet.flags & FIN:
         enter_time_wait(engine, tcb)
-    tcb.ack_now = 1
-    mark(engine, tcb, Work.OUTPUT)
+    _answer_refused(engine, tcb, packet)
     return _heed_acknowledgment(engine, tcb, packet)
+
+
+@kernel
+def _answer_refused(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Tell the peer of a refused segment where the stream stands (RFC 9293 §3.10.7.4), those without data seldom.
+
+    Two ends that disagree, perhaps made to by somebody else, would answer each other's answers without an end
+    (RFC 5961 §7).
+    """
+    if packet.payload_length == 0 and packet.flags & FIN == 0:
+        if tcb.refused_at and engine.now - tcb.refused_at < _REFUSAL_INTERVAL_US:
+            counters_of(engine).challenge_acks_suppressed += 1
+            return 0
+        tcb.refused_at = engine.now
+    tcb.ack_now = 1
+    return mark(engine, tcb, Work.OUTPUT)
 
 
 @kernel

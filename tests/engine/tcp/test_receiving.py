@@ -188,6 +188,34 @@ def test_established_urgent_data_is_data() -> None:
         s.counted(delayed_acks=1)
 
 
+def test_established_acknowledgment_at_the_windows_edge_counts() -> None:
+    """The peer filled the window, its first segment was lost: all that it acknowledges stands at the window's end."""
+    with established(tcp=SMALL) as s:
+        s.other.sends("PA", data=5)
+        s.end.gets("PA 1+5 ack 1")
+        s.end.sends("A", 4097, ack=6)
+        s.end.gets()
+        assert s.end.live().send_chain_length == 0
+        s.end.sends("A", 4098, ack=6)
+        s.end.gets("A 6 ack 1")
+        s.wait(41)
+        s.other.gets("A 1 ack 6")
+        s.counted(drop_tcp_out_of_window_packets=1, delayed_acks=1)
+
+
+def test_established_answers_to_answers_end() -> None:
+    """Two ends that somebody has confused would acknowledge each other for ever."""
+    with established() as s:
+        for _ in range(20):
+            s.end.sends("A", 0)
+            s.settle()
+            s.wait(3)
+        s.end.gets("A 1 ack 1", "A 1 ack 1")
+        s.end.sends("PA", 0, data=b"x")
+        s.end.gets("A 1 ack 1")
+        s.counted(drop_tcp_bad_sequence_packets=21, challenge_acks_suppressed=18)
+
+
 def _fill(s: Script, segments: int = 4, size: int = 1024) -> None:
     """Let the end send what the other does not acknowledge, until the window is closed."""
     for _ in range(segments):
