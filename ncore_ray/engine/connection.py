@@ -141,7 +141,7 @@ class Tcb(Record):
     probe_now: I64
     """1: one byte may go out into a closed window."""
     unresolved: I64
-    """1: what should have gone out waits for the next hop's link-layer address."""
+    """How often in a row what should have gone out found no link-layer address of the next hop, up to a limit."""
     pooled: I64
     """1: stands in its service's pool of idle connections."""
     busy: I64

@@ -18,8 +18,12 @@ from ncore_ray.engine.transmit import SPARE_SLOTS, resolve, slots_left
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.tcp import ACK, FIN, PSH, SYN
 
-RESOLVE_RETRY_US: Final = 5_000
+_RESOLVE_RETRY_US: Final = 5_000
 """How soon a packet is tried again whose next hop's link-layer address is being asked for."""
+_RESOLVE_TRIES: Final = 32
+"""After each quarter of so many tries the next is twice as late: thousands of connections that wait for a host that is
+away must not keep the engine busy."""
+_RESOLVE_LATEST_US: Final = _RESOLVE_RETRY_US << 4
 
 
 class Output(IntEnum):
@@ -62,8 +66,10 @@ def _wait_for_neighbour(engine: Engine, tcb: Tcb) -> int:
     if not tcb.unresolved:
         counters_of(engine).drop_send_no_neighbour_packets += 1
         counters_of(engine).made_packets += 1
-    tcb.unresolved = 1
-    tcb.retransmit_at = engine.now + RESOLVE_RETRY_US
+    elif 0 < tcb.retransmit_at - engine.now <= _RESOLVE_LATEST_US:
+        return Output.DONE  # the next try is set
+    tcb.retransmit_at = engine.now + (_RESOLVE_RETRY_US << (tcb.unresolved >> 3))
+    tcb.unresolved = min(tcb.unresolved + 1, _RESOLVE_TRIES)
     return Output.DONE
 
 

@@ -297,6 +297,25 @@ def test_syn_sent_unknown_neighbour_is_asked_for() -> None:
         s.counted(connections_accepted=1, connections_opened=1, drop_send_no_neighbour_packets=1)
 
 
+def test_syn_sent_unknown_neighbour_costs_little() -> None:
+    with Script("service", learn=False) as s:
+        s.client.opens()
+        s.client.gets(SYN_ACK)
+        s.client.sends("A")
+        s.client.gets()
+        s.arp_answers = False
+        work = 0
+        for _ in range(1_000):
+            s.lab.now += 1_024
+            work += s.lab.breathe()
+            s._collect()
+        assert work < 150
+        s.answer_arp()
+        s.wait(100)
+        s.service.gets(SYN)
+        s.counted(connections_accepted=1, connections_opened=1, drop_send_no_neighbour_packets=1)
+
+
 def test_syn_sent_unknown_neighbour_leaves_the_timer_alone() -> None:
     with Script("service", learn=False) as s:
         s.client.opens()
