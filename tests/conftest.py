@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,3 +60,21 @@ def namespaces() -> None:
     """Skip where no namespaces can be made."""
     if not can_make_namespaces():
         pytest.skip("network namespaces cannot be made here")
+
+
+@pytest.fixture(scope="session")
+def ray_folder() -> Iterator[Path]:
+    """The one folder for the Ray of this test run."""
+    from tests.support.ray_kit import own_folder
+
+    with own_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def own_ray(ray_folder: Path) -> Iterator[Path]:
+    """The one Ray of this test run; all appliances that a test leaves there are removed."""
+    from tests.support.ray_kit import on_own_ray
+
+    with on_own_ray():
+        yield ray_folder

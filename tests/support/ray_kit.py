@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -52,28 +51,26 @@ def leave_ray() -> None:
         session.disconnect(_nodes.pop())
 
 
-@pytest.fixture(scope="session")
-def ray_folder() -> Iterator[Path]:
+@contextmanager
+def own_folder() -> Iterator[Path]:
     """A folder for the Ray of this test run, so that no other one is attached to."""
     if not is_compiled():
         compile_all(lambda part, done, total: None)
     folder = Path(tempfile.mkdtemp(prefix="nct", dir="/tmp"))  # short: it holds names of sockets
-    before = os.environ.get("RAY_TMPDIR")
-    os.environ["RAY_TMPDIR"] = str(folder)
-    yield folder
-    leave_ray()
-    os.environ.pop("RAY_TMPDIR")
-    if before is not None:
-        os.environ["RAY_TMPDIR"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", str(folder))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        yield folder
+        leave_ray()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def own_ray(ray_folder: Path) -> Iterator[Path]:
-    """A Ray that this process is connected to; all appliances that a test leaves there are removed."""
+@contextmanager
+def on_own_ray() -> Iterator[None]:
+    """Connect this process to a Ray of its own, if it is not; remove all appliances that are left there."""
     if not ray.is_initialized():
         _nodes.append(session.connect(STORE))
-    yield ray_folder
+    yield
     for name in {*session.names(), *session.remains()}:
         with suppress(Exception):
             session.remove(name)
