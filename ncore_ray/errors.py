@@ -8,3 +8,9 @@ class NcoreError(Exception):
 
     The `ncore` command prints the text without a traceback and ends with status 2.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

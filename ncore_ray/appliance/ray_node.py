@@ -23,28 +23,19 @@ import ray
 from ray._common.utils import get_default_ray_temp_dir
 from ray.exceptions import RayError
 
+from ncore_ray.appliance.ray_door import check_door
 from ncore_ray.appliance.ray_guard import AgentGuard
-from ncore_ray.errors import NcoreError
-from ncore_ray.management.processes import command_line, descendants, is_running, wait_gone
+from ncore_ray.appliance.ray_start import SETTINGS, STORE_SLACK, be_quiet, check_shared_memory, start_ray
+from ncore_ray.errors import NcoreError, first_line
+from ncore_ray.management.processes import Held, command_line, descendants, started_at, wait_gone
 from ncore_ray.management.team import NAMESPACE
 
-_STORE_SLACK: Final = 160 << 20
-"""Bytes that Ray's object store is larger than the arena, so that Ray's own objects never push at it."""
-_QUIET: Final = {
-    "RAY_worker_niceness": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_usage_stats_enabled": "0",
-}
-"""What a Ray that we start ourselves is told: full priority for workers, no idle workers, no killing by memory."""
 _PASSED_ON: Final = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT")
 """Variables that decide which compiled kernels an actor uses: a Ray that runs already has not got ours."""
-_SHARED_MEMORY: Final = "/dev/shm"
 _START_COMMAND: Final = "ray.scripts.scripts"
 _START_S: Final = 60.0
 _STOP_S: Final = 20.0
+_REST_S: Final = 5.0
 _guards: Final[list[AgentGuard]] = []
 
 
@@ -68,6 +59,8 @@ class Keeper:
     process: int
     lasting: bool
     """False: it is a program such as `ncore run`."""
+    started_at: int
+    """When the process began, in the kernel's ticks since the boot: its number may be used again later."""
 
 
 def _folder() -> Path:
@@ -93,7 +86,8 @@ def _answers(address: str) -> bool:
 
 def running_address() -> str | None:
     """Return the address of the Ray to attach to: `RAY_ADDRESS`, else the one here that answers."""
-    if named := os.environ.get("RAY_ADDRESS"):
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named not in ("", "auto"):
         return named
     try:
         address = _address_file().read_text().strip()
@@ -113,12 +107,8 @@ def keeper() -> Keeper | None:
         found = Keeper(**json.loads(_keeper_file().read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.address == running_address() and is_running(found.process) else None
-
-
-def _be_quiet() -> None:
-    """Keep Ray from printing of dead workers: that is said by us, in a sentence."""
-    ray._private.worker._worker_logs_enabled = False
+    alive = found.started_at == started_at(found.process) and found.address == running_address()
+    return found if alive else None
 
 
 def connect(arena_bytes: int | None = None, *, lasting: bool = False) -> RayNode:
@@ -129,13 +119,13 @@ def connect(arena_bytes: int | None = None, *, lasting: bool = False) -> RayNode
     """
     if ray.is_initialized():
         return RayNode(False, _dashboard())
-    _be_quiet()
+    be_quiet()
     if (address := running_address()) is not None:
         return _attach(address)
     if arena_bytes is None:
         raise NcoreError("no Ray is running here, so there is no appliance (start one with: ncore run CONFIG)")
-    check_shared_memory(arena_bytes)
     if lasting:
+        check_shared_memory(arena_bytes)
         node = _attach(_start_lasting(arena_bytes))
         return RayNode(False, node.dashboard, lasting=True)
     return _start(arena_bytes)
@@ -145,6 +135,7 @@ def _attach(address: str) -> RayNode:
     """Attach by the address that Ray finds itself, as it then finds the token too."""
     variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     options: dict[str, Any] = {"runtime_env": {"env_vars": variables}} if variables else {}
+    check_door(address)
     try:
         ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -152,40 +143,15 @@ def _attach(address: str) -> RayNode:
     return RayNode(False, _dashboard())
 
 
-def check_shared_memory(arena_bytes: int) -> None:
-    """Raise NcoreError if an arena and what Ray needs beside it find no room in shared memory."""
-    try:
-        state = os.statvfs(_SHARED_MEMORY)
-    except OSError as error:
-        raise NcoreError(f"{_SHARED_MEMORY} cannot be used: {error.strerror}") from None
-    free = state.f_bavail * state.f_frsize
-    if free < arena_bytes + _STORE_SLACK:
-        raise NcoreError(
-            f"{_SHARED_MEMORY} has {free >> 20:,} MiB free, but the arena and Ray need"
-            f" {arena_bytes + _STORE_SLACK >> 20:,} MiB: enlarge it (docker run --shm-size=…), or set a smaller"
-            " appliance.arena"
-        )
-
-
 def _start(arena_bytes: int) -> RayNode:
-    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    try:
-        context = ray.init(
-            address="local",  # not by a stale file
-            namespace=NAMESPACE,
-            object_store_memory=arena_bytes + _STORE_SLACK,
-            include_dashboard=True,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (RayError, RuntimeError, ValueError, OSError) as error:
-        raise NcoreError(f"Ray cannot be started: {first_line(error)}") from None
-    _announce(Keeper(context.address_info["gcs_address"], os.getpid(), lasting=False))
+    context = start_ray(arena_bytes)
+    _announce(context.address_info["gcs_address"], os.getpid(), lasting=False)
     _guards.append(AgentGuard())
     return RayNode(True, _dashboard())
 
 
-def _announce(keeper: Keeper) -> None:
+def _announce(address: str, process: int, *, lasting: bool) -> None:
+    keeper = Keeper(address, process, lasting, started_at(process) or 0)
     with suppress(OSError):  # another user's folder: then only RAY_ADDRESS finds this Ray
         _address_file().write_text(keeper.address)
         _keeper_file().write_text(json.dumps(asdict(keeper)))
@@ -212,22 +178,26 @@ def _start_lasting(arena_bytes: int) -> str:
     """Start a Ray in a process of its own and return its address when it answers. Raises NcoreError."""
     port = 0 if _answers("127.0.0.1:6379") else 6379
     line = [sys.executable, "-m", _START_COMMAND, "start", "--head", "--block", f"--port={port}"]
-    line += [f"--object-store-memory={arena_bytes + _STORE_SLACK}", "--dashboard-agent-listen-port=0"]
+    line += [f"--object-store-memory={arena_bytes + STORE_SLACK}", "--dashboard-agent-listen-port=0"]
     line += ["--disable-usage-stats", f"--ray-client-server-port={_free_port()}"]
     _folder().mkdir(parents=True, exist_ok=True)
     _address_file().unlink(missing_ok=True)
     with (_folder() / "ncore_ray.log").open("w+") as log:
         process = subprocess.Popen(
             line,
-            env={**_QUIET, **os.environ},
+            env={**SETTINGS, **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd="/",
         )
-        address = _wait_for(process, Path(log.name))
-    _announce(Keeper(address, process.pid, lasting=True))
+        try:
+            address = _wait_for(process, Path(log.name))
+        except BaseException:  # Ctrl-C, too
+            process.terminate()  # it ends its children
+            raise
+    _announce(address, process.pid, lasting=True)
     return address
 
 
@@ -243,7 +213,6 @@ def _wait_for(process: subprocess.Popen[bytes], log: Path) -> str:
         if address := running_address():
             return address
         time.sleep(0.1)
-    process.terminate()
     words = [line for line in log.read_text(errors="replace").splitlines() if "Error" in line] or [f"see {log}"]
     raise NcoreError(f"Ray cannot be started: {words[-1].strip()}")
 
@@ -254,13 +223,12 @@ def stop_lasting() -> bool:
     if found is None or not found.lasting:
         return False
     ray.shutdown()
-    family = [found.process, *descendants(found.process)]
-    if _START_COMMAND in command_line(found.process):
-        os.kill(found.process, signal.SIGTERM)  # it ends its children
-        wait_gone([found.process], _STOP_S)
-    for process in wait_gone(family, 5):
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+    with Held([found.process, *descendants(found.process)]) as family:
+        if _START_COMMAND in command_line(found.process):
+            family.send(found.process, signal.SIGTERM)  # it ends its children
+            wait_gone([found.process], _STOP_S)
+        wait_gone(family.handles, _REST_S)
+        family.kill()
     _withdraw(found.address)
     return True
 
@@ -268,9 +236,3 @@ def stop_lasting() -> bool:
 def _dashboard() -> str:
     url = ray._private.worker.get_dashboard_url()
     return f"http://{url}" if url else ""
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ncore_ray.actors.management import Management
-from ncore_ray.appliance.ray_node import RayNode, connect, disconnect, first_line, running_ray
+from ncore_ray.appliance.ray_node import RayNode, connect, disconnect, running_ray
 from ncore_ray.config.load import dump, load
 from ncore_ray.config.model import Configuration
-from ncore_ray.errors import NcoreError
+from ncore_ray.errors import NcoreError, first_line
 from ncore_ray.management.processes import wait_gone, wait_until
 from ncore_ray.management.team import NAMESPACE
 
@@ -81,12 +82,16 @@ def create(configuration: Configuration, source: str, *, detached: bool) -> Appl
         raise NcoreError(f"an appliance named {name} runs already (ncore shutdown {name} ends it)")
     remove(name)
     options: dict[str, Any] = {"lifetime": "detached"} if detached else {}
-    management = (
-        ray.remote(Management)
-        .options(name=name + _SUFFIX, namespace=NAMESPACE, num_cpus=0, max_concurrency=32, **options)
-        .remote(name, detached=detached)
+    options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )  # its NICs are those of the machine where it was asked for
+    factory = ray.remote(Management).options(
+        name=name + _SUFFIX, namespace=NAMESPACE, num_cpus=0, max_concurrency=32, **options
     )
-    appliance = Appliance(name, management)
+    try:
+        appliance = Appliance(name, factory.remote(name, detached=detached))
+    except ValueError:  # the name was taken since we looked
+        raise NcoreError(f"an appliance named {name} is being built by another program") from None
     try:
         appliance.ask("build", dump(configuration), source, str(Path.cwd()), timeout_s=_BUILD_S)
     except BaseException:

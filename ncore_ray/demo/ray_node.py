@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
 
 import ray
-from ray.exceptions import RayError
 
-from ncore_ray.appliance.ray_node import check_shared_memory, connect, disconnect, running_ray
-from ncore_ray.errors import NcoreError
-from ncore_ray.management.team import NAMESPACE
-
-_STORE_SLACK: Final = 160 << 20
-_SETTINGS: Final = {
-    "RAY_worker_niceness": "0",
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_usage_stats_enabled": "0",
-}
+from ncore_ray.appliance.ray_node import connect, disconnect, running_ray
+from ncore_ray.appliance.ray_start import start_ray
 
 
 @dataclass(frozen=True)
@@ -58,30 +45,13 @@ def demo_ray(arena_bytes: int) -> Iterator[DemoRay]:
 @contextlib.contextmanager
 def own_ray(arena_bytes: int) -> Iterator[DemoRay]:
     """Start a Ray whose store has room for the arena, beside whatever runs here; end it. Raises NcoreError."""
-    check_shared_memory(arena_bytes)
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
     with _own_signals(), contextlib.redirect_stderr(io.StringIO()):  # what Ray says at its start is in its logs
-        context = _init(arena_bytes)
+        context = start_ray(arena_bytes)
     try:
         url = context.dashboard_url
         yield DemoRay(context.address_info["gcs_address"], f"http://{url}" if url else "")
     finally:
         ray.shutdown()
-
-
-def _init(arena_bytes: int) -> Any:
-    try:
-        return ray.init(
-            address="local",
-            namespace=NAMESPACE,
-            object_store_memory=arena_bytes + _STORE_SLACK,
-            include_dashboard=True,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (RayError, ValueError, OSError, RuntimeError) as error:
-        raise NcoreError(f"Ray cannot be started: {error}") from None
 
 
 @contextlib.contextmanager

@@ -1,13 +1,19 @@
-"""Waiting for processes to be gone."""
+"""Processes of this node: waiting for them to be gone, and ending exactly those that are meant."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 _LOOK_S: Final = 0.02
+_PARENT: Final = 1
+_STARTED_AT: Final = 19
+"""Places among the words of `_status`: fields 4 and 22 of proc(5), where its own begins with field 3."""
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
@@ -20,13 +26,22 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
+def _status(process: int | str) -> list[str]:
+    """Return the words behind the name in a process's `stat` (proc(5)), from its state on; none if it is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 def is_running(process: int) -> bool:
     """Return whether a process of this node exists and is no zombie."""
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
+    return "".join(_status(process)[:1]) not in ("", "Z", "X")
+
+
+def started_at(process: int) -> int | None:
+    """Return when a running process began, in the kernel's ticks since the boot; None if it is gone."""
+    return int(_status(process)[_STARTED_AT]) if is_running(process) else None
 
 
 def wait_gone(processes: Iterable[int], timeout_s: float) -> list[int]:
@@ -37,10 +52,8 @@ def wait_gone(processes: Iterable[int], timeout_s: float) -> list[int]:
 
 
 def _parent(process: str) -> int:
-    try:
-        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+    status = _status(process)
+    return int(status[_PARENT]) if status else 0
 
 
 def descendants(process: int) -> list[int]:
@@ -58,3 +71,31 @@ def command_line(process: int) -> list[str]:
         return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return []
+
+
+class Held:
+    """Processes held by handles of the kernel (pidfd): another one that gets the same number is never meant."""
+
+    def __init__(self, processes: Iterable[int]) -> None:
+        """Hold those that run."""
+        self.handles: dict[int, int] = {}
+        for process in processes:
+            with suppress(ProcessLookupError):
+                self.handles[process] = os.pidfd_open(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self.handles.values():
+            os.close(handle)
+
+    def send(self, process: int, number: int) -> None:
+        """Send a signal to one of them, if it still runs."""
+        with suppress(KeyError, ProcessLookupError):
+            signal.pidfd_send_signal(self.handles[process], number)
+
+    def kill(self) -> None:
+        """Kill those that still run."""
+        for process in self.handles:
+            self.send(process, signal.SIGKILL)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 
 from ncore_ray.management.events import EventLog
 from ncore_ray.management.health import HealthWatch
-from ncore_ray.management.processes import command_line, descendants, is_running, wait_gone, wait_until
+from ncore_ray.management.processes import (
+    Held,
+    command_line,
+    descendants,
+    is_running,
+    started_at,
+    wait_gone,
+    wait_until,
+)
 
 
 def test_events_are_numbered_and_read_from_a_number_on() -> None:
@@ -63,6 +72,27 @@ def test_processes() -> None:
     child.communicate()
     assert not is_running(child.pid)
     assert command_line(child.pid) == []
+
+
+def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert (started_at(child.pid) or 0) >= (started_at(os.getpid()) or 0) > 0
+    with Held([child.pid]) as held:
+        child.kill()
+        child.communicate()
+        assert started_at(child.pid) is None
+        held.kill()  # nobody, whoever has the number now
+    with Held([child.pid]) as nothing:
+        assert nothing.handles == {}
+
+
+def test_held_processes_are_killed() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with Held([child.pid]) as held:
+        held.send(child.pid, 0)
+        held.kill()
+    assert child.wait(10) == -signal.SIGKILL
+    child.communicate()
 
 
 def test_wait_until() -> None:
