@@ -15,14 +15,15 @@ from ncore_ray.blueprint.placement import CorePlan, place
 from ncore_ray.config.load import dump, parse
 from ncore_ray.errors import NcoreError
 from ncore_ray.management import counters
-from ncore_ray.management.connections import count_clients
-from ncore_ray.management.events import Event, EventLog
+from ncore_ray.management.events import Event, EventLog, farewell
 from ncore_ray.management.health import HealthWatch
 from ncore_ray.management.processes import wait_until
 from ncore_ray.management.report import Reporter
 from ncore_ray.management.team import Member, Team
 
 log: Final = logging.getLogger("ncore_ray")
+_IDLE_S: Final = 2.0
+"""How long engines may take to close idle clients."""
 
 
 class Management:
@@ -148,7 +149,8 @@ class Management:
     def drain(self, timeout_s: float = 30.0) -> int:
         """Accept no new connections, wait until the clients' are done; return how many are left after the time.
 
-        A keep-alive client that waits with nothing under way is done: it may never say another word.
+        An HTTP client that waits between two requests is closed by its engine and is done: it may never say another
+        word, not even its part of the close.
         """
         built = self._reporter
         for engine in range(built.configuration.appliance.engines):
@@ -156,13 +158,16 @@ class Management:
         if self._state != "degraded":
             self._state = "draining"
         self._events.add("info", "draining: no new connections")
-        wait_until(lambda: count_clients(built.array, built.configuration).busy == 0, timeout_s)
-        left = count_clients(built.array, built.configuration).busy
+        if wait_until(lambda: built.clients().busy == 0, timeout_s):
+            # Engines close what is idle: let them.
+            wait_until(lambda: built.clients().idle == 0, _IDLE_S)
+        left = built.clients().busy
         self._events.add("warning" if left else "info", f"{left} connections left" if left else "drained")
         return left
 
     def stop(self) -> list[str]:
         """Take all actors down; return the names of those that had to be killed."""
+        self._events.add("info", farewell(self.name))
         if self._health is not None:
             self._health.stop()
         late = self._team.stop() if self._team is not None else []

@@ -12,6 +12,7 @@ from ncore_ray.arena.rings import engine_ring, return_ring
 from ncore_ray.engine.application import on_lost, on_pump, on_timeout
 from ncore_ray.engine.connection import Role, Tcb, Work, index_of, mark, tcb_of
 from ncore_ray.engine.flush import flush
+from ncore_ray.engine.http.drain import close_idle_clients
 from ncore_ray.engine.monitor.probe import start_probes
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.receive import receive_packet
@@ -39,6 +40,8 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
     done += advance(engine)
     if now >= engine.monitor_at and not engine.draining:
         start_probes(engine)
+    if engine.draining:
+        done += close_idle_clients(engine)
     done += _work(engine, sender)
     flush(engine, sender)
     _send_frames_home(engine)

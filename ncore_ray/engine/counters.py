@@ -72,6 +72,8 @@ class EngineCounters(Record):
     connections_reset: I64
     connections_closed: I64
     connections_timed_out: I64
+    connections_drained: I64
+    """Idle HTTP clients, closed because the appliance drains."""
     time_wait_recycled: I64
     retransmitted_segments: I64
     fast_retransmits: I64

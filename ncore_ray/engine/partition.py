@@ -32,6 +32,10 @@ class Engine(Record):
     changing: I64
     """Number of the connection that is being changed plus 1, or 0. A successor resets it and its peer."""
     draining: I64
+    drain_next: I64
+    """The connection at which the look for idle clients goes on."""
+    drain_at: I64
+    """When it begins anew, µs."""
 
     counters: I64
     vserver_stats: I64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from ncore_ray.management.counters import engine_view
 from ncore_ray.wire.address import text_of
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
 
+_CLOSED: Final = (TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2, TcpState.CLOSING, TcpState.LAST_ACK)
+"""States after our FIN."""
 _PROTOCOLS: Final = {"tcp": PROTOCOL_TCP, "udp": PROTOCOL_UDP}
 
 
@@ -107,24 +110,25 @@ def find_connection(
 
 @dataclass(frozen=True)
 class Clients:
-    """How many clients' connections there are."""
+    """How many clients' connections there are. One to which only the last word of a close is owed is none."""
 
     busy: int
     idle: int
     """Of HTTP, between two requests."""
 
 
-def count_clients(array: Bytes, configuration: Configuration) -> Clients:
-    """Count the clients' connections of all engines; those that only wait for TIME-WAIT to end are none."""
+def count_clients(array: Bytes, configuration: Configuration, engines: Iterable[int]) -> Clients:
+    """Count the clients' connections of these engines."""
     http = [vserver.protocol is Protocol.HTTP for vserver in configuration.vservers]
     clients = idle = 0
-    for engine in range(view(Arena, array).engine_count):
+    for engine in engines:
         header = engine_view(array, engine)
         rows = table(Tcb, array, header.connections, header.connection_count)
         exchanges = table(Exchange, array, header.http, header.connection_count)
-        live = np.isin(rows["role"], (Role.CLIENT, Role.UDP_CLIENT)) & (rows["state"] != TcpState.TIME_WAIT)
+        quiet = (rows["peer"] == 0) & (rows["hold_chain_length"] == 0) & (rows["send_chain_length"] == 0)
+        over = (rows["state"] == TcpState.TIME_WAIT) | (quiet & np.isin(rows["state"], _CLOSED))
+        live = np.isin(rows["role"], (Role.CLIENT, Role.UDP_CLIENT)) & ~over
         clients += int(live.sum())
-        quiet = live & (exchanges["phase"] == Phase.READ_HEAD) & (rows["state"] == TcpState.ESTABLISHED)
-        quiet &= (rows["peer"] == 0) & (rows["hold_chain_length"] == 0) & (rows["send_chain_length"] == 0)
-        idle += sum(http[int(row)] for row in rows["vserver"][quiet])
+        waiting = live & quiet & (exchanges["phase"] == Phase.READ_HEAD) & (rows["state"] == TcpState.ESTABLISHED)
+        idle += sum(http[int(row)] for row in rows["vserver"][waiting])
     return Clients(clients - idle, idle)

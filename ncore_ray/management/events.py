@@ -12,6 +12,11 @@ Event = dict[str, Any]
 """number (from 1 on), at (seconds since 1970), level (info, warning, error), text"""
 
 
+def farewell(name: str) -> str:
+    """Return the text of an appliance's last event."""
+    return f"appliance {name} is taken down"
+
+
 class EventLog:
     """Keeps the latest events; any thread may add, read and wait."""
 

@@ -10,7 +10,7 @@ from ncore_ray.config.model import Configuration, Nic, VServer
 from ncore_ray.flow.explain import Explanation, explain
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
-from ncore_ray.management.connections import find_connection, list_connections
+from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
 from ncore_ray.management.team import Member, Team
 
 Plain = dict[str, Any]
@@ -42,6 +42,12 @@ class Reporter:
         """Return the health of each service: up, down or unknown."""
         names = (service.name for service in self.configuration.services)
         return dict(zip(names, counters.service_health(self.array), strict=True))
+
+    def clients(self) -> Clients:
+        """Count the clients' connections; those of an engine that has died will never end, so they are none."""
+        engines = [member for member in self.team.members if member.kind == "PacketEngine"]
+        living = (index for index, member in enumerate(engines) if member.failure is None)
+        return count_clients(self.array, self.configuration, living)
 
     def _actors(self, now: int) -> list[Plain]:
         owner = self.team.members[0]
