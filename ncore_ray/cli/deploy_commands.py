@@ -16,7 +16,7 @@ from ncore_ray.errors import NcoreError
 if TYPE_CHECKING:
     from rich.panel import Panel
 
-    from ncore_ray.appliance.session import Appliance
+    from ncore_ray.appliance.session import Appliance, RayNode
     from ncore_ray.config.model import Configuration
 
 
@@ -54,7 +54,7 @@ def deploy(
     if name in session.names():
         done = _renew(session.find(name), configuration, str(path), drain)
     else:
-        done = _build(configuration, str(path))
+        done = _build_first(configuration, str(path), node)
     if done:
         print_drawn(done_summary(name, node.dashboard))
 
@@ -82,6 +82,16 @@ def _build(configuration: Configuration, source: str) -> bool:
     with step(f"Building {configuration.appliance.name}", say=True):
         session.create(configuration, source, detached=True)
     return True
+
+
+def _build_first(configuration: Configuration, source: str, node: RayNode) -> bool:
+    """Build an appliance; if that fails, a Ray that was started for it ends again."""
+    try:
+        return _build(configuration, source)
+    except BaseException:  # Ctrl-C, too
+        if node.lasting:
+            _stop_ray()
+        raise
 
 
 def _renew(old: Appliance, configuration: Configuration, source: str, drain: float) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S: Final = 0.2
 _POLL_S: Final = 10.0
+_END_S: Final = 60.0
 _INTERRUPTED: Final = 130
 
 
@@ -99,6 +100,8 @@ class _Watch:
         self._drain = drain
         self._signals = 0
         self._failed = False
+        self._ended = False
+        """Another program has taken the appliance down."""
 
     def work(self) -> bool:
         """Tell what happens until the end; return whether an actor has failed."""
@@ -106,7 +109,10 @@ class _Watch:
             signal.signal(number, self._count)
         self._greet()
         self._follow()
-        self._end()
+        if self._ended:
+            self._let_it_end()
+        else:
+            self._end()
         return self._failed
 
     def _count(self, number: int, frame: FrameType | None) -> None:
@@ -135,15 +141,17 @@ class _Watch:
         return None
 
     def _follow(self) -> None:
-        """Print events as they come, until the first signal."""
+        """Print events as they come, until the first signal or the last event."""
         from ncore_ray.cli.status_commands import print_event
+        from ncore_ray.management.events import farewell
 
         last = 0
-        while self._signals == 0:
+        while self._signals == 0 and not self._ended:
             for event in self._call("wait_events", last, _POLL_S, until=1) or []:
                 print_event(event)
                 last = event["number"]
                 self._failed |= event["level"] == "error"
+                self._ended |= event["text"] == farewell(self._appliance.name)
 
     def _end(self) -> None:
         """Drain (a second signal cuts that short), take down, and wait for others that live on our Ray."""
@@ -152,6 +160,16 @@ class _Watch:
         late = self._appliance.take_down()
         word = f", {', '.join(late)} had to be killed" if late else ""
         print_line(f"{self._appliance.name} has ended{word}.")
+        self._wait_for_others()
+
+    def _let_it_end(self) -> None:
+        """Another program takes it down: the actors are ours, so we stay until that is done."""
+        from ncore_ray.appliance import session
+        from ncore_ray.management.processes import wait_until
+
+        name = self._appliance.name
+        wait_until(lambda: self._signals > 0 or name not in session.names(), _END_S)
+        print_line(f"{name} was ended by another program.", "yellow")
         self._wait_for_others()
 
     def _say_drained(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,20 +89,45 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened to an appliance: services that went up or down, actors that failed."""
+    """Show what happened to an appliance: services that went up or down, actors that failed.
+
+    With --json and --follow, one JSON object per line.
+    """
     one = appliance(name)
     found = one.ask("events")
+    if not follow:
+        _print_events(found, as_json)
+        return
+    try:
+        _follow(one, found, _print_json_line if as_json else print_event)
+    except KeyboardInterrupt:
+        return
+
+
+def _print_events(found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json({"events": found})
         return
+    for event in found:
+        print_event(event)
+
+
+def _follow(one: Appliance, found: list[dict[str, Any]], tell: Callable[[dict[str, Any]], None]) -> None:
+    """Tell events, old and new, until the appliance is taken down. Raises NcoreError when its management dies."""
+    from ncore_ray.management.events import farewell
+
+    last = 0
     while True:
         for event in found:
-            print_event(event)
-        if not follow:
-            return
-        last = found[-1]["number"] if found else 0
-        while not (found := one.ask("wait_events", last, 5.0)):
-            pass
+            tell(event)
+            last = event["number"]
+            if event["text"] == farewell(one.name):
+                return
+        found = one.ask("wait_events", last, 5.0)
+
+
+def _print_json_line(event: dict[str, Any]) -> None:
+    typer.echo(json.dumps(event, ensure_ascii=False))
 
 
 def print_event(event: dict[str, Any]) -> None:

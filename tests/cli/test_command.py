@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from ncore_ray.cli.main import app
 from ncore_ray.cli.output import print_error
+from ncore_ray.errors import NcoreError
 
 COMMANDS = ["run", "deploy", "drain", "shutdown", "status", "events", "stat", "top", "flows", "explain", "compile"]
 ATTACHING = ["status", "stat", "top", "flows", "events", "drain", "shutdown"]
@@ -62,3 +63,22 @@ def test_compile_check(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_errors_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_error("found [red]x[/red]")
     assert capsys.readouterr().err == "found [red]x[/red]\n"
+
+
+def test_a_ray_started_for_a_deploy_that_fails_ends_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ncore_ray.appliance import session
+    from tests.support.ray_kit import plain_text
+
+    def fail(*_: object, **__: object) -> None:
+        raise NcoreError("broken/nic-nc0 cannot start: no")
+
+    ended: list[bool] = []
+    monkeypatch.setattr("ncore_ray.compilation.is_compiled", lambda: True)
+    monkeypatch.setattr(session, "connect", lambda *_, **__: session.RayNode(False, "", lasting=True))
+    monkeypatch.setattr(session, "names", list)
+    monkeypatch.setattr(session, "create", fail)
+    monkeypatch.setattr("ncore_ray.appliance.ray_node.stop_lasting", lambda: ended.append(True))
+    path = tmp_path / "broken.yaml"
+    path.write_text(plain_text("broken"))
+    result = CliRunner().invoke(app, ["deploy", str(path)])
+    assert (result.exit_code, result.stderr, ended) == (2, "broken/nic-nc0 cannot start: no\n", [True])

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -39,7 +40,17 @@ def test_looking_at_an_appliance() -> None:
     assert_flows()
     assert "appliance look runs" in ncore("events").stdout
     assert data("events")["events"][0]["text"] == "appliance look runs"
-    kept.take_down()
+    assert_events_are_followed_to_the_last_one(kept)
+
+
+def assert_events_are_followed_to_the_last_one(one: session.Appliance) -> None:
+    late = Timer(0.5, one.take_down)
+    late.start()
+    followed = ncore("events", "--follow", "--json")
+    late.join()
+    assert followed.exit_code == 0
+    found = [json.loads(line) for line in followed.stdout.splitlines()]
+    assert (found[0]["text"], found[-1]["text"]) == ("appliance look runs", "appliance look is taken down")
 
 
 def assert_status() -> None:
@@ -91,13 +102,13 @@ def test_deploy_is_idempotent_replaces_and_falls_back(tmp_path: Path) -> None:
 
 
 def assert_replaced(path: Path, first: int) -> None:
-    path.write_text(plain_text("edge", engines=2))
+    path.write_text(plain_text("edge").replace("connections: 1000", "connections: 900"))
     changed = ncore("deploy", path)
     assert changed.exit_code == 0
     assert "edge has another configuration: it is replaced." in changed.stdout
     found = data("status")
     assert found["process"] != first
-    assert found["engines"] == 2
+    assert found["dimensions"]["connections"] == 900
 
 
 def assert_falls_back(path: Path) -> None:
@@ -107,7 +118,7 @@ def assert_falls_back(path: Path) -> None:
     assert broken.stderr == (
         "edge/nic-nc1 cannot start: there is no network interface nc1; the former configuration runs again\n"
     )
-    assert data("status")["engines"] == 2
+    assert data("status")["dimensions"]["connections"] == 900
 
 
 def test_several_appliances_drain_and_shutdown() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,11 +47,35 @@ class Command:
         os.killpg(self.process.pid, number)
         return self.process.wait(60)
 
+    def abandon(self) -> None:
+        """Let a test that fails leave nothing to the next one."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+
+
+Run = Callable[..., Command]
+
+
+@pytest.fixture
+def run(config: Path, tmp_path: Path) -> Iterator[Run]:
+    """Begins `ncore run` with the configuration and more arguments, and waits until the appliance runs."""
+    begun: list[Command] = []
+
+    def begin(*arguments: str) -> Command:
+        begun.append(Command(tmp_path, "run", config, *arguments))
+        begun[-1].wait_for("appliance edge runs")
+        return begun[-1]
+
+    yield begin
+    for command in begun:
+        command.abandon()
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "edge.yaml"
-    path.write_text(plain_text("edge", engines=2))
+    path.write_text(plain_text("edge"))
     return path
 
 
@@ -64,57 +88,61 @@ def other_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_crash_is_said_at_once_and_ctrl_c_ends_it(own_ray: Path, config: Path, tmp_path: Path) -> None:
+def test_a_crash_is_said_at_once_and_ctrl_c_ends_it(own_ray: Path, run: Run, tmp_path: Path) -> None:
     trace = tmp_path / "nc0.pcap"
-    run = Command(tmp_path, "run", config, "--fault", "nc1:loss=1%,seed=7", "--trace", f"nc0={trace}")
-    run.wait_for("appliance edge runs")
+    running = run("--fault", "nc1:loss=1%,seed=7", "--trace", f"nc0={trace}")
     for words in ["edge ● running", "faults seed=7,loss=1%", f"trace → {trace}", "in the foreground"]:
-        assert words in run.text
+        assert words in running.text
     processes = session.find("edge").ask("processes")
     os.kill(processes[-1], signal.SIGKILL)
     killed_at = time.monotonic()
-    run.wait_for("failed: its process died")
+    running.wait_for("failed: its process died")
     assert time.monotonic() - killed_at < 1.0
-    assert run.end(signal.SIGINT) == 1  # an actor has failed
-    assert run.text.endswith("edge has ended.\n")
+    assert running.end(signal.SIGINT) == 1  # an actor has failed
+    assert running.text.endswith("edge has ended.\n")
     assert wait_gone(processes, 2.0) == []
     assert session.names() == session.remains() == []
 
 
-def test_the_death_of_the_management_ends_it(own_ray: Path, config: Path, tmp_path: Path) -> None:
-    run = Command(tmp_path, "run", config)
-    run.wait_for("appliance edge runs")
+def test_the_death_of_the_management_ends_it(own_ray: Path, run: Run) -> None:
+    running = run()
     processes = session.find("edge").ask("processes")
     os.kill(processes[0], signal.SIGKILL)
     killed_at = time.monotonic()
-    run.wait_for("the management of edge has died, and the appliance with it")
+    running.wait_for("the management of edge has died, and the appliance with it")
     assert time.monotonic() - killed_at < 1.0
-    assert run.process.wait(30) == 2
+    assert running.process.wait(30) == 2
     assert wait_gone(processes, 10.0) == []
     assert wait_until(lambda: session.remains() == [], 5.0)
 
 
-def test_a_killed_run_leaves_nothing_on_the_ray(own_ray: Path, config: Path, tmp_path: Path) -> None:
-    run = Command(tmp_path, "run", config)
-    run.wait_for("appliance edge runs")
+def test_another_program_ends_it(own_ray: Path, run: Run) -> None:
+    running = run()
+    appliance = session.find("edge")
+    assert appliance.take_down() == []
+    assert running.process.wait(30) == 0
+    assert running.text.endswith("edge was ended by another program.\n")
+
+
+def test_a_killed_run_leaves_nothing_on_the_ray(own_ray: Path, run: Run) -> None:
+    running = run()
     processes = session.find("edge").ask("processes")
-    run.process.kill()
-    run.process.wait()
+    running.process.kill()
+    running.process.wait()
     assert wait_gone(processes, 20.0) == []
     assert wait_until(lambda: session.names() == session.remains() == [], 5.0)
 
 
-def test_a_ray_of_its_own_ends_with_a_killed_run(other_folder: Path, config: Path, tmp_path: Path) -> None:
-    run = Command(tmp_path, "run", config)
-    run.wait_for("appliance edge runs")
-    family = descendants(run.process.pid)
+def test_a_ray_of_its_own_ends_with_a_killed_run(other_folder: Path, run: Run) -> None:
+    running = run()
+    family = descendants(running.process.pid)
     assert len(family) > 10
-    run.process.kill()
-    run.process.wait()
+    running.process.kill()
+    running.process.wait()
     assert wait_gone(family, 40.0) == []
 
 
-def test_a_lasting_ray(other_folder: Path, config: Path, tmp_path: Path) -> None:
+def test_a_lasting_ray(other_folder: Path, config: Path) -> None:
     def ncore(*words: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*NCORE, *map(str, words)], capture_output=True, text=True, timeout=300)
 
