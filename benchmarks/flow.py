@@ -46,7 +46,7 @@ def _drain(base: int) -> int:
     """Do the engines' and the reader's part: take everything."""
     taken = 0
     for engine in range(arena_at(base).engine_count):
-        ring = engine_ring(base, engine)
+        ring = engine_ring(base, 0, engine)
         while ring_waiting(ring):
             ring_take(ring)
             taken += 1

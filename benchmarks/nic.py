@@ -47,7 +47,7 @@ def _pass_back(base: int, nic: int) -> int:
 @kernel
 def _breathe(base: int, reader: Reader, local: ReaderLocal) -> int:
     reader_breath(base, reader, local, 1)
-    return _pass_back(base, reader.nic)
+    return _pass_back(base, reader.queue)
 
 
 @entry_kernel

@@ -9,8 +9,8 @@ from ncore_ray.arena.header import arena_at
 from ncore_ray.machine.atomic import fence, fetch_add, load_acquire, store_release
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load32
-from ncore_ray.machine.record import CACHE_LINE, I64, Pad6, Record, address_of, pointer_to, size_of
-from ncore_ray.machine.system import futex_wait, futex_wake
+from ncore_ray.machine.record import CACHE_LINE, I64, Pad6, Record, address_of, offset_of, pointer_to, size_of
+from ncore_ray.machine.system import MSG_DONTWAIT, futex_wait, futex_wake, sendto
 
 
 class CoreState(IntEnum):
@@ -51,10 +51,23 @@ class Core(Record):
     """Doorbells of others that this actor rang."""
     scratch: I64
 
+    bell_socket: I64
+    """Of an actor that sleeps on file descriptors: its own datagram socket (a descriptor of its process), or 0."""
+    bell_length: I64
+    """Of an actor that sleeps on file descriptors: bytes of its socket's address; 0: it sleeps on the word `bell`."""
+    bell_address_0: I64
+    """The address: ``struct sockaddr_un`` with a name that is no file (unix(7))."""
+    bell_address_1: I64
+    bell_address_2: I64
+    pad_2: I64
+    pad_3: I64
+    pad_4: I64
+
 
 core_at = pointer_to(Core)
 _ASLEEP: Final = 8
 _STOP: Final = CACHE_LINE
+_BELL_ADDRESS: Final = offset_of(Core, "bell_address_0")
 _CORE_SIZE: Final = size_of(Core)
 assert _CORE_SIZE % CACHE_LINE == 0
 
@@ -86,6 +99,21 @@ def wake(core: Core) -> int:
     store_release(address + _ASLEEP, 0)
     fetch_add(address, 1)  # several may ring at once: each stroke changes the word, or one could be slept through
     futex_wake(address)
+    return 1
+
+
+@kernel
+def wake_from(own: Core, core: Core) -> int:
+    """Wake a core as `wake` does, also one that sleeps on file descriptors; ``own`` is the caller's core."""
+    if core.bell_length == 0:
+        return wake(core)
+    fence()
+    address = address_of(core)
+    if load_acquire(address + _ASLEEP) == 0:
+        return 0
+    store_release(address + _ASLEEP, 0)
+    name = address + _BELL_ADDRESS
+    sendto(own.bell_socket, name, 1, MSG_DONTWAIT, name, core.bell_length)
     return 1
 
 

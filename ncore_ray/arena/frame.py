@@ -56,7 +56,7 @@ def frame_meta(base: int, index: int) -> FrameMeta:
     return frame_meta_at(base + arena_at(base).frame_metas + index * _META_SIZE)
 
 
-# A descriptor is one word of a ring: frame index (32 bits), length (20), NIC (8), checksum state (3).
+# A descriptor is one word of a ring: frame index (32 bits), length (20), receive queue or NIC (8), checksum state (3).
 
 
 @kernel
@@ -79,7 +79,13 @@ def descriptor_length(word: int) -> int:
 
 @kernel
 def descriptor_nic(word: int) -> int:
-    """Return the number of the NIC that received the packet, or shall send it."""
+    """Return the number of the NIC that shall send the packet."""
+    return (word >> 52) & 0xFF
+
+
+@kernel
+def descriptor_queue(word: int) -> int:
+    """Return the number of the queue that the packet was received by."""
     return (word >> 52) & 0xFF
 
 

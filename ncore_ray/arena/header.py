@@ -30,11 +30,17 @@ class Arena(Record):
     secret_1: I64
 
     nic_count: I64
+    queue_count: I64
+    """Receive queues: those of decider 0 first, one for each NIC, then those of decider 1 …"""
     engine_count: I64
+    decider_count: I64
+    """Who distributes: 1, the distributor actor, or every engine for its own queues (`decides_itself`)."""
+    decides_itself: I64
+    """1 if the engines read and distribute themselves."""
     actor_count: I64
 
     cores: I64
-    """`Core` of every actor: the distributor, then the engines, then the NIC readers."""
+    """`Core` of every actor: the distributor, then the engines, the readers of all queues, the writers of all NICs."""
 
     frames: I64
     frame_metas: I64
@@ -42,11 +48,11 @@ class Arena(Record):
 
     ring_stride: I64
     inbound_rings: I64
-    """reader → distributor, one per reader."""
+    """reader → decider, one per queue."""
     engine_rings: I64
-    """distributor → engine, one per engine."""
+    """decider → engine: (decider × engine)."""
     return_rings: I64
-    """frames on their way home: (actor × nic), actor as in `cores`."""
+    """frames on their way home: (actor × queue), actor as in `cores`."""
     transmit_rings: I64
     """engine → NIC, for NICs that engines cannot send to themselves: (engine × nic)."""
     transmit_return_rings: I64
@@ -75,7 +81,7 @@ class Arena(Record):
 
     distributor: I64
     readers: I64
-    """`Reader` headers, one per NIC, `reader_stride` apart."""
+    """`Reader` headers, one per queue, `reader_stride` apart."""
     reader_stride: I64
     engines: I64
     """`Engine` headers, one per engine, `engine_stride` apart (each the start of an engine's partition)."""

@@ -6,12 +6,12 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ncore_ray.arena.core import Core
+from ncore_ray.arena.core import Actor, Core
 from ncore_ray.arena.frame import FRAME_SIZE, FrameMeta
 from ncore_ray.arena.header import Arena, Region
 from ncore_ray.arena.layout import Bytes, Layout, format_arena, init_rings, records_digest
 from ncore_ray.arena.ring import Ring, ring_size
-from ncore_ray.blueprint.dimensions import Dimensions, dimensions_of
+from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
 from ncore_ray.blueprint.tables import (
     routes_of,
     write_addresses,
@@ -22,7 +22,7 @@ from ncore_ray.blueprint.tables import (
 )
 from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
 from ncore_ray.config.model import Algorithm as ConfiguredAlgorithm
-from ncore_ray.config.model import Configuration, HashFunction
+from ncore_ray.config.model import Configuration, HashFunction, Placement
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import ErrorText, Exchange
@@ -100,6 +100,8 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
     distribution = configuration.distribution
     symmetric = distribution.hash is HashFunction.SYMMETRIC
     return DistributorPlan(
+        deciders=deciders_of(configuration),
+        decides_itself=distribution.placement is not Placement.CORE,
         engines=configuration.appliance.engines,
         flows=distribution.flows,
         algorithm=_ALGORITHMS[distribution.algorithm],
@@ -136,13 +138,17 @@ def _lines(record: Any) -> int:
 
 
 def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, int]:
-    nics, engines = len(configuration.nics), configuration.appliance.engines
+    nics, engines, deciders = len(configuration.nics), configuration.appliance.engines, deciders_of(configuration)
+    queues = nics * deciders
     addresses = sum(len(nic.addresses) for nic in configuration.nics) + len(configuration.vservers)
     return {
         "nic_count": nics,
+        "queue_count": queues,
         "engine_count": engines,
-        "actor_count": 1 + engines + 2 * nics,
-        "frame_count": nics * dimensions.nic_frames + engines * dimensions.engine_frames,
+        "decider_count": deciders,
+        "decides_itself": int(configuration.distribution.placement is not Placement.CORE),
+        "actor_count": 1 + engines + queues + nics,
+        "frame_count": queues * dimensions.nic_frames + engines * dimensions.engine_frames,
         "ring_stride": ring_size(dimensions.nic_frames),
         "address_count": address_slots(addresses),
         "route_count": len(routes_of(configuration)),
@@ -158,7 +164,7 @@ def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, i
 
 
 def _reserve_shared(layout: Layout, counts: dict[str, int], dimensions: Dimensions) -> dict[str, int]:
-    nics, engines = counts["nic_count"], counts["engine_count"]
+    nics, engines, queues = counts["nic_count"], counts["engine_count"], counts["queue_count"]
 
     def rings(name: str, count: int) -> int:
         return layout.reserve_rings(name, count, dimensions.nic_frames)
@@ -175,12 +181,12 @@ def _reserve_shared(layout: Layout, counts: dict[str, int], dimensions: Dimensio
         "services": layout.reserve_table("services", Service, counts["service_count"]),
         "bindings": layout.reserve_table("bindings", Binding, counts["binding_count"]),
         "texts": layout.reserve("texts", counts["texts_size"]),
-        "inbound_rings": rings("inbound_rings", nics),
-        "engine_rings": rings("engine_rings", engines),
-        "return_rings": rings("return_rings", (1 + engines) * nics),
+        "inbound_rings": rings("inbound_rings", queues),
+        "engine_rings": rings("engine_rings", counts["decider_count"] * engines),
+        "return_rings": rings("return_rings", (1 + engines) * queues),
         "transmit_rings": rings("transmit_rings", engines * nics),
         "transmit_return_rings": rings("transmit_return_rings", engines * nics),
-        "readers": layout.reserve("readers", counts["reader_stride"] * nics),
+        "readers": layout.reserve("readers", counts["reader_stride"] * queues),
         "engines": layout.reserve("engines", counts["engine_stride"] * engines),
         "frame_metas": layout.reserve_table("frame_metas", FrameMeta, counts["frame_count"]),
         "frames": layout.reserve("frames", FRAME_SIZE * counts["frame_count"]),
@@ -230,8 +236,9 @@ def build(
     arena.secret_0, arena.secret_1 = secret or (secrets.randbits(32), secrets.randbits(32))
     _write_rings(array, blueprint, arena)
     _write_tables(array, blueprint, arena)
+    for queue in range(arena.queue_count):
+        init_reader(array, queue, queue * blueprint.dimensions.nic_frames, blueprint.dimensions.nic_frames)
     for index in range(arena.nic_count):
-        init_reader(array, index, index * blueprint.dimensions.nic_frames, blueprint.dimensions.nic_frames)
         _write_nic(array, arena, index, transmit[index] if transmit else Transmit.DIRECT)
     init_distributor(array, blueprint.distributor, blueprint.distributor_spans)
     _write_engines(array, blueprint, arena, monotonic_us() if now is None else now)
@@ -240,9 +247,9 @@ def build(
 
 def _write_rings(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
     nics, engines, capacity = arena.nic_count, arena.engine_count, blueprint.dimensions.nic_frames
-    init_rings(array, arena.inbound_rings, nics, capacity)
-    init_rings(array, arena.engine_rings, engines, capacity)
-    init_rings(array, arena.return_rings, (1 + engines) * nics, capacity)
+    init_rings(array, arena.inbound_rings, arena.queue_count, capacity)
+    init_rings(array, arena.engine_rings, arena.decider_count * engines, capacity)
+    init_rings(array, arena.return_rings, (1 + engines) * arena.queue_count, capacity)
     init_rings(array, arena.transmit_rings, engines * nics, capacity)
     init_rings(array, arena.transmit_return_rings, engines * nics, capacity)
 
@@ -261,12 +268,11 @@ def _write_tables(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
 def _write_nic(array: Bytes, arena: Arena, index: int, transmit: Transmit) -> None:
     nic = view(Nic, array, arena.nics + index * size_of(Nic))
     nic.transmit = transmit
-    nic.reader = 1 + arena.engine_count + index
-    nic.writer = nic.reader + arena.nic_count
+    nic.writer = Actor.ENGINE + arena.engine_count + arena.queue_count + index
 
 
 def _write_engines(array: Bytes, blueprint: Blueprint, arena: Arena, now: int) -> None:
-    first = arena.nic_count * blueprint.dimensions.nic_frames
+    first = arena.queue_count * blueprint.dimensions.nic_frames
     for index, regions in enumerate(blueprint.engines):
         init_engine(
             array,

@@ -8,7 +8,7 @@ from typing import Final
 
 from ncore_ray.arena.frame import FRAME_SIZE, FrameMeta
 from ncore_ray.arena.layout import PAGE, ArenaError
-from ncore_ray.config.model import Configuration
+from ncore_ray.config.model import Configuration, Placement
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.http.exchange import Exchange
 from ncore_ray.engine.http.message.body import Body
@@ -32,15 +32,20 @@ class Dimensions:
     """Capacities of an arena."""
 
     nic_frames: int
-    """Per NIC: a power of two, and the capacity of every ring."""
+    """Per receive queue: a power of two, and the capacity of every ring."""
     engine_frames: int
     connections: int
     """Per engine."""
 
 
-def _nic_frames(arena: int, nics: int) -> int:
-    """Return the frames of a NIC: about an eighth of the arena for all NICs."""
-    wanted = arena // 8 // (nics * _FRAME)
+def deciders_of(configuration: Configuration) -> int:
+    """Return how many actors distribute: the distributor, or every engine for its own receive queues."""
+    return 1 if configuration.distribution.placement is Placement.CORE else configuration.appliance.engines
+
+
+def _nic_frames(arena: int, queues: int) -> int:
+    """Return the frames of a receive queue: about an eighth of the arena for all queues."""
+    wanted = arena // 8 // (queues * _FRAME)
     frames = _MIN_NIC_FRAMES
     while frames * 2 <= min(wanted, _MAX_NIC_FRAMES):
         frames *= 2
@@ -58,7 +63,7 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
         ArenaError: the arena is too small for the connections asked for, or for anything at all.
     """
     engines, arena = configuration.appliance.engines, configuration.appliance.arena
-    nic_frames = _nic_frames(arena, len(configuration.nics))
+    nic_frames = _nic_frames(arena, len(configuration.nics) * deciders_of(configuration))
     least = Dimensions(nic_frames, _MIN_FRAMES, _MIN_CONNECTIONS)
     each = (arena - measure(least)) // engines - _PADDING
     connections = configuration.limits.connections

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.core import core_of
-from ncore_ray.arena.frame import descriptor_frame, descriptor_nic, frame_meta
+from ncore_ray.arena.frame import descriptor_frame, descriptor_queue, frame_meta
 from ncore_ray.arena.header import arena_at
-from ncore_ray.arena.ring import ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
-from ncore_ray.arena.rings import engine_ring, return_ring
+from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
+from ncore_ray.arena.rings import engine_ring, reader_actor, return_ring
 from ncore_ray.engine.application import on_lost, on_pump, on_timeout
 from ncore_ray.engine.connection import Role, Tcb, Work, index_of, mark, tcb_of
 from ncore_ray.engine.flush import flush
@@ -24,11 +24,10 @@ from ncore_ray.engine.transmit import SPARE_SLOTS, slots_left
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load32
 from ncore_ray.nic.direct import Sender
-from ncore_ray.tables.nic import nic_of
 from ncore_ray.wire.packet import Packet
 
 BATCH: Final = 128
-"""Packets taken in one breath at the most."""
+"""Packets taken from one decider in one breath at the most."""
 
 
 @kernel
@@ -36,7 +35,7 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
     """Do one breath at the time ``now`` (µs); return how much there was to do (0: nothing)."""
     engine.now = now
     engine.draining = core_of(base_of(engine), engine.actor).drain
-    done = _take_batch(engine, packet, sender)
+    done = _take_batches(engine, packet, sender)
     done += advance(engine)
     if now >= engine.monitor_at and not engine.draining:
         start_probes(engine)
@@ -49,19 +48,38 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
 
 
 @kernel
-def _take_batch(engine: Engine, packet: Packet, sender: Sender) -> int:
+def is_waiting(engine: Engine) -> int:
+    """Return 1 if a decider has handed over packets."""
     base = base_of(engine)
-    ring = engine_ring(base, engine.index)
+    for decider in range(arena_at(base).decider_count):
+        if ring_waiting(engine_ring(base, decider, engine.index)):
+            return 1
+    return 0
+
+
+@kernel
+def _take_batches(engine: Engine, packet: Packet, sender: Sender) -> int:
+    base = base_of(engine)
+    count = 0
+    for decider in range(arena_at(base).decider_count):
+        count += _take_batch(engine, packet, sender, engine_ring(base, decider, engine.index))
+    return count
+
+
+@kernel
+def _take_batch(engine: Engine, packet: Packet, sender: Sender, ring: Ring) -> int:
+    base = base_of(engine)
     count = min(ring_waiting(ring), BATCH)
     for _ in range(count):
         descriptor = ring_take(ring)
         if slots_left(engine) <= SPARE_SLOTS:
             flush(engine, sender)
         receive_packet(engine, packet, descriptor)
-        home = return_ring(base, engine.actor, descriptor_nic(descriptor))
+        queue = descriptor_queue(descriptor)
+        home = return_ring(base, engine.actor, queue)
         frame = descriptor_frame(descriptor)
         ring_write(home, frame)  # as large as the NIC's pool of frames: there is always room
-        frame_meta(base, frame).owner = nic_of(base, descriptor_nic(descriptor)).reader
+        frame_meta(base, frame).owner = reader_actor(base, queue)
     ring_give_back(ring)
     return count
 
@@ -70,8 +88,8 @@ def _take_batch(engine: Engine, packet: Packet, sender: Sender) -> int:
 def _send_frames_home(engine: Engine) -> int:
     """Publish the received frames that were used up; not before the flush, because replies may be sent from them."""
     base = base_of(engine)
-    for nic in range(arena_at(base).nic_count):
-        ring_publish(return_ring(base, engine.actor, nic))
+    for queue in range(arena_at(base).queue_count):
+        ring_publish(return_ring(base, engine.actor, queue))
     return 0
 
 

@@ -8,9 +8,10 @@ from ncore_ray.arena.frame import (
     descriptor_checksum,
     descriptor_frame,
     descriptor_length,
-    descriptor_nic,
+    descriptor_queue,
     frame_address,
 )
+from ncore_ray.arena.rings import nic_of_queue
 from ncore_ray.engine.application import on_events, on_lost
 from ncore_ray.engine.buffer import NO_FRAME, free_frame
 from ncore_ray.engine.connection import Role, Tcb, find_connection, index_of, make_ports, tcb_of
@@ -42,7 +43,7 @@ def receive_packet(engine: Engine, packet: Packet, descriptor: int) -> int:
     """Take the packet that a descriptor names; the frame stays the caller's."""
     packet.frame = frame_address(base_of(engine), descriptor_frame(descriptor))
     packet.length = descriptor_length(descriptor)
-    packet.nic = descriptor_nic(descriptor)
+    packet.nic = nic_of_queue(base_of(engine), descriptor_queue(descriptor))
     packet.checksum = descriptor_checksum(descriptor)
     counters = counters_of(engine)
     counters.received_packets += 1

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
-from ncore_ray.arena.ring import ring_waiting
-from ncore_ray.arena.rings import engine_ring
-from ncore_ray.engine.breath import engine_breath
+from ncore_ray.engine.breath import engine_breath, is_waiting
 from ncore_ray.engine.partition import Engine, base_of, engine_at
 from ncore_ray.engine.timer import time_to_next
 from ncore_ray.machine.jit import entry_kernel, kernel
@@ -67,7 +65,7 @@ def engine_run(engine_address: int, local_address: int) -> int:
 def _rest(engine: Engine, core: Core, now: int, scratch: int) -> int:
     """Sleep until a packet comes or the next timer is due."""
     word = prepare_sleep(core)
-    if ring_waiting(engine_ring(base_of(engine), engine.index)) or should_stop(core):
+    if is_waiting(engine) or should_stop(core):
         return cancel_sleep(core)
     engine.now = now
     return sleep(core, word, time_to_next(engine), scratch)

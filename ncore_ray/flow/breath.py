@@ -12,12 +12,13 @@ from ncore_ray.arena.core import (
     prepare_sleep,
     should_stop,
     sleep,
-    wake,
+    wake_from,
 )
 from ncore_ray.arena.frame import (
     descriptor_checksum,
     descriptor_frame,
     descriptor_length,
+    descriptor_queue,
     frame_address,
     frame_meta,
 )
@@ -32,7 +33,7 @@ from ncore_ray.arena.ring import (
     ring_waiting,
     ring_write,
 )
-from ncore_ray.arena.rings import engine_ring, inbound_ring, reader_actor, return_ring
+from ncore_ray.arena.rings import engine_ring, inbound_ring, nic_of_queue, reader_actor, return_ring
 from ncore_ray.flow.decide import decide
 from ncore_ray.flow.prefetch import prefetch
 from ncore_ray.flow.records import Distributor, Drop, count_drop, count_forwarded, counters_of, distributor_of
@@ -44,7 +45,7 @@ from ncore_ray.machine.system import now_us
 from ncore_ray.wire.packet import Packet, packet_at
 
 BATCH: Final = 64
-"""Descriptors taken from one NIC in one breath."""
+"""Descriptors taken from one queue in one breath."""
 SLEEP_US: Final = 20_000
 _AHEAD: Final = 4
 """How many packets before its turn a packet's headers are fetched."""
@@ -73,10 +74,10 @@ _SCRATCH: Final = offset_of(DistributorLocal, "scratch_0")
 
 
 @kernel
-def _fill_packet(base: int, packet: Packet, word: int, nic: int) -> int:
+def _fill_packet(base: int, packet: Packet, word: int) -> int:
     packet.frame = frame_address(base, descriptor_frame(word))
     packet.length = descriptor_length(word)
-    packet.nic = nic
+    packet.nic = nic_of_queue(base, descriptor_queue(word))
     packet.checksum = descriptor_checksum(word)
     return 0
 
@@ -84,7 +85,7 @@ def _fill_packet(base: int, packet: Packet, word: int, nic: int) -> int:
 @kernel
 def _hand_on(base: int, distributor: Distributor, word: int, engine: int) -> int:
     """Give a packet to an engine; return 0 if its ring is full."""
-    ring = engine_ring(base, engine)
+    ring = engine_ring(base, distributor.number, engine)
     if ring_room(ring, 1) <= 0:
         return 0
     frame_meta(base, descriptor_frame(word)).owner = Actor.ENGINE + engine
@@ -94,16 +95,16 @@ def _hand_on(base: int, distributor: Distributor, word: int, engine: int) -> int
 
 
 @kernel
-def _send_home(base: int, home: Ring, word: int, nic: int) -> int:
+def _send_home(base: int, home: Ring, word: int) -> int:
     """Give a frame back to the reader it came from; its ring holds all of the reader's frames."""
-    frame_meta(base, descriptor_frame(word)).owner = reader_actor(base, nic)
+    frame_meta(base, descriptor_frame(word)).owner = reader_actor(base, descriptor_queue(word))
     return ring_write(home, word)
 
 
 @kernel
-def _distribute(base: int, distributor: Distributor, packet: Packet, word: int, nic: int, now: int) -> int:
+def _distribute(base: int, distributor: Distributor, packet: Packet, word: int, now: int) -> int:
     """Decide and hand on one packet; return 0, or the cause (`Drop`) for which it has to go home."""
-    _fill_packet(base, packet, word, nic)
+    _fill_packet(base, packet, word)
     engine = decide(base, distributor, packet, now)
     counters = counters_of(base, distributor)
     counters.received_packets += 1
@@ -127,10 +128,10 @@ def _fetch_ahead(base: int, ring: Ring, ahead: int) -> int:
 
 
 @kernel
-def _serve_nic(base: int, distributor: Distributor, packet: Packet, nic: int, now: int) -> int:
-    """Take a batch from one NIC; return how many packets. Only as many are taken as could all go home."""
-    inbound = inbound_ring(base, nic)
-    home = return_ring(base, Actor.DISTRIBUTOR, nic)
+def _serve_queue(base: int, distributor: Distributor, packet: Packet, queue: int, now: int) -> int:
+    """Take a batch from one queue; return how many packets. Only as many are taken as could all go home."""
+    inbound = inbound_ring(base, queue)
+    home = return_ring(base, distributor.actor, queue)
     count = min(ring_waiting(inbound), BATCH)
     if count:
         count = min(count, ring_room(home, count))
@@ -138,8 +139,8 @@ def _serve_nic(base: int, distributor: Distributor, packet: Packet, nic: int, no
         if i + _AHEAD < count:
             _fetch_ahead(base, inbound, _AHEAD)
         word = ring_take(inbound)
-        if _distribute(base, distributor, packet, word, nic, now):
-            _send_home(base, home, word, nic)
+        if _distribute(base, distributor, packet, word, now):
+            _send_home(base, home, word)
     if count:
         ring_give_back(inbound)
         ring_publish(home)
@@ -149,21 +150,22 @@ def _serve_nic(base: int, distributor: Distributor, packet: Packet, nic: int, no
 @kernel
 def _publish(base: int, distributor: Distributor) -> int:
     """Let the engines see what was written to their rings, and wake those that sleep."""
-    own = core_of(base, Actor.DISTRIBUTOR)
+    own = core_of(base, distributor.actor)
     for engine in range(distributor.engine_count):
-        if ring_publish(engine_ring(base, engine)):
-            own.wakes_sent += wake(core_of(base, Actor.ENGINE + engine))
+        if ring_publish(engine_ring(base, distributor.number, engine)):
+            own.wakes_sent += wake_from(own, core_of(base, Actor.ENGINE + engine))
     return 0
 
 
 @kernel
 def distributor_breath(base: int, distributor: Distributor, packet: Packet, now: int) -> int:
-    """Distribute a batch of each NIC, beginning with another one each time; return how many packets."""
+    """Distribute a batch of each of its queues, beginning with another one each time; return how many packets."""
     nics = arena_at(base).nic_count
+    first = distributor.number * nics
     work = 0
     for i in range(nics):
         nic = distributor.next_nic + i
-        work += _serve_nic(base, distributor, packet, nic - nics if nic >= nics else nic, now)
+        work += _serve_queue(base, distributor, packet, first + (nic - nics if nic >= nics else nic), now)
     distributor.next_nic = distributor.next_nic + 1 if distributor.next_nic + 1 < nics else 0
     if work:
         _publish(base, distributor)
@@ -179,8 +181,8 @@ def breathe(base: int, number: int, packet_address: int, now: int) -> int:
 
 @kernel
 def _is_waiting(base: int) -> int:
-    for nic in range(arena_at(base).nic_count):
-        if ring_waiting(inbound_ring(base, nic)):
+    for queue in range(arena_at(base).nic_count):
+        if ring_waiting(inbound_ring(base, queue)):
             return 1
     return 0
 

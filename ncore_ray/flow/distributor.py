@@ -85,6 +85,8 @@ class DistributorPlan:
     fragments: int = 1024
     """Fragmented packets that are remembered at a time: a power of two."""
     deciders: int = 1
+    decides_itself: bool = False
+    """The deciders are the engines, one each."""
     flow_timeout: int = 300 * _SECOND
     """Of an established flow: longer than any idle time-out of the engines' connections."""
     syn_timeout: int = 5 * _SECOND
@@ -171,6 +173,7 @@ def init_distributor(array: Bytes, plan: DistributorPlan, spans: DistributorSpan
 def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, spans: DistributorSpans) -> None:
     distributor.number = number
     distributor.deciders = plan.deciders
+    distributor.actor = Actor.ENGINE + number if plan.decides_itself else Actor.DISTRIBUTOR
     distributor.algorithm = plan.algorithm
     distributor.engine_count = plan.engines
     distributor.engine_slots = spans.engine_slots

@@ -172,6 +172,8 @@ class Distributor(Record):
     number: I64
     """Of this decider: 0 for the distributor actor."""
     deciders: I64
+    actor: I64
+    """Of this decider, in `Arena.cores`."""
     read_only: I64
     """1 in the private copy that `explain` works with: nothing in the arena is changed."""
     algorithm: I64

@@ -59,6 +59,8 @@ _syscall = _external("syscall", types.int64, *[types.int64] * 7)
 _clock_gettime = _external("clock_gettime", types.int32, types.int32, types.int64)
 _errno_location = _external("__errno_location", types.int64)
 sendmmsg = _external("sendmmsg", types.int32, types.int32, types.int64, types.int32, types.int32)
+sendto = _external("sendto", types.int64, types.int32, types.int64, types.int64, types.int32, types.int64, types.int32)
+ppoll = _external("ppoll", types.int32, types.int64, types.int64, types.int64, types.int64)
 poll = _external("poll", types.int32, types.int64, types.int64, types.int32)
 write = _external("write", types.int64, types.int32, types.int64, types.int64)
 read = _external("read", types.int64, types.int32, types.int64, types.int64)
@@ -99,6 +101,18 @@ def futex_wait(word: int, expected: int, timeout_us: int, scratch: int) -> int:
 def futex_wake(word: int) -> int:
     """Wake one process that sleeps on the word at an address."""
     return _syscall(_SYS_FUTEX, word, _FUTEX_WAKE, 1, 0, 0, 0)
+
+
+@kernel
+def poll_us(fds: int, count: int, timeout_us: int, scratch: int) -> int:
+    """Wait at most ``timeout_us`` µs for one of ``count`` `PollFd` records at an address; return how many are ready.
+
+    ``scratch`` is the address of 16 private bytes.
+    """
+    span = time_spec_at(scratch)
+    span.seconds = timeout_us // 1_000_000
+    span.nanoseconds = timeout_us % 1_000_000 * 1_000
+    return ppoll(fds, count, scratch, 0)
 
 
 def monotonic_us() -> int:

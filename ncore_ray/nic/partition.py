@@ -1,13 +1,14 @@
-"""What the actor of a NIC keeps in the arena: its reader, its writer, their counters, and the stack of free frames.
+"""What a receive queue of a NIC keeps in the arena: its reader, the writer, their counters, the stack of free frames.
 
-The partitions of all NICs lie at `Arena.readers`, `Arena.reader_stride` apart. Reader and writer are two threads of one
-process; each writes to its own records only.
+The partitions of all queues lie at `Arena.readers`, `Arena.reader_stride` apart. A NIC has one queue for each decider;
+the writer belongs to its first one. Each writes to its own records only.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from ncore_ray.arena.core import Actor
 from ncore_ray.arena.frame import FrameMeta, frame_meta
 from ncore_ray.arena.header import Arena, arena_at, check_index
 from ncore_ray.arena.layout import Bytes
@@ -19,11 +20,13 @@ from ncore_ray.nic.faults import FaultCounters
 
 
 class Reader(Record):
-    """What receives from one NIC."""
+    """What receives from one queue of a NIC."""
 
-    nic: I64
+    queue: I64
     actor: I64
     """Its number in `Arena.cores`, and as an owner of frames."""
+    decider: I64
+    """Number of the actor that takes its packets."""
     first_frame: I64
     """Its frames are the `frame_count` from here on."""
     frame_count: I64
@@ -113,19 +116,21 @@ def reader_stride(frame_count: int) -> int:
     return _FREE_FRAMES + -(-4 * frame_count // CACHE_LINE) * CACHE_LINE
 
 
-def init_reader(array: Bytes, nic: int, first_frame: int, frame_count: int) -> None:
-    """Write the partition of a NIC in a zeroed region and take possession of its frames.
+def init_reader(array: Bytes, queue: int, first_frame: int, frame_count: int) -> None:
+    """Write the partition of a receive queue in a zeroed region and take possession of its frames.
 
     The header's offsets and counts have to be there. Actor numbers are those of `reader_actor` and `writer_actor`.
     """
     arena = view(Arena, array)
-    offset = arena.readers + nic * arena.reader_stride
+    offset = arena.readers + queue * arena.reader_stride
+    decider, nic = divmod(queue, arena.nic_count)
     reader = view(Reader, array, offset)
-    reader.nic, reader.actor = nic, 1 + arena.engine_count + nic
+    reader.queue, reader.actor = queue, Actor.ENGINE + arena.engine_count + queue
+    reader.decider = Actor.ENGINE + decider if arena.decides_itself else Actor.DISTRIBUTOR
     reader.first_frame, reader.frame_count = first_frame, frame_count
     reader.free_frames = offset + _FREE_FRAMES
     writer = view(Writer, array, offset + WRITER)
-    writer.nic, writer.actor = nic, reader.actor + arena.nic_count
+    writer.nic, writer.actor = nic, Actor.ENGINE + arena.engine_count + arena.queue_count + nic
     metas = table(FrameMeta, array, arena.frame_metas, arena.frame_count)
     metas["owner"][first_frame : first_frame + frame_count] = reader.actor
     metas["next"][first_frame : first_frame + frame_count] = -1
@@ -135,16 +140,16 @@ def init_reader(array: Bytes, nic: int, first_frame: int, frame_count: int) -> N
 
 
 @kernel
-def _partition(base: int, nic: int) -> int:
+def _partition(base: int, queue: int) -> int:
     if CHECKED:
-        check_index(nic, arena_at(base).nic_count)
-    return base + arena_at(base).readers + nic * arena_at(base).reader_stride
+        check_index(queue, arena_at(base).queue_count)
+    return base + arena_at(base).readers + queue * arena_at(base).reader_stride
 
 
 @kernel
-def reader_of(base: int, nic: int) -> Reader:
-    """Return the reader of a NIC."""
-    return reader_at(_partition(base, nic))
+def reader_of(base: int, queue: int) -> Reader:
+    """Return the reader of a receive queue."""
+    return reader_at(_partition(base, queue))
 
 
 @kernel

@@ -36,7 +36,7 @@ def _collect(base: int, reader: Reader) -> int:
     """Take the frames that came home from the distributor and the engines; return how many."""
     count = 0
     for actor in range(Actor.ENGINE + arena_at(base).engine_count):
-        count += _collect_from(base, reader, return_ring(base, actor, reader.nic))
+        count += _collect_from(base, reader, return_ring(base, actor, reader.queue))
     counters_of_reader(reader).returned_frames += count
     return count
 
@@ -65,8 +65,8 @@ def _deliver(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int
     if local.trace:
         traced = queue_put(packet_queue_at(local.trace), now, frame_address(base, frame), local.length, 0)
         counters.lost_trace_packets += 1 - traced
-    ring_write(ring, make_descriptor(frame, local.length, reader.nic, local.checksum))
-    frame_meta(base, frame).owner = Actor.DISTRIBUTOR
+    ring_write(ring, make_descriptor(frame, local.length, reader.queue, local.checksum))
+    frame_meta(base, frame).owner = reader.decider
     reader.free_count -= 1
     counters.received_packets += 1
     counters.received_bytes += local.length
@@ -125,19 +125,19 @@ def _fill(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: int, 
 def reader_breath(base: int, reader: Reader, local: ReaderLocal, now: int) -> int:
     """Do one batch of work and return how much it was: frames that came home and packets looked at."""
     work = _collect(base, reader)
-    ring = inbound_ring(base, reader.nic)
+    ring = inbound_ring(base, reader.queue)
     room = _room(reader, ring)
     if room:
         work += _fill(base, reader, local, ring, room, now)
     if ring_publish(ring):
-        core_of(base, reader.actor).wakes_sent += wake(core_of(base, Actor.DISTRIBUTOR))
+        core_of(base, reader.actor).wakes_sent += wake(core_of(base, reader.decider))
     return work
 
 
 @kernel
 def _must_look_again(base: int, reader: Reader, local: ReaderLocal) -> bool:
     """Tell whether work may come up that the NIC's file descriptor does not announce."""
-    if local.fd < 0 or reader.free_count == 0 or ring_room(inbound_ring(base, reader.nic), 1) == 0:
+    if local.fd < 0 or reader.free_count == 0 or ring_room(inbound_ring(base, reader.queue), 1) == 0:
         return True
     return local.faults != 0 and fault_holds(fault_state_at(local.faults)) > 0
 
@@ -146,7 +146,7 @@ def _must_look_again(base: int, reader: Reader, local: ReaderLocal) -> bool:
 def _wait(base: int, reader: Reader, local: ReaderLocal, core: Core) -> int:
     """Sleep until the NIC has a packet, or for a short time when something else has to be looked at."""
     core.sleeps += 1
-    stalled = reader.free_count == 0 or ring_room(inbound_ring(base, reader.nic), 1) == 0
+    stalled = reader.free_count == 0 or ring_room(inbound_ring(base, reader.queue), 1) == 0
     waited = poll_fd_at(local.scratch)
     waited.fd = -1 if stalled else local.fd  # a NIC that announces packets nobody can take would keep the core busy
     waited.events = POLLIN

@@ -25,7 +25,7 @@ def _word(ring: Ring, index: int) -> int:
 @kernel
 def _take_back_unpublished(base: int, reader: Reader) -> int:
     """Frames whose descriptors the distributor never saw are the reader's again."""
-    ring = inbound_ring(base, reader.nic)
+    ring = inbound_ring(base, reader.queue)
     for index in range(ring.tail, ring.written):
         frame_meta(base, descriptor_frame(_word(ring, index))).owner = reader.actor
     ring.written = ring.tail
@@ -41,15 +41,15 @@ def _finish_collecting(base: int, reader: Reader, ring: Ring) -> int:
 
 
 @entry_kernel
-def rebuild_free(base: int, nic: int) -> int:
-    """Make a NIC's reader whole again: its stack of free frames from the owners; return how many are free.
+def rebuild_free(base: int, queue: int) -> int:
+    """Make a queue's reader whole again: its stack of free frames from the owners; return how many are free.
 
     The former reader has ended. What lies published in rings stays there and comes home in time.
     """
-    reader = reader_of(base, nic)
+    reader = reader_of(base, queue)
     _take_back_unpublished(base, reader)
     for actor in range(Actor.ENGINE + arena_at(base).engine_count):
-        _finish_collecting(base, reader, return_ring(base, actor, nic))
+        _finish_collecting(base, reader, return_ring(base, actor, queue))
     reader.free_count = 0
     for frame in range(reader.first_frame, reader.first_frame + reader.frame_count):
         if frame_meta(base, frame).owner == reader.actor:

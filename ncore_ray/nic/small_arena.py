@@ -20,7 +20,7 @@ _RINGS = ("inbound_rings", "engine_rings", "return_rings", "transmit_rings", "tr
 
 @dataclass(frozen=True)
 class SmallArena:
-    """An arena and where it lies in this process. The frames of NIC r come first, then those of the engines."""
+    """An arena and where it lies in this process. The frames of the queues come first, then those of the engines."""
 
     array: Bytes
     base: int
@@ -52,26 +52,37 @@ class SmallArena:
 
 
 def make_small_arena(
-    *, nics: int = 1, engines: int = 1, nic_frames: int = 64, engine_frames: int = 64, ring_capacity: int = 128
+    *,
+    nics: int = 1,
+    engines: int = 1,
+    nic_frames: int = 64,
+    engine_frames: int = 64,
+    ring_capacity: int = 128,
+    decides_itself: bool = False,
 ) -> SmallArena:
     """Return an arena with ``nic_frames`` frames for each reader and ``engine_frames`` for each engine."""
-    actors = 1 + engines + 2 * nics
-    frames = nics * nic_frames + engines * engine_frames
+    deciders = engines if decides_itself else 1
+    queues = nics * deciders
+    actors = 1 + engines + queues + nics
+    frames = queues * nic_frames + engines * engine_frames
     layout = Layout()
     offsets = {
         "cores": layout.reserve_table("cores", Core, actors),
         "frames": layout.reserve("frames", frames * FRAME_SIZE),
         "frame_metas": layout.reserve_table("frame_metas", FrameMeta, frames),
         "nics": layout.reserve_table("nics", Nic, nics),
-        "readers": layout.reserve("readers", nics * reader_stride(nic_frames)),
+        "readers": layout.reserve("readers", queues * reader_stride(nic_frames)),
     }
-    counts = (nics, engines, (1 + engines) * nics, engines * nics, engines * nics)
+    counts = (queues, deciders * engines, (1 + engines) * queues, engines * nics, engines * nics)
     for name, count in zip(_RINGS, counts, strict=True):
         offsets[name] = layout.reserve_rings(name, count, ring_capacity)
     array = aligned(np.zeros(layout.size + PAGE, np.uint8))
     header = format_arena(array, layout, 1, 1)
     numbers = {
         "nic_count": nics,
+        "queue_count": queues,
+        "decider_count": deciders,
+        "decides_itself": int(decides_itself),
         "engine_count": engines,
         "actor_count": actors,
         "frame_count": frames,
@@ -82,10 +93,10 @@ def make_small_arena(
         setattr(header, name, value)
     for name, count in zip(_RINGS, counts, strict=True):
         init_rings(array, offsets[name], count, ring_capacity)
-    for nic in range(nics):
-        init_reader(array, nic, nic * nic_frames, nic_frames)
+    for queue in range(queues):
+        init_reader(array, queue, queue * nic_frames, nic_frames)
     arena = SmallArena(array, array.ctypes.data, header, nic_frames)
     for engine in range(engines):
-        first = nics * nic_frames + engine * engine_frames
+        first = queues * nic_frames + engine * engine_frames
         arena.owners()[first : first + engine_frames] = 1 + engine
     return arena

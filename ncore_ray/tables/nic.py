@@ -26,8 +26,6 @@ class Nic(Record):
     mtu: I64
     transmit: I64
     """`Transmit`"""
-    reader: I64
-    """Number of the actor that reads it."""
     writer: I64
     """Number of the actor that writes what comes over transmit rings."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -15,8 +17,11 @@ from ncore_ray.arena.frame import (
     make_descriptor,
 )
 from ncore_ray.arena.rings import (
+    decider_actor,
+    decider_of_queue,
     engine_ring,
     inbound_ring,
+    nic_of_queue,
     reader_actor,
     return_ring,
     transmit_return_ring,
@@ -30,15 +35,19 @@ from ncore_ray.nic.small_arena import SmallArena, make_small_arena
 
 
 @entry_kernel
-def places(base: int, actor: int, engine: int, nic: int, results: int) -> int:
-    """Leave the offsets of five rings and the numbers of two actors."""
-    store64(results, address_of(inbound_ring(base, nic)) - base)
-    store64(results + 8, address_of(engine_ring(base, engine)) - base)
-    store64(results + 16, address_of(return_ring(base, actor, nic)) - base)
+def places(base: int, actor: int, decider: int, engine: int, queue: int, results: int) -> int:
+    """Leave the offsets of five rings, the numbers of three actors, and whose the queue is."""
+    nic = nic_of_queue(base, queue)
+    store64(results, address_of(inbound_ring(base, queue)) - base)
+    store64(results + 8, address_of(engine_ring(base, decider, engine)) - base)
+    store64(results + 16, address_of(return_ring(base, actor, queue)) - base)
     store64(results + 24, address_of(transmit_ring(base, engine, nic)) - base)
     store64(results + 32, address_of(transmit_return_ring(base, engine, nic)) - base)
-    store64(results + 40, reader_actor(base, nic))
-    return store64(results + 48, writer_actor(base, nic))
+    store64(results + 40, reader_actor(base, queue))
+    store64(results + 48, writer_actor(base, nic))
+    store64(results + 56, decider_actor(base, decider))
+    store64(results + 64, nic)
+    return store64(results + 72, decider_of_queue(base, queue))
 
 
 @entry_kernel
@@ -64,22 +73,27 @@ def arena() -> SmallArena:
     return make_small_arena(nics=2, engines=3, ring_capacity=16)
 
 
-def test_places(arena: SmallArena) -> None:
-    header, results = arena.header, np.zeros(7, np.int64)
-    for actor in range(4):
-        for engine in range(3):
-            for nic in range(2):
-                places(arena.base, actor, engine, nic, results.ctypes.data)
-                stride = header.ring_stride
-                assert results.tolist() == [
-                    header.inbound_rings + nic * stride,
-                    header.engine_rings + engine * stride,
-                    header.return_rings + (actor * 2 + nic) * stride,
-                    header.transmit_rings + (engine * 2 + nic) * stride,
-                    header.transmit_return_rings + (engine * 2 + nic) * stride,
-                    4 + nic,
-                    6 + nic,
-                ]
+@pytest.mark.parametrize("decides_itself", [False, True])
+def test_places(decides_itself: bool) -> None:
+    arena = make_small_arena(nics=2, engines=3, ring_capacity=16, decides_itself=decides_itself)
+    header, results = arena.header, np.zeros(10, np.int64)
+    deciders = 3 if decides_itself else 1
+    queues = 2 * deciders
+    for actor, decider, engine, queue in itertools.product(range(4), range(deciders), range(3), range(queues)):
+        places(arena.base, actor, decider, engine, queue, results.ctypes.data)
+        stride, nic = header.ring_stride, queue % 2
+        assert results.tolist() == [
+            header.inbound_rings + queue * stride,
+            header.engine_rings + (decider * 3 + engine) * stride,
+            header.return_rings + (actor * queues + queue) * stride,
+            header.transmit_rings + (engine * 2 + nic) * stride,
+            header.transmit_return_rings + (engine * 2 + nic) * stride,
+            4 + queue,
+            4 + queues + nic,
+            1 + decider if decides_itself else 0,
+            nic,
+            queue // 2,
+        ]
 
 
 @pytest.mark.skipif(not CHECKED, reason="indices are checked in checked builds")
@@ -88,7 +102,7 @@ def test_places(arena: SmallArena) -> None:
 )
 def test_an_index_outside_is_refused(arena: SmallArena, actor: int, engine: int, nic: int) -> None:
     with pytest.raises(IndexError):
-        places(arena.base, actor, engine, nic, np.zeros(7, np.int64).ctypes.data)
+        places(arena.base, actor, 0, engine, nic, np.zeros(10, np.int64).ctypes.data)
 
 
 @pytest.mark.parametrize(

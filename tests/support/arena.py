@@ -245,6 +245,7 @@ def _reserve(layout: Layout, engines: int, nics: int, frames: int, capacity: int
 def _count(header: Arena, engines: int, nics: int, frames: int, capacity: int) -> None:
     header.secret_0, header.secret_1 = SECRETS
     header.nic_count, header.engine_count, header.actor_count = nics, engines, 1 + engines + 2 * nics
+    header.queue_count, header.decider_count = nics, 1
     header.frame_count = frames * nics
     header.ring_stride = ring_size(capacity)
     header.address_count, header.neighbour_count, header.route_count = 16, 64, nics
@@ -271,7 +272,6 @@ def _fill_nic(small: SmallArena, number: int) -> None:
     header = small.header
     nic = view(Nic, small.array, header.nics + number * size_of(Nic))
     nic.mac, nic.mtu, nic.transmit = 0x0200_0000_0001 + number, 1500, Transmit.RING
-    nic.reader = small.reader_actor(number)
     address = SNIPS[number] if number < len(SNIPS) else f"10.{number + 1}.0.10"
     high, low = words_of(address)
     route = table(Route, small.array, header.routes, header.nic_count)[number]

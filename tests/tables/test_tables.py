@@ -30,8 +30,8 @@ def kind_of(base: int, high: int, low: int) -> int:
 
 
 @entry_kernel
-def nic_by_address(base: int, high: int, low: int) -> int:
-    return nic_of(base, find_address(base, high, low).nic).reader
+def mac_by_address(base: int, high: int, low: int) -> int:
+    return nic_of(base, find_address(base, high, low).nic).mac
 
 
 @entry_kernel
@@ -64,7 +64,7 @@ def test_own_addresses_are_found_and_others_are_foreign(own: dict[str, AddressKi
 def test_address_knows_its_nic() -> None:
     arena = make_arena()
     for nic, text in enumerate(SNIPS):
-        assert nic_by_address(arena.base, *words_of(text)) == arena.reader_actor(nic)
+        assert mac_by_address(arena.base, *words_of(text)) == 0x0200_0000_0001 + nic
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 1000])
