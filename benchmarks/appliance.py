@@ -14,6 +14,7 @@ from ncore_ray.lab.network import CLIENT_SNIP, SERVER_SNIP, VIP, Network
 
 _TEMPLATE: Final = """\
 appliance: {{name: bench, engines: {engines}, arena: 256MiB}}
+distribution: {{placement: {placement}}}
 nics:
   - {{name: nc0, driver: af_packet, netns: {netns}, addresses: ["{client}/24"]}}
   - {{name: nc1, driver: af_packet, netns: {netns}, addresses: ["{server}/24"]}}
@@ -47,7 +48,7 @@ class Running:
         self._appliance.take_down()
 
 
-def _factory(engines: int) -> ApplianceFactory:
+def _factory(engines: int, placement: str = "core") -> ApplianceFactory:
     def start(network: Network, services: Sequence[str]) -> Running:
         names = [f"web{index}" for index in range(1, len(services) + 1)]
         rows = ", ".join(
@@ -55,6 +56,7 @@ def _factory(engines: int) -> ApplianceFactory:
         )
         text = _TEMPLATE.format(
             engines=engines,
+            placement=placement,
             netns=network.appliance.namespace.name,
             client=CLIENT_SNIP,
             server=SERVER_SNIP,
@@ -71,5 +73,11 @@ def _factory(engines: int) -> ApplianceFactory:
     return start
 
 
-FACTORIES: Final[dict[str, ApplianceFactory]] = {"ncore-1": _factory(1), "ncore-2": _factory(2)}
-"""The appliance with one and with two engines."""
+FACTORIES: Final[dict[str, ApplianceFactory]] = {
+    "ncore-1": _factory(1),
+    "ncore-2": _factory(2),
+    "ncore-1-per-core": _factory(1, "per-core"),
+    "ncore-2-per-core": _factory(2, "per-core"),
+    "ncore-2-rss": _factory(2, "rss"),
+}
+"""The appliance with one and with two engines, in each placement of the distributor."""

@@ -12,6 +12,7 @@ from ncore_ray.actors.mapping import Mapping
 from ncore_ray.arena.core import Actor
 from ncore_ray.blueprint.build import build, draw
 from ncore_ray.blueprint.placement import CorePlan, place
+from ncore_ray.blueprint.queues import plan_queues
 from ncore_ray.config.load import dump, parse
 from ncore_ray.errors import NcoreError
 from ncore_ray.management import counters
@@ -70,6 +71,8 @@ class Management:
         arena = build(self._mapping.array, team.blueprint)
         team.create()
         team.attach(reference, node, arena.epoch)
+        if (queues := plan_queues(team.blueprint, self._mapping.array)) is not None:
+            team.open_queues(queues)
         team.start()
         return Reporter(team.blueprint.configuration, team, self._mapping.array)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from ncore_ray.actors.own_queues import EngineQueues
 from ncore_ray.actors.worker import Loop, Worker
 from ncore_ray.arena.core import Actor
+from ncore_ray.blueprint.queues import QueuePlan
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.run import EngineLocal, engine_run
 from ncore_ray.machine.record import new, view
@@ -27,6 +29,7 @@ class PacketEngine(Worker):
         self._nics = nics
         self._spin_us = spin_us
         self._fds: list[int] = []
+        self._queues = EngineQueues()
         self._loop: Loop | None = None
 
     def prepare(self) -> None:
@@ -38,8 +41,14 @@ class PacketEngine(Worker):
         self._scratch_memory, _, scratch = new(Packet)
         self._local_memory, local, self._local = new(EngineLocal)
         local.packet, local.sender, local.spin_us, local.scratch = packet, self._sender.address, self._spin_us, scratch
+        local.own_queues = self._queues.address
         self.core(self._actor).stop = 1
         self._run()
+
+    def open_queues(self, plan: QueuePlan) -> None:
+        """Open a receive queue of each NIC: this engine reads and distributes by itself. Raises NicError."""
+        self._queues.open(self.array, self.index, self._nics, plan)
+        self._queues.hang_bell(self.core(self._actor), self.arena.epoch, self._actor)
 
     @property
     def _actor(self) -> int:
@@ -54,6 +63,7 @@ class PacketEngine(Worker):
 
     def start(self) -> None:
         """Let the engine breathe."""
+        self._queues.start(self.cpu)
         self._loop = Loop(self.name, self._run, self.core(self._actor), self.cpu)
         self._loop.start()
 
@@ -68,12 +78,13 @@ class PacketEngine(Worker):
 
     def failure(self) -> str | None:
         """Return the exception that ended the loop."""
-        return repr(self._loop.failure) if self._loop is not None and self._loop.failure else None
+        found = self._queues.failure() or (self._loop.failure if self._loop is not None else None)
+        return repr(found) if found else None
 
     def stop(self) -> bool:
         """End the loop and close the sockets; return True when it has ended."""
         self.stopping.set()
-        ended = self._loop is None or self._loop.stop()
+        ended = (self._loop is None or self._loop.stop()) and self._queues.stop()
         if ended:
             for fd in self._fds:
                 if fd >= 0:

@@ -51,6 +51,8 @@ class Core(Record):
     """Doorbells of others that this actor rang."""
     scratch: I64
 
+    wakes_received: I64
+    """Rings of the bell that came by the socket."""
     bell_socket: I64
     """Of an actor that sleeps on file descriptors: its own datagram socket (a descriptor of its process), or 0."""
     bell_length: I64
@@ -61,7 +63,6 @@ class Core(Record):
     bell_address_2: I64
     pad_2: I64
     pad_3: I64
-    pad_4: I64
 
 
 core_at = pointer_to(Core)

@@ -20,6 +20,19 @@ class Placement(StrEnum):
     """Where the distributor runs."""
 
     CORE = "core"
+    """An actor of its own, which NIC readers feed."""
+    PER_CORE = "per-core"
+    """Every engine reads a receive queue of each NIC and hands on what is not its own."""
+    RSS = "rss"
+    """Likewise, and a program in the kernel brings each flow to the queue of its engine."""
+
+
+class Fanout(StrEnum):
+    """How the kernel spreads packets over the engines' receive queues (placement `per-core`)."""
+
+    HASH = "hash"
+    RANDOM = "random"
+    """Each packet to any queue: the worst case, for tests."""
 
 
 class Algorithm(StrEnum):
@@ -70,7 +83,9 @@ class Distribution(Section):
     """How flows come to engines."""
 
     parallelism: Annotated[Parallelism, *word(Parallelism, later=("vip", "nic", "functional"))] = Parallelism.FLOW
-    placement: Annotated[Placement, *word(Placement, later=("per-core", "rss"))] = Placement.CORE
+    placement: Annotated[Placement, *word(Placement)] = Placement.CORE
+    fanout: Annotated[Fanout, *word(Fanout)] = Fanout.HASH
+    """With placement `per-core`: how the kernel spreads packets over the engines' receive queues."""
     algorithm: Annotated[Algorithm, *word(Algorithm, later=("two-choices", "weighted", "load"))] = Algorithm.HASH
     key: Annotated[tuple[Annotated[KeyField, *word(KeyField)], ...], entries(1, len(KeyField))] = tuple(KeyField)
     hash: Annotated[HashFunction, *word(HashFunction)] = HashFunction.SYMMETRIC

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
 from ncore_ray.engine.breath import engine_breath, is_waiting
 from ncore_ray.engine.partition import Engine, base_of, engine_at
+from ncore_ray.engine.queues import OwnQueues, own_queues_at, read_and_distribute, sleep_on_queues
 from ncore_ray.engine.timer import time_to_next
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.record import I64, Record, pointer_to
@@ -24,6 +25,8 @@ class EngineLocal(Record):
     """How long an idle engine looks at its ring before it sleeps."""
     scratch: I64
     """Address of 64 bytes."""
+    own_queues: I64
+    """Address of `OwnQueues`."""
 
 
 engine_local_at = pointer_to(EngineLocal)
@@ -42,13 +45,16 @@ def engine_run(engine_address: int, local_address: int) -> int:
     local = engine_local_at(local_address)
     packet = packet_at(local.packet)
     sender = sender_at(local.sender)
+    own = own_queues_at(local.own_queues)
     core = core_of(base_of(engine), engine.actor)
     idle_since = now_us(local.scratch)
     now = idle_since
     while not should_stop(core):
         core.heartbeat_at = now
         core.breaths += 1
-        if engine_breath(engine, packet, sender, now):
+        work = read_and_distribute(engine, own, packet, now) if own.count else 0
+        work += engine_breath(engine, packet, sender, now)
+        if work:
             after = now_us(local.scratch)
             core.busy_us += after - now
             now = after
@@ -56,16 +62,18 @@ def engine_run(engine_address: int, local_address: int) -> int:
             continue
         now = now_us(local.scratch)
         if now - idle_since >= local.spin_us:
-            _rest(engine, core, now, local.scratch)
+            _rest(engine, core, own, now, local.scratch)
             now = now_us(local.scratch)
     return core.breaths
 
 
 @kernel
-def _rest(engine: Engine, core: Core, now: int, scratch: int) -> int:
+def _rest(engine: Engine, core: Core, own: OwnQueues, now: int, scratch: int) -> int:
     """Sleep until a packet comes or the next timer is due."""
     word = prepare_sleep(core)
     if is_waiting(engine) or should_stop(core):
         return cancel_sleep(core)
     engine.now = now
+    if own.count:
+        return sleep_on_queues(engine, core, own, time_to_next(engine))
     return sleep(core, word, time_to_next(engine), scratch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -55,18 +57,37 @@ def engine_counters(array: Bytes, index: int) -> Numbers:
 
 
 def distributor_counters(array: Bytes) -> Numbers:
-    """Return the counters of the distributor, with what it gave to each engine."""
-    numbers = values_of(DistributorCounters, counters_view(array))
-    for engine, (packets, flows) in enumerate(zip(forwarded_packets(array), live_flows(array), strict=True)):
-        numbers[f"forwarded_engine_{engine}_packets"] = int(packets)
+    """Return the counters of the distributor, or of all deciders together, with what each engine was given."""
+    arena = view(Arena, array)
+    deciders = range(arena.decider_count)
+    numbers = summed(values_of(DistributorCounters, counters_view(array, number)) for number in deciders)
+    forwarded = [forwarded_packets(array, number) for number in deciders]
+    if arena.decides_itself:
+        kept = sum(int(row[number]) for number, row in enumerate(forwarded))
+        numbers["redirected_packets"] = numbers["forwarded_packets"] - kept
+    for engine, flows in enumerate(live_flows(array)):
+        numbers[f"forwarded_engine_{engine}_packets"] = sum(int(row[engine]) for row in forwarded)
         numbers[f"live_flows_engine_{engine}"] = int(flows)
     return numbers
 
 
+def summed(rows: Iterable[Numbers]) -> Numbers:
+    """Return the sums of counters of the same names."""
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row)
+    return dict(total)
+
+
 def nic_counters(array: Bytes, nic: int) -> Numbers:
-    """Return the counters of a NIC's reader and writer."""
+    """Return the counters of a NIC's writer and of the readers of all its queues."""
     arena = view(Arena, array)
-    start = arena.readers + nic * arena.reader_stride
+    return summed(_queue_counters(array, queue) for queue in range(nic, arena.queue_count, arena.nic_count))
+
+
+def _queue_counters(array: Bytes, queue: int) -> Numbers:
+    arena = view(Arena, array)
+    start = arena.readers + queue * arena.reader_stride
     numbers: Numbers = {}
     for who, record, offset in COUNTERS:
         for name, value in values_of(record, view(record, array, start + offset)).items():

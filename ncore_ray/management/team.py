@@ -16,12 +16,16 @@ from ncore_ray.actors.arena_owner import ArenaOwner
 from ncore_ray.actors.flow_distributor import FlowDistributor
 from ncore_ray.actors.nic_reader import NicReader
 from ncore_ray.actors.packet_engine import PacketEngine
+from ncore_ray.arena.core import Actor
 from ncore_ray.arena.layout import PAGE
 from ncore_ray.blueprint.build import Blueprint
 from ncore_ray.blueprint.nics import settings_of
 from ncore_ray.blueprint.placement import CorePlan
+from ncore_ray.blueprint.queues import QueuePlan
+from ncore_ray.config.model import Placement
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.processes import wait_gone
+from ncore_ray.nic.settings import NicSettings
 
 NAMESPACE: Final = "ncore"
 """Ray namespace of all actors of all appliances."""
@@ -88,18 +92,23 @@ class Team:
     def create(self) -> None:
         """Create the actors of the data plane."""
         nics = [settings_of(nic) for nic in self.blueprint.configuration.nics]
-        engines = self.blueprint.configuration.appliance.engines
+        if self.blueprint.configuration.distribution.placement is Placement.CORE:
+            self._create_readers(nics)
+        for index in range(self.blueprint.configuration.appliance.engines):
+            name, cpu = f"engine-{index}", self._plan.engines[index]
+            handle = self._create(name, PacketEngine, f"{self.name}/{name}", index, cpu, nics)
+            self.members.append(Member(name, "PacketEngine", Actor.ENGINE + index, cpu, handle))
+
+    def _create_readers(self, nics: list[NicSettings]) -> None:
+        """Create the actors that read and distribute, where engines do not do so themselves."""
+        first = Actor.ENGINE + self.blueprint.configuration.appliance.engines
         for index, settings in enumerate(nics):
             name, cpu = f"nic-{settings.name}", self._plan.readers[index]
             handle = self._create(name, NicReader, f"{self.name}/{name}", index, cpu, settings)
-            self.members.append(Member(name, "NicReader", 1 + engines + index, cpu, handle))
+            self.members.append(Member(name, "NicReader", first + index, cpu, handle))
         cpu = self._plan.distributor
         handle = self._create("distributor", FlowDistributor, f"{self.name}/distributor", cpu)
-        self.members.append(Member("distributor", "FlowDistributor", 0, cpu, handle))
-        for index in range(engines):
-            name, cpu = f"engine-{index}", self._plan.engines[index]
-            handle = self._create(name, PacketEngine, f"{self.name}/{name}", index, cpu, nics)
-            self.members.append(Member(name, "PacketEngine", 1 + index, cpu, handle))
+        self.members.append(Member("distributor", "FlowDistributor", Actor.DISTRIBUTOR, cpu, handle))
 
     @property
     def workers(self) -> list[Member]:
@@ -112,6 +121,14 @@ class Team:
         for member, answer in pending:
             try:
                 member.process = ray.get(answer, timeout=_READY_S)
+            except RayError as error:
+                raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
+
+    def open_queues(self, plan: QueuePlan) -> None:
+        """Let the engines open their receive queues, in the order of their numbers. Raises NcoreError naming one."""
+        for member in self.workers:
+            try:
+                ray.get(member.handle.open_queues.remote(plan), timeout=_READY_S)
             except RayError as error:
                 raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
 

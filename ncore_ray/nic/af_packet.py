@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ncore_ray.nic.direct import open_sender
 from ncore_ray.nic.driver import MAX_MTU, Driver, NicError
+from ncore_ray.nic.fanout import Fanout, Joining
 from ncore_ray.nic.local import DriverKind, ReaderLocal, WriterLocal
 from ncore_ray.nic.merging import resume_merging, stop_merging
 from ncore_ray.nic.netns import in_namespace, set_link
@@ -46,8 +47,12 @@ class AfPacketDriver(Driver):
         mtu: int | None = None,
         mac: int | None = None,
         ring_slots: int = 4_096,
+        fanout: Fanout | None = None,
     ) -> None:
-        """Name the interface; ``mtu`` None takes the interface's own. ``ring_slots`` packets wait in the kernel."""
+        """Name the interface; ``mtu`` None takes the interface's own. ``ring_slots`` packets wait in the kernel.
+
+        With ``fanout`` this is one of several receive queues.
+        """
         self.interface = interface
         self._netns = netns
         self._wanted_mtu = mtu
@@ -58,6 +63,9 @@ class AfPacketDriver(Driver):
         self._ring: npt.NDArray[np.uint8] | None = None
         self._sender: socket.socket | None = None
         self._merging: list[tuple[int, int]] = []
+        self._fanout = fanout
+        self.fanout_group = 0
+        """Known after `open`: what the other receive queues of the interface join."""
 
     @property
     def sends_directly(self) -> bool:
@@ -95,7 +103,9 @@ class AfPacketDriver(Driver):
         self._ring = np.frombuffer(self._map, np.uint8)
         member = struct.pack("iHH8s", socket.if_nametoindex(self.interface), _PACKET_MR_PROMISC, 0, b"")
         packets.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, member)
-        packets.bind((self.interface, _ETH_P_ALL))
+        with Joining(packets, self._fanout) as joining:
+            packets.bind((self.interface, _ETH_P_ALL))
+        self.fanout_group = joining.group
 
     def close(self) -> None:
         """Stop receiving, free the ring, and leave the interface's offloads as they were."""

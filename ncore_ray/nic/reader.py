@@ -135,30 +135,35 @@ def reader_breath(base: int, reader: Reader, local: ReaderLocal, now: int) -> in
 
 
 @kernel
-def _must_look_again(base: int, reader: Reader, local: ReaderLocal) -> bool:
-    """Tell whether work may come up that the NIC's file descriptor does not announce."""
-    if local.fd < 0 or reader.free_count == 0 or ring_room(inbound_ring(base, reader.queue), 1) == 0:
-        return True
-    return local.faults != 0 and fault_holds(fault_state_at(local.faults)) > 0
+def may_take(base: int, reader: Reader) -> bool:
+    """Tell whether a packet could be taken now; a NIC that announces one nobody can take would keep the core busy."""
+    return reader.free_count > 0 and ring_room(inbound_ring(base, reader.queue), 1) > 0
+
+
+@kernel
+def announces(base: int, reader: Reader, local: ReaderLocal) -> bool:
+    """Tell whether the NIC's file descriptor announces all work that may come up."""
+    if local.fd < 0 or not may_take(base, reader):
+        return False
+    return local.faults == 0 or fault_holds(fault_state_at(local.faults)) == 0
 
 
 @kernel
 def _wait(base: int, reader: Reader, local: ReaderLocal, core: Core) -> int:
     """Sleep until the NIC has a packet, or for a short time when something else has to be looked at."""
     core.sleeps += 1
-    stalled = reader.free_count == 0 or ring_room(inbound_ring(base, reader.queue), 1) == 0
     waited = poll_fd_at(local.scratch)
-    waited.fd = -1 if stalled else local.fd  # a NIC that announces packets nobody can take would keep the core busy
+    waited.fd = local.fd if may_take(base, reader) else -1
     waited.events = POLLIN
-    timeout = _BUSY_POLL_MS if _must_look_again(base, reader, local) else local.idle_ms
+    timeout = local.idle_ms if announces(base, reader, local) else _BUSY_POLL_MS
     ready = poll(local.scratch, 1, timeout)
     if ready > 0 and (waited.events >> 16) & POLLIN == 0:
-        _clear_error(reader, local)
+        clear_error(reader, local)
     return ready
 
 
 @kernel
-def _clear_error(reader: Reader, local: ReaderLocal) -> int:
+def clear_error(reader: Reader, local: ReaderLocal) -> int:
     """The NIC is down: take the error off the socket and wait a little, so that the core is not kept busy."""
     counters_of_reader(reader).failed_receives += 1
     read(local.fd, local.scratch, 8)

@@ -57,16 +57,18 @@ class NicRunner:
     ``array`` is the arena (kept alive by the caller), in which the partition has been written by `init_reader`.
     """
 
-    def __init__(self, array: Bytes, nic: int, settings: NicSettings, driver: Driver | None = None) -> None:
-        """Prepare the NIC of number ``nic``; ``driver`` replaces the one that the settings name."""
+    def __init__(self, array: Bytes, queue: int, settings: NicSettings, driver: Driver | None = None) -> None:
+        """Prepare a NIC's receive queue of number ``queue``; ``driver`` replaces the one that the settings name."""
         self.settings = settings
         self.driver = driver or make_driver(settings)
         self.failure: BaseException | None = None
         self._array = array
         self._base = array.ctypes.data
         arena = view(Arena, array)
-        self._partition = arena.readers + nic * arena.reader_stride
-        self._nic = nic
+        self._partition = arena.readers + queue * arena.reader_stride
+        self._queue = queue
+        self._nic = queue % arena.nic_count
+        self._sends = queue < arena.nic_count and settings.needs_writer
         self._reader = view(Reader, array, self._partition)
         self._writer = view(Writer, array, self._partition + WRITER)
         self._cores = [self._core(arena, self._reader.actor), self._core(arena, self._writer.actor)]
@@ -98,11 +100,11 @@ class NicRunner:
     def open(self, *, recover: bool = False) -> None:
         """Open the driver and its wrappers; with ``recover``, take over from a dead predecessor. Raises NicError."""
         if recover:
-            rebuild_free(self._base, self._nic)
+            rebuild_free(self._base, self._queue)
             recover_writer(self._base, self._nic)
         self.driver.open()
         self.driver.fill_reader(self._reader_memory.local)
-        if self.needs_writer:
+        if self._sends:
             self.driver.fill_writer(self._writer_memory.local)
         self._wrap()
 
@@ -118,12 +120,26 @@ class NicRunner:
             reader.trace = self._tracer.received.address
             writer.trace = self._tracer.sent.address
 
-    def start(self, cpus: Collection[int] | None = None) -> None:
-        """Start the threads, bound to ``cpus`` if given; the kernels have been compiled by `warm_up`."""
+    @property
+    def reader_address(self) -> int:
+        """Address of the queue's `Reader`, for an engine that reads by itself."""
+        return self._base + self._partition
+
+    @property
+    def reader_local_address(self) -> int:
+        """Address of the queue's `ReaderLocal`, valid as long as this object."""
+        return self._reader_memory.address
+
+    def start(self, cpus: Collection[int] | None = None, *, reads: bool = True) -> None:
+        """Start the threads, bound to ``cpus`` if given; the kernels have been compiled by `warm_up`.
+
+        With ``reads`` False there is no reader's thread: the caller's loop does its work.
+        """
         self._ended.clear()
-        reader = (self._base, self._base + self._partition, self._reader_memory.address)
-        self._launch("reader", self._cores[0], lambda: reader_run(*reader), cpus)
-        if self.needs_writer:
+        if reads:
+            reader = (self._base, self.reader_address, self._reader_memory.address)
+            self._launch("reader", self._cores[0], lambda: reader_run(*reader), cpus)
+        if self._sends:
             writer = (self._base, self._base + self._partition + WRITER, self._writer_memory.address)
             self._launch("writer", self._cores[1], lambda: writer_run(*writer), cpus)
         self._spawn("service", self._serve)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ncore_ray.nic.af_packet import AfPacketDriver
 from ncore_ray.nic.driver import Driver, NicError, parse_mac
+from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.faults import FaultSettings
 from ncore_ray.nic.memory import MemoryDriver
 from ncore_ray.nic.pcap import PcapDriver
@@ -37,6 +38,8 @@ class NicSettings:
     """Packets that can wait in the kernel (af_packet)."""
     spin_us: int = 0
     """So long a thread without work looks again before it sleeps."""
+    fanout: Fanout | None = None
+    """How the kernel spreads packets over several receive queues (af_packet); None: there is one."""
 
     @property
     def wrapped(self) -> bool:
@@ -49,13 +52,31 @@ class NicSettings:
         return self.driver != "af_packet" or self.wrapped
 
 
+def settings_of_queue(settings: NicSettings, decider: int, fanout: Fanout | None) -> NicSettings:
+    """Return the settings of the receive queue that a decider reads: faults of its own, a trace of its own."""
+    if decider == 0:
+        return replace(settings, fanout=fanout)
+    faults, trace = settings.faults, settings.trace
+    return replace(
+        settings,
+        fanout=fanout,
+        faults=None if faults is None else replace(faults, seed=faults.seed + decider),
+        trace=None if trace is None else trace.with_stem(f"{trace.stem}.{decider}"),
+    )
+
+
 def make_driver(settings: NicSettings) -> Driver:
     """Return the driver that the settings name, not yet open. Raises NicError."""
     mac = None if settings.mac is None else parse_mac(settings.mac)
     interface = settings.interface or settings.name
     if settings.driver == "af_packet":
         return AfPacketDriver(
-            interface, netns=settings.netns, mtu=settings.mtu, mac=mac, ring_slots=settings.ring_slots
+            interface,
+            netns=settings.netns,
+            mtu=settings.mtu,
+            mac=mac,
+            ring_slots=settings.ring_slots,
+            fanout=settings.fanout,
         )
     if settings.driver == "tap":
         return TapDriver(interface, netns=settings.netns, mtu=settings.mtu, mac=mac, host=settings.host)

@@ -26,6 +26,8 @@ class Nic(Record):
     mtu: I64
     transmit: I64
     """`Transmit`"""
+    fanout_group: I64
+    """Of the sockets that the engines read (placement `per-core`, `rss`), or 0."""
     writer: I64
     """Number of the actor that writes what comes over transmit rings."""
 

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.e2e.bed")  # its failing checks say what they found
+pytest.register_assert_rewrite("tests.e2e.bed", "tests.e2e.load")  # its failing checks say what they found

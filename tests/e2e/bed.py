@@ -25,6 +25,7 @@ _numbers = itertools.count(1)
 
 TEMPLATE = """\
 appliance: {{name: {name}, engines: {engines}, arena: {arena}}}
+distribution: {{{distribution}}}
 nics:
   - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24]{faults}}}
   - {{name: nc1, driver: af_packet, netns: {netns}, addresses: [10.2.0.10/24]{faults}}}
@@ -156,7 +157,7 @@ def unique(purpose: str) -> str:
 
 def configuration_text(name: str, netns: str, **options: Any) -> str:
     """Return the YAML of a bed's appliance."""
-    known = {"engines": 2, "arena": "96MiB", "faults": "", "monitor": MONITOR}
+    known = {"engines": 2, "arena": "96MiB", "faults": "", "monitor": MONITOR, "distribution": "placement: core"}
     return TEMPLATE.format(name=name, netns=netns, **{**known, **options})
 
 

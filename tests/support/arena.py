@@ -77,7 +77,7 @@ class GuardedBytes:
 class SmallArena:
     """An arena and what tests do with it. ``header`` is the live `Arena` record at its start."""
 
-    array: Bytes
+    array: Bytes = field(repr=False)  # to print it would be to touch the guards
     layout: Layout
     header: Arena
     plan: DistributorPlan

@@ -1,0 +1,56 @@
+"""Receive queues that engines read themselves: what the configuration says of them (placements `per-core`, `rss`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ncore_ray.arena.layout import Bytes
+from ncore_ray.blueprint.build import Blueprint
+from ncore_ray.config.model import Configuration, Fanout, Placement
+from ncore_ray.flow.distributor import distributor_view
+from ncore_ray.flow.steering import Steering, steering_program
+from ncore_ray.nic.fanout import Fanout as Membership
+from ncore_ray.nic.fanout import Spread
+from ncore_ray.tables.port_owner import port_ranges
+
+_SPREADS = {Fanout.HASH: Spread.HASH, Fanout.RANDOM: Spread.RANDOM}
+
+
+@dataclass(frozen=True)
+class QueuePlan:
+    """How packets come to the engines' own receive queues."""
+
+    membership: Membership
+
+    def joining(self, group: int) -> Membership:
+        """Return what the next queue of an interface joins; ``group`` 0: it makes the group."""
+        return replace(self.membership, group=group)
+
+
+def plan_queues(blueprint: Blueprint, array: Bytes) -> QueuePlan | None:
+    """Return the plan for a built arena, or None where readers and distributor are actors of their own."""
+    distribution = blueprint.configuration.distribution
+    if distribution.placement is Placement.CORE:
+        return None
+    if distribution.placement is Placement.PER_CORE:
+        return QueuePlan(Membership(_SPREADS[distribution.fanout]))
+    engines = range(blueprint.configuration.appliance.engines)
+    program = steering_program(_steering(blueprint, array), list(engines))
+    return QueuePlan(Membership(Spread.PROGRAM, program=program))
+
+
+def _steering(blueprint: Blueprint, array: Bytes) -> Steering:
+    distributor = distributor_view(array)
+    start = distributor.indirection
+    return Steering(
+        snips=_snips(blueprint.configuration),
+        port_ranges=tuple(port_ranges(blueprint.configuration.appliance.engines)),
+        hash_key=blueprint.distributor.hash_key,
+        key=blueprint.distributor.key,
+        indirection=tuple(array[start : start + distributor.indirection_size].tolist()),
+    )
+
+
+def _snips(configuration: Configuration) -> tuple[int, ...]:
+    addresses = (address.ip for nic in configuration.nics for address in nic.addresses)
+    return tuple(int(address) for address in addresses if address.version == 4)

@@ -1,0 +1,20 @@
+"""Placement `per-core` with faults on the way: every engine injects them in its own queues, engine 0 in what is sent."""
+
+from __future__ import annotations
+
+from tests.e2e.bed import Bed
+from tests.e2e.load import assert_bytes
+
+OPTIONS = {
+    "engines": 2,
+    "distribution": "placement: per-core",
+    "faults": ", faults: {seed: 7, loss: 1%, duplication: 1%, reordering: 1%}",
+}
+
+
+def test_every_answer_is_byte_exact(bed: Bed) -> None:
+    report = assert_bytes(bed, 2, "--seconds", "10", "--requests", "300", "--connections", "30", "--rate", "0")
+    assert report["requests"] > 50
+    for nic in ("nic-nc0", "nic-nc1"):
+        counters = bed.site.stat()["actors"][nic]
+        assert sum(value for name, value in counters.items() if "fault" in name) > 0
