@@ -56,6 +56,9 @@ def frame_meta(base: int, index: int) -> FrameMeta:
     return frame_meta_at(base + arena_at(base).frame_metas + index * _META_SIZE)
 
 
+MAX_QUEUES: Final = 255
+"""Receive queues that a descriptor can name."""
+
 # A descriptor is one word of a ring: frame index (32 bits), length (20), receive queue or NIC (8), checksum state (3).
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ncore_ray.arena.core import Actor, Core
-from ncore_ray.arena.frame import FRAME_SIZE, FrameMeta
+from ncore_ray.arena.frame import FRAME_SIZE, MAX_QUEUES, FrameMeta
 from ncore_ray.arena.header import Arena, Region
-from ncore_ray.arena.layout import Bytes, Layout, format_arena, init_rings, records_digest
+from ncore_ray.arena.layout import ArenaError, Bytes, Layout, format_arena, init_rings, records_digest
 from ncore_ray.arena.ring import Ring, ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
 from ncore_ray.blueprint.tables import (
@@ -193,12 +193,22 @@ def _reserve_shared(layout: Layout, counts: dict[str, int], dimensions: Dimensio
     }
 
 
+def _check_queues(configuration: Configuration) -> None:
+    nics, deciders = len(configuration.nics), deciders_of(configuration)
+    if nics * deciders > MAX_QUEUES:
+        raise ArenaError(
+            f"distribution.placement: {nics} NICs with a receive queue for each of {deciders} engines are more than"
+            f" {MAX_QUEUES} queues; use fewer engines, or placement core"
+        )
+
+
 def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, guard: int = 0) -> Blueprint:
     """Lay out the arena of a configuration; ``guard`` bytes stay free behind each region (tests).
 
     Raises:
-        ArenaError: the arena is too small for what the configuration asks.
+        ArenaError: the arena is too small for what the configuration asks, or there are too many queues.
     """
+    _check_queues(configuration)
     if dimensions is None:
         dimensions = dimensions_of(configuration, lambda least: draw(configuration, dimensions=least).size)
     layout = Layout(guard=guard)

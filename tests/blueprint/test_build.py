@@ -17,8 +17,10 @@ from ncore_ray.blueprint.tables import routes_of
 from ncore_ray.config.load import parse
 from ncore_ray.config.model import Configuration
 from ncore_ray.engine.partition import Engine
+from ncore_ray.flow.distributor import distributor_view
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import size_of, table, view
+from ncore_ray.nic.partition import Reader
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.port_owner import FIRST_PORT, NO_OWNER
 from ncore_ray.tables.route import NO_ROUTE, find_route
@@ -27,6 +29,7 @@ from ncore_ray.wire.address import words_of
 
 TEXT = """
 appliance: {name: edge, engines: %d, arena: %s}
+distribution: {placement: %s}
 nics:
   - {name: nc0, driver: memory, addresses: [10.1.0.10/24, 10.3.0.10/16]}
   - {name: nc1, driver: memory, addresses: [10.2.0.10/24], gateway: 10.2.0.1}
@@ -40,12 +43,12 @@ vservers:
 """
 
 
-def configuration(engines: int = 2, arena: str = "64MiB") -> Configuration:
-    return parse(TEXT % (engines, arena))
+def configuration(engines: int = 2, arena: str = "64MiB", placement: str = "core") -> Configuration:
+    return parse(TEXT % (engines, arena, placement))
 
 
-def built(engines: int = 2) -> tuple[Bytes, Blueprint]:
-    blueprint = draw(configuration(engines))
+def built(engines: int = 2, placement: str = "core") -> tuple[Bytes, Blueprint]:
+    blueprint = draw(configuration(engines, placement=placement))
     array = aligned(np.zeros(blueprint.size + PAGE, np.uint8))
     build(array, blueprint, epoch=7, secret=(1, 2), now=1_000_000)
     return array, blueprint
@@ -85,10 +88,10 @@ def test_an_arena_too_small_is_refused_by_name() -> None:
 
 
 def test_connections_asked_for_are_given_or_refused() -> None:
-    asked = parse((TEXT % (2, "64MiB")) + "limits: {connections: 1000}\n")
+    asked = parse((TEXT % (2, "64MiB", "core")) + "limits: {connections: 1000}\n")
     assert draw(asked).dimensions.connections == 1000
     with pytest.raises(ArenaError, match=r"lower limits\.connections"):
-        draw(parse((TEXT % (2, "64MiB")) + "limits: {connections: 1000000}\n"))
+        draw(parse((TEXT % (2, "64MiB", "core")) + "limits: {connections: 1000000}\n"))
 
 
 def test_regions_do_not_overlap_and_are_named_in_the_arena() -> None:
@@ -125,6 +128,31 @@ def test_every_frame_has_exactly_one_owner_and_stands_on_one_free_list() -> None
     assert sorted(free) == list(range(2 * nic_frames, arena.frame_count))
 
 
+def test_engines_that_decide_themselves_have_a_queue_of_each_nic() -> None:
+    array, blueprint = built(placement="per-core")
+    arena = check_arena(array, 7, digest())
+    owners = table(FrameMeta, array, arena.frame_metas, arena.frame_count)["owner"]
+    nic_frames, engine_frames = blueprint.dimensions.nic_frames, blueprint.dimensions.engine_frames
+    readers = [actor for actor in (3, 4, 5, 6) for _ in range(nic_frames)]
+    assert owners.tolist() == readers + [1] * engine_frames + [2] * engine_frames
+    found = [view(Reader, array, arena.readers + queue * arena.reader_stride) for queue in range(arena.queue_count)]
+    assert [(reader.queue, reader.actor, reader.decider) for reader in found] == [
+        (0, 3, 1),
+        (1, 4, 1),
+        (2, 5, 2),
+        (3, 6, 2),
+    ]
+    assert [distributor_view(array, number).actor for number in range(2)] == [1, 2]
+    assert arena.actor_count == 1 + 2 + 4 + 2
+
+
+def test_more_queues_than_descriptors_can_name_are_refused() -> None:
+    text = TEXT % (64, "512MiB", "rss")
+    more = "".join(f"  - {{name: x{n}, driver: memory, addresses: [10.{n + 10}.0.1/24]}}\n" for n in range(2))
+    with pytest.raises(ArenaError, match=r"distribution\.placement: 4 NICs .* 64 engines are more than 255 queues"):
+        draw(parse(text.replace("services:\n", more + "services:\n", 1)))
+
+
 def test_addresses_know_their_nic() -> None:
     array, _ = built()
     base = array.ctypes.data
@@ -144,7 +172,7 @@ def test_routes_are_tried_longest_prefix_first() -> None:
 
 
 def test_without_a_gateway_there_is_no_route_to_other_networks() -> None:
-    text = (TEXT % (1, "64MiB")).replace(", gateway: 10.2.0.1", "").replace("192.0.2.7", "10.2.0.7")
+    text = (TEXT % (1, "64MiB", "core")).replace(", gateway: 10.2.0.1", "").replace("192.0.2.7", "10.2.0.7")
     blueprint = draw(parse(text))
     array = aligned(np.zeros(blueprint.size + PAGE, np.uint8))
     build(array, blueprint)

@@ -13,7 +13,6 @@ from ncore_ray.lab.network import VIP
 from ncore_ray.lab.process import python_module
 from tests.e2e.bed import Bed
 
-
 DROPS = "no packet was dropped without need"
 
 

@@ -1,4 +1,4 @@
-"""Placement `per-core` with faults on the way: every engine injects them in its own queues, engine 0 in what is sent."""
+"""Placement `per-core` with faults: every engine injects them in its own queues, engine 0 in what is sent."""
 
 from __future__ import annotations
 
