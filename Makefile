@@ -11,7 +11,7 @@ BENCH_PACKAGES := wrk nginx-light haproxy iperf3 curl apache2-utils nghttp2-clie
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-live lint format bench bench-deps compile clean
+.PHONY: help demo test lint format bench bench-deps compile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,13 +25,9 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e)
-	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE) -m "not ray"
+	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE)
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest tests/e2e
 endif
-
-test-live: $(VENV)/.made-dev ## run the life cycle tests of sessions and commands, which start a Ray of their own many times
-	@$(BIN)/ncore compile
-	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE) -m ray
 
 lint: $(VENV)/.made-dev ## check format, style and types
 	@$(BIN)/ruff format --check .
