@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
+from typing import Final
 
 Instruction = tuple[int, int, int, int]
 _MASK = 0xFFFF_FFFF
@@ -57,10 +59,17 @@ def _jumps(code: int, accumulator: int, constant: int) -> bool:
     )
 
 
+_OPERATIONS: Final[dict[int, Callable[[int, int], int]]] = {
+    0x40: operator.or_,
+    0x50: operator.and_,
+    0x60: operator.lshift,
+    0x70: operator.rshift,
+    0xA0: operator.xor,
+}
+
+
 def _compute(code: int, left: int, right: int) -> int:
-    operation = code & 0xF0
-    results = {0x40: left | right, 0x50: left & right, 0x60: left << right, 0x70: left >> right, 0xA0: left ^ right}
-    return results[operation] & _MASK
+    return _OPERATIONS[code & 0xF0](left, right) & _MASK
 
 
 def _load(frame: bytes, offset: int, code: int) -> int | None:
