@@ -132,7 +132,7 @@ def bench_idle(arena: SmallArena) -> None:
 
 
 def _slots(length: int) -> Any:
-    memory = np.zeros(PACKETS * 7, np.int64).view(np.uint8)
+    memory = np.zeros(PACKETS * SLOT_SIZE, np.uint8)
     rows = table(Slot, memory, 0, PACKETS)
     rows["header_length"] = min(54, length)
     rows["first"] = 4_096

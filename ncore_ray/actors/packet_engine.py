@@ -55,7 +55,7 @@ class PacketEngine(Worker):
         return Actor.ENGINE + self.index
 
     def _open(self, nic: NicSettings) -> int:
-        return -1 if nic.needs_writer else open_sender(nic.interface or nic.name, nic.netns)
+        return -1 if nic.needs_writer else open_sender(nic.interface or nic.name, nic.netns, offload=True)
 
     def _run(self) -> int:
         arena = self.arena

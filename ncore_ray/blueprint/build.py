@@ -41,7 +41,7 @@ from ncore_ray.flow.key import fields_of
 from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
 from ncore_ray.machine.record import CACHE_LINE, size_of, view
 from ncore_ray.machine.system import monotonic_us
-from ncore_ray.nic.direct import Slot
+from ncore_ray.nic.direct import Piece, Slot
 from ncore_ray.nic.partition import PARTITION_RECORDS, init_reader, reader_stride
 from ncore_ray.tables.neighbour import Neighbour
 from ncore_ray.tables.nic import Nic, Transmit
@@ -52,7 +52,7 @@ from ncore_ray.tables.service import Binding, Service, Vserver
 
 _RECORDS: Final[list[Any]] = [
     *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
-    *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Slot),
+    *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Slot, Piece),
     *FLOW_RECORDS,
     *PARTITION_RECORDS,
 ]

@@ -36,6 +36,7 @@ def flush(engine: Engine, sender: Sender) -> int:
         _send_direct(engine, sender, direct)
     _publish(engine)
     engine.slots_used = 0
+    engine.pieces_used = 0
     return free_late(engine)
 
 
@@ -45,7 +46,7 @@ def _send_direct(engine: Engine, sender: Sender, count: int) -> int:
     counters = counters_of(engine)
     for index in range(count):
         slot = slot_of(engine, index)
-        counters.sent_bytes += slot.header_length + slot.first_length + slot.second_length
+        counters.sent_bytes += slot.header_length + slot.first_length + slot.second_length + slot.more_length
     sent = send_slots(base, base + engine.slots, count, sender)
     counters.sent_packets += sent
     counters.drop_send_nic_packets += count - sent

@@ -86,6 +86,10 @@ class Engine(Record):
     slots_used: I64
     headers: I64
     """`HEADER_ROOM` bytes for each slot."""
+    pieces: I64
+    """`piece_count` `Piece` records for the payload of large segments; used up to `pieces_used` until the flush."""
+    piece_count: I64
+    pieces_used: I64
 
     scratch: I64
     """Room for a head and what was read from it, valid within one call."""

@@ -19,10 +19,12 @@ from ncore_ray.engine.partition import HEADER_ROOM, Engine
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.flow.records import Distributor
 from ncore_ray.machine.record import size_of, table, view
-from ncore_ray.nic.direct import Slot
+from ncore_ray.nic.direct import PIECE_SIZE, Slot
 
 SLOTS: Final = 512
 """Packets that an engine makes between two flushes at the most."""
+PIECES: Final = 4_096
+"""Pieces of payload beyond two per packet that they name together at the most."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
         "wheel": reserve("wheel", 4 * WHEEL_SLOTS),
         "work_list": reserve("work_list", 4 * _power_of_two(count + 1)),
         "slots": reserve("slots", size_of(Slot) * SLOTS),
+        "pieces": reserve("pieces", PIECE_SIZE * PIECES),
         "headers": reserve("headers", HEADER_ROOM * SLOTS),
         "scratch": reserve("scratch", SCRATCH_NEEDED),
         "flow_key": reserve("flow_key", size_of(Distributor)),
@@ -110,6 +113,7 @@ def init_engine(
     engine.frame_reserve = max(min(settings.frames // 8, 512), 4)
     engine.wheel_at = now >> TICK_BITS
     engine.slot_count = SLOTS
+    engine.piece_count = PIECES
     engine.first_port, engine.port_count = ports
     engine.error_texts = error_texts
     key = size_of(Distributor)

@@ -51,6 +51,10 @@ def take_slot(engine: Engine, nic: int, header_length: int) -> int:
     engine.slots_used += 1
     slot = slot_of(engine, index)
     slot.nic = nic
+    slot.offload = nic_of(base_of(engine), nic).offload
+    slot.segment = 0
+    slot.more_count = 0
+    slot.more_length = 0
     slot.header = engine.headers + index * HEADER_ROOM
     slot.header_length = header_length
     slot.first_length = 0

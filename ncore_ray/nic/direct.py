@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
 
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load64
-from ncore_ray.machine.record import I64, Record, new, pointer_to, size_of
+from ncore_ray.machine.record import I32, I64, Record, new, pointer_to, size_of
 from ncore_ray.nic.burst import (
     MESSAGE_SIZE,
     VECTOR_SIZE,
@@ -26,11 +27,35 @@ _SOL_PACKET: Final = 263
 _PACKET_QDISC_BYPASS: Final = 20
 _SO_SNDBUFFORCE: Final = 32
 _SEND_BUFFER: Final = 8 << 20
-PIECES: Final = 3
+_PACKET_VNET_HDR: Final = 15
+_VNET_SIZE: Final = 10
+_VNET_STRIDE: Final = 16
+_NEEDS_CHECKSUM: Final = 1
+_GSO_TCPV4: Final = 1
+_TRANSPORT: Final = 34
+"""Where the TCP header stands behind Ethernet and IPv4 headers without options."""
+_TCP_CHECKSUM: Final = 16
+_FEW_PIECES: Final = 4
+"""Virtio header, header, and two pieces of payload."""
+
+
+MOST_PIECES: Final = 1024
+"""Vectors of one message at the most (UIO_MAXIOV)."""
+
+
+class Offload(IntEnum):
+    """What a socket is told of a packet, before the packet."""
+
+    NONE = 0
+    """Nothing: the socket takes plain packets."""
+    PLAIN = 1
+    """There is nothing left to do."""
+    CHECKSUM = 2
+    """The TCP checksum is that of the pseudo header only; and, if `Slot.segment` is set, the packet is to be cut."""
 
 
 class Slot(Record):
-    """One packet to send: a header and up to two pieces of its payload, each an offset in the arena and a length."""
+    """One packet to send: a header and the pieces of its payload, each an offset in the arena and a length."""
 
     nic: I64
     header: I64
@@ -39,6 +64,22 @@ class Slot(Record):
     first_length: I64
     second: I64
     second_length: I64
+    more: I64
+    """Offset of `more_count` further `Piece` records."""
+    more_count: I64
+    more_length: I64
+    """Bytes of the further pieces together."""
+    offload: I64
+    """`Offload`"""
+    segment: I64
+    """Payload of each packet into which this one is to be cut; 0: it is one packet."""
+
+
+class Piece(Record):
+    """A further piece of a packet's payload."""
+
+    offset: I64
+    length: I64
 
 
 class Sender(Record):
@@ -48,9 +89,14 @@ class Sender(Record):
     """Address of one 64-bit word per NIC: its socket, or −1."""
     fd_count: I64
     messages: I64
-    """Address of `capacity` `Message` records, message i with three vectors from 3 × i on."""
+    """Address of `capacity` `Message` records."""
     vectors: I64
+    """Address of `vector_capacity` `Vector` records, which the messages use in turn."""
     capacity: I64
+    vector_capacity: I64
+    vectors_used: I64
+    vnet_headers: I64
+    """Address of room for a ``struct virtio_net_hdr`` for each message."""
     counters: I64
     """Address of the `SendCounters`."""
     position: I64
@@ -59,28 +105,67 @@ class Sender(Record):
     """Slots sent or dropped."""
 
 
+class VnetHeader(Record):
+    """``struct virtio_net_hdr`` (linux/virtio_net.h), padded."""
+
+    flags_type_length: I32
+    """Flags (8 bits), kind of segmentation (8), bytes of all headers (16)."""
+    segment_start: I32
+    """Payload of each packet (16), where the checksummed bytes begin (16)."""
+    checksum_offset: I64
+    """Where the checksum stands behind that (16)."""
+
+
 slot_at = pointer_to(Slot)
+piece_at = pointer_to(Piece)
 sender_at = pointer_to(Sender)
+vnet_header_at = pointer_to(VnetHeader)
 SLOT_SIZE: Final = size_of(Slot)
+PIECE_SIZE: Final = size_of(Piece)
+assert size_of(VnetHeader) == _VNET_STRIDE
 
 
 @kernel
-def _add_piece(message: Message, base: int, offset: int, length: int) -> int:
+def _add_piece(sender: Sender, message: Message, address: int, length: int) -> int:
     """Append a piece to a message; a piece without bytes is left out."""
     if length > 0:
-        vector = vector_at(message.vectors + message.vector_count * VECTOR_SIZE)
-        vector.base = base + offset
+        vector = vector_at(sender.vectors + sender.vectors_used * VECTOR_SIZE)
+        vector.base = address
         vector.length = length
+        sender.vectors_used += 1
         message.vector_count += 1
     return 0
 
 
 @kernel
-def _build(base: int, slot: Slot, message: Message) -> int:
+def _add_vnet_header(sender: Sender, slot: Slot, message: Message, place: int) -> int:
+    """Put what the kernel has to do before a packet."""
+    address = sender.vnet_headers + place * _VNET_STRIDE
+    header = vnet_header_at(address)
+    header.flags_type_length = 0
+    header.segment_start = 0
+    header.checksum_offset = 0
+    if slot.offload == Offload.CHECKSUM:
+        kind = _GSO_TCPV4 if slot.segment else 0
+        header.flags_type_length = _NEEDS_CHECKSUM | kind << 8 | slot.header_length << 16
+        header.segment_start = slot.segment | _TRANSPORT << 16
+        header.checksum_offset = _TCP_CHECKSUM
+    return _add_piece(sender, message, address, _VNET_SIZE)
+
+
+@kernel
+def _build(base: int, slot: Slot, sender: Sender, place: int) -> int:
+    message = message_at(sender.messages + place * MESSAGE_SIZE)
+    message.vectors = sender.vectors + sender.vectors_used * VECTOR_SIZE
     message.vector_count = 0
-    _add_piece(message, base, slot.header, slot.header_length)
-    _add_piece(message, base, slot.first, slot.first_length)
-    _add_piece(message, base, slot.second, slot.second_length)
+    if slot.offload:
+        _add_vnet_header(sender, slot, message, place)
+    _add_piece(sender, message, base + slot.header, slot.header_length)
+    _add_piece(sender, message, base + slot.first, slot.first_length)
+    _add_piece(sender, message, base + slot.second, slot.second_length)
+    for index in range(slot.more_count):
+        piece = piece_at(base + slot.more + index * PIECE_SIZE)
+        _add_piece(sender, message, base + piece.offset, piece.length)
     return 0
 
 
@@ -88,12 +173,15 @@ def _build(base: int, slot: Slot, message: Message) -> int:
 def _build_group(base: int, slots: int, count: int, sender: Sender, nic: int) -> int:
     """Build messages of a NIC's next slots, until the scratch is full or the slots end; return how many."""
     built = 0
+    sender.vectors_used = 0
     while sender.position < count and built < sender.capacity:
         slot = slot_at(slots + sender.position * SLOT_SIZE)
-        sender.position += 1
         if slot.nic == nic:
-            _build(base, slot, message_at(sender.messages + built * MESSAGE_SIZE))
+            if sender.vectors_used + _FEW_PIECES + slot.more_count > sender.vector_capacity:
+                break
+            _build(base, slot, sender, built)
             built += 1
+        sender.position += 1
     return built
 
 
@@ -130,8 +218,10 @@ def send_slots(base: int, slots: int, count: int, sender: Sender) -> int:
     return sent
 
 
-def open_sender(interface: str, netns: str | None = None) -> int:
+def open_sender(interface: str, netns: str | None = None, *, offload: bool = False) -> int:
     """Return the descriptor of a socket that sends whole frames on an interface and receives nothing.
+
+    With ``offload`` every packet has a virtio header before it (`Slot.offload` is not NONE).
 
     Raises:
         NicError: no such interface or namespace, or not allowed.
@@ -141,6 +231,7 @@ def open_sender(interface: str, netns: str | None = None) -> int:
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
             sender.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
+            sender.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, int(offload))
             _enlarge(sender)
             sender.bind((interface, 0))
         except BaseException:
@@ -169,11 +260,14 @@ class SenderMemory:
         self._memory, self.sender, self.address = new(Sender)
         self.fds = np.array(fds or [-1], np.int64)
         self._messages = np.zeros((capacity, MESSAGE_SIZE // 8), np.int64)
-        self._vectors = np.zeros(capacity * PIECES * VECTOR_SIZE, np.uint8)
-        self._messages[:, 2] = self._vectors.ctypes.data + np.arange(capacity) * PIECES * VECTOR_SIZE
+        vectors = capacity * _FEW_PIECES + MOST_PIECES
+        self._vectors = np.zeros(vectors * VECTOR_SIZE, np.uint8)
+        self._vnet_headers = np.zeros(capacity * _VNET_STRIDE, np.uint8)
         self.sender.fds = self.fds.ctypes.data
         self.sender.fd_count = len(fds)
         self.sender.messages = self._messages.ctypes.data
         self.sender.vectors = self._vectors.ctypes.data
+        self.sender.vnet_headers = self._vnet_headers.ctypes.data
         self.sender.capacity = capacity
+        self.sender.vector_capacity = vectors
         self.sender.counters = counters

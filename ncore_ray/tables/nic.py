@@ -26,6 +26,8 @@ class Nic(Record):
     mtu: I64
     transmit: I64
     """`Transmit`"""
+    offload: I64
+    """1 if the kernel completes checksums and cuts large segments (`DIRECT` only; by virtio headers)."""
     fanout_group: I64
     """Of the sockets that the engines read (placement `per-core`, `rss`), or 0."""
     writer: I64

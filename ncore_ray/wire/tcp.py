@@ -137,6 +137,12 @@ def write_syn_options(target: int, mss: int, window_scale: int) -> int:
 
 
 @kernel
+def begin_tcp_checksum(target: int, pseudo: int) -> int:
+    """Write the sum of the pseudo header where the checksum stands: whoever sends the packet completes it."""
+    return store16be(target + 16, fold(pseudo))
+
+
+@kernel
 def finish_tcp_checksum(target: int, header_length: int, pseudo_and_payload: int) -> int:
     """Write the checksum of a header whose checksum field is 0; the argument sums pseudo header and payload."""
     total = fold(pseudo_and_payload + sum_bytes(target, header_length))

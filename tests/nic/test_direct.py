@@ -11,7 +11,7 @@ import pytest
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new, table
 from ncore_ray.nic.burst import SEND_TRIES, SendCounters
-from ncore_ray.nic.direct import SenderMemory, Slot, open_sender, send_slots, sender_at
+from ncore_ray.nic.direct import SLOT_SIZE, SenderMemory, Slot, open_sender, send_slots, sender_at
 from ncore_ray.nic.driver import NicError
 from tests.nic.conftest import Link
 
@@ -34,7 +34,7 @@ class Engine:
 
     def send(self, *slots: tuple[int, ...]) -> int:
         """Send packets given as (NIC, then up to three pairs of place and length)."""
-        memory = np.zeros(max(1, len(slots)) * 7, np.int64).view(np.uint8)
+        memory = np.zeros(max(1, len(slots)) * SLOT_SIZE, np.uint8)
         rows = table(Slot, memory, 0, len(slots))
         for row, slot in zip(rows, slots, strict=True):
             for name, value in zip(rows.dtype.names or (), slot, strict=False):

@@ -11,7 +11,7 @@ from ncore_ray.engine.connection import Tcb, send_chain
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
-from ncore_ray.engine.tcp.segment import send_segment, send_syn, window_gain, window_step
+from ncore_ray.engine.tcp.segment import most_payload, send_segment, send_syn, window_gain, window_step
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_lt, seq_max
 from ncore_ray.engine.tcp.state import TcpState, can_receive, can_send
 from ncore_ray.engine.transmit import SPARE_SLOTS, resolve, slots_left
@@ -193,11 +193,14 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
         congestion.on_restart(engine, tcb)
     if tcb.probing and not tcb.probe_now and tcb.snd_wnd > 0:
         tcb.snd_nxt = tcb.snd_una  # the peer may have thrown the probe's byte away
+    most = most_payload(engine, tcb)
     while _unsent(tcb) > 0:
         waiting = seq_diff(fin_sequence(tcb), tcb.snd_nxt)
         in_flight = seq_diff(tcb.snd_nxt, tcb.snd_una)
         window = tcb.snd_wnd - in_flight
-        length = max(min(tcb.mss, waiting, window, congestion.send_allowance(tcb) - in_flight), 0)
+        length = max(min(most, waiting, window, congestion.send_allowance(tcb) - in_flight), 0)
+        if tcb.mss < length < waiting:
+            length -= length % tcb.mss
         if tcb.probe_now:
             length = max(length, min(waiting, 1))
         fin = 1 if tcb.fin_wanted and length == waiting and (window > length or tcb.probe_now) else 0

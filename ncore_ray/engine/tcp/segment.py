@@ -18,6 +18,7 @@ from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
+from ncore_ray.nic.direct import PIECE_SIZE, Offload, Slot, piece_at
 from ncore_ray.tables.nic import nic_of
 from ncore_ray.wire.checksum import sum_bytes, sum_pseudo_header
 from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
@@ -30,12 +31,15 @@ from ncore_ray.wire.tcp import (
     SYN,
     SYN_OPTIONS,
     TCP_HEADER,
+    begin_tcp_checksum,
     finish_tcp_checksum,
     write_syn_options,
     write_tcp,
 )
 
 _MAX_WINDOW: Final = 65535
+_LARGE_PAYLOAD: Final = 61_440
+"""Bytes of one large segment at the most: with its headers it has to fit into the IP header's length."""
 HEADERS: Final = ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER
 
 
@@ -108,46 +112,83 @@ def _acknowledged(tcb: Tcb) -> int:
 def send_segment(engine: Engine, tcb: Tcb, sequence: int, flags: int, length: int) -> int:
     """Make a segment of ``length`` bytes that lie in the send chain from ``sequence`` on; return the payload's bytes.
 
-    The cursor (`cursor_frame`) is at the frame that holds the first byte. At most two frames are named, so the payload
-    can be shorter than asked for; then it carries no FIN.
+    The cursor (`cursor_frame`) is at the frame that holds the first byte. Only so many frames can be named, so the
+    payload can be shorter than asked for; then it carries no FIN. More than an MSS only where the NIC cuts segments.
     """
     index = take_slot(engine, tcb.nic, HEADERS)
     slot = slot_of(engine, index)
-    base = base_of(engine)
-    pseudo = 0
     taken = 0
     if length > 0:
-        meta = frame_meta(base, tcb.cursor_frame)
-        skip = meta.start + seq_diff(sequence, tcb.cursor_sequence)
-        taken = min(length, meta.end - skip)
-        address = frame_address(base, tcb.cursor_frame) + skip
-        slot.first = address - base
-        slot.first_length = taken
-        pseudo = sum_bytes(address, taken)
-        if taken < length and meta.next != NO_FRAME and taken & 1 == 0:
-            taken += _second_piece(engine, index, meta.next, length - taken)
-            pseudo += sum_bytes(base + slot.second, slot.second_length)
+        taken = _name_payload(engine, tcb, slot, sequence, length)
         if taken < length:
             flags &= ~FIN
-    pseudo += sum_pseudo_header(
+    pseudo = sum_pseudo_header(
         tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, TCP_HEADER + taken
     )
     at = _write_headers(engine, tcb, index, TCP_HEADER + taken)
     window = _advertise(engine, tcb, 0)
     write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags | ACK, window, TCP_HEADER)
-    finish_tcp_checksum(at, TCP_HEADER, pseudo)
+    if slot.offload:
+        slot.offload = Offload.CHECKSUM
+        slot.segment = tcb.mss if taken > tcb.mss else 0
+        begin_tcp_checksum(at, pseudo)
+    else:
+        finish_tcp_checksum(at, TCP_HEADER, pseudo + _sum_payload(engine, slot))
     _acknowledged(tcb)
     return taken
 
 
 @kernel
-def _second_piece(engine: Engine, index: int, frame: int, wanted: int) -> int:
+def most_payload(engine: Engine, tcb: Tcb) -> int:
+    """Return the most bytes that one segment can be asked to carry: where the NIC cuts segments, many times the MSS."""
+    if nic_of(base_of(engine), tcb.nic).offload == 0:
+        return tcb.mss
+    return max(_LARGE_PAYLOAD // tcb.mss * tcb.mss, tcb.mss)
+
+
+@kernel
+def _name_payload(engine: Engine, tcb: Tcb, slot: Slot, sequence: int, length: int) -> int:
+    """Name the pieces of a payload, from the cursor's frame on; return their bytes."""
     base = base_of(engine)
-    slot = slot_of(engine, index)
-    meta = frame_meta(base, frame)
-    slot.second = frame_address(base, frame) + meta.start - base
-    slot.second_length = min(wanted, meta.end - meta.start)
-    return slot.second_length
+    meta = frame_meta(base, tcb.cursor_frame)
+    skip = meta.start + seq_diff(sequence, tcb.cursor_sequence)
+    taken = min(length, meta.end - skip)
+    slot.first = frame_address(base, tcb.cursor_frame) + skip - base
+    slot.first_length = taken
+    following = meta.next
+    if taken < length and following != NO_FRAME and (slot.offload or taken & 1 == 0):
+        meta = frame_meta(base, following)
+        slot.second = frame_address(base, following) + meta.start - base
+        slot.second_length = min(length - taken, meta.end - meta.start)
+        taken += slot.second_length
+        if slot.offload and taken < length:
+            taken += _name_more(engine, slot, meta.next, length - taken)
+    return taken
+
+
+@kernel
+def _name_more(engine: Engine, slot: Slot, frame: int, wanted: int) -> int:
+    """Name further pieces of a large segment's payload; return their bytes."""
+    base = base_of(engine)
+    slot.more = engine.pieces + engine.pieces_used * PIECE_SIZE
+    while wanted > slot.more_length and frame != NO_FRAME and engine.pieces_used < engine.piece_count:
+        meta = frame_meta(base, frame)
+        piece = piece_at(base + engine.pieces + engine.pieces_used * PIECE_SIZE)
+        piece.offset = frame_address(base, frame) + meta.start - base
+        piece.length = min(wanted - slot.more_length, meta.end - meta.start)
+        slot.more_length += piece.length
+        slot.more_count += 1
+        engine.pieces_used += 1
+        frame = meta.next
+    return slot.more_length
+
+
+@kernel
+def _sum_payload(engine: Engine, slot: Slot) -> int:
+    """Return the checksum's part of a payload of up to two pieces, the first of even length if there is a second."""
+    base = base_of(engine)
+    total = sum_bytes(base + slot.first, slot.first_length) if slot.first_length else 0
+    return total + sum_bytes(base + slot.second, slot.second_length) if slot.second_length else total
 
 
 @kernel
