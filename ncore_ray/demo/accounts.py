@@ -136,7 +136,7 @@ class Accounts:
             return []
         links = [count.since(self.before.links[name]) for name, count in self.after.links.items()]
         nics = self.actors("nic-").values()
-        taken = sum(n["received_packets"] + sum(v for k, v in n.items() if k.startswith("drop_nic_")) for n in nics)
+        taken = sum(_taken(numbers) for numbers in nics)
         sent = self.total("engine-", "sent_packets")
         return [
             ("the kernel's receive count = ours", sum(link.received for link in links), taken),
@@ -181,6 +181,12 @@ def _numbers(row: Mapping[str, Any]) -> Numbers:
 
 def _out_of(distributor: Numbers) -> int:
     return distributor["forwarded_packets"] + sum(v for name, v in distributor.items() if name.startswith("drop_"))
+
+
+def _taken(nic: Numbers) -> int:
+    """Return how many packets a NIC's readers took: what the kernel had put together counts once."""
+    dropped = sum(value for name, value in nic.items() if name.startswith("drop_nic_"))
+    return nic["received_packets"] - nic.get("received_parts", 0) + nic.get("received_large_packets", 0) + dropped
 
 
 def _uses(engine: Numbers) -> int:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import mmap
 import socket
 import struct
-from contextlib import suppress
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ncore_ray.nic.direct import open_sender
+from ncore_ray.nic.direct import enlarge, open_sender
 from ncore_ray.nic.driver import MAX_MTU, Driver, NicError
 from ncore_ray.nic.fanout import Fanout, Joining
 from ncore_ray.nic.local import DriverKind, ReaderLocal, WriterLocal
-from ncore_ray.nic.merging import resume_merging, stop_merging
 from ncore_ray.nic.netns import in_namespace, set_link
 from ncore_ray.nic.receive import BLOCK_SIZE, SLOT_SIZE, SLOTS_PER_BLOCK
 
@@ -23,11 +21,14 @@ _SOL_PACKET: Final = 263
 _PACKET_ADD_MEMBERSHIP: Final = 1
 _PACKET_RX_RING: Final = 5
 _PACKET_STATISTICS: Final = 6
+_PACKET_COPY_THRESH: Final = 7
 _PACKET_VERSION: Final = 10
 _PACKET_IGNORE_OUTGOING: Final = 23
 _PACKET_MR_PROMISC: Final = 1
 _TPACKET_V2: Final = 1
 _ETH_P_ALL: Final = 3
+_LARGE_QUEUE: Final = 16 << 20
+"""Bytes of large packets that wait to be taken."""
 
 
 class AfPacketDriver(Driver):
@@ -62,7 +63,6 @@ class AfPacketDriver(Driver):
         self._map: mmap.mmap | None = None
         self._ring: npt.NDArray[np.uint8] | None = None
         self._sender: socket.socket | None = None
-        self._merging: list[tuple[int, int]] = []
         self._fanout = fanout
         self.fanout_group = 0
         """Known after `open`: what the other receive queues of the interface join."""
@@ -89,7 +89,6 @@ class AfPacketDriver(Driver):
         self.mac = mac if self._wanted_mac is None else self._wanted_mac
         if self.mtu > MAX_MTU:
             raise NicError(f"{self.interface} has an MTU of {self.mtu}, but frames hold {MAX_MTU}: set `mtu`")
-        self._merging = stop_merging(self.interface)
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         self._prepare(self._socket)
 
@@ -97,6 +96,7 @@ class AfPacketDriver(Driver):
         """Set up the ring before the socket is bound: every packet it ever gets lies in the ring."""
         packets.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
         packets.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        self._take_large(packets)
         request = struct.pack("IIII", BLOCK_SIZE, self._blocks, SLOT_SIZE, self._blocks * SLOTS_PER_BLOCK)
         packets.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
         self._map = mmap.mmap(packets.fileno(), BLOCK_SIZE * self._blocks, mmap.MAP_SHARED)
@@ -107,12 +107,13 @@ class AfPacketDriver(Driver):
             packets.bind((self.interface, _ETH_P_ALL))
         self.fanout_group = joining.group
 
+    def _take_large(self, packets: socket.socket) -> None:
+        """Have packets that are too long for a slot wait in the socket's queue; without room there they are cut off."""
+        packets.setsockopt(_SOL_PACKET, _PACKET_COPY_THRESH, 1)
+        enlarge(packets, receive=_LARGE_QUEUE)
+
     def close(self) -> None:
-        """Stop receiving, free the ring, and leave the interface's offloads as they were."""
-        if self._merging:
-            with suppress(NicError):  # the namespace may have gone
-                in_namespace(self._netns, lambda: resume_merging(self.interface, self._merging))
-            self._merging = []
+        """Stop receiving and free the ring."""
         self._ring = None
         if self._map is not None:
             self._map.close()

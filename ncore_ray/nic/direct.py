@@ -26,6 +26,7 @@ from ncore_ray.nic.netns import in_namespace
 _SOL_PACKET: Final = 263
 _PACKET_QDISC_BYPASS: Final = 20
 _SO_SNDBUFFORCE: Final = 32
+_SO_RCVBUFFORCE: Final = 33
 _SEND_BUFFER: Final = 8 << 20
 _PACKET_VNET_HDR: Final = 15
 _VNET_SIZE: Final = 10
@@ -232,7 +233,7 @@ def open_sender(interface: str, netns: str | None = None, *, offload: bool = Fal
         try:
             sender.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
             sender.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, int(offload))
-            _enlarge(sender)
+            enlarge(sender, send=_SEND_BUFFER)
             sender.bind((interface, 0))
         except BaseException:
             sender.close()
@@ -245,11 +246,15 @@ def open_sender(interface: str, netns: str | None = None, *, offload: bool = Fal
         raise NicError(f"cannot send on network interface {interface}: {error.strerror or error}") from error
 
 
-def _enlarge(sender: socket.socket) -> None:
-    try:
-        sender.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
-    except PermissionError:
-        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+def enlarge(packets: socket.socket, *, send: int = 0, receive: int = 0) -> None:
+    """Give a socket queues of so many bytes; where that is not allowed, as much of them as the system's limits let."""
+    queues = ((send, _SO_SNDBUFFORCE, socket.SO_SNDBUF), (receive, _SO_RCVBUFFORCE, socket.SO_RCVBUF))
+    for size, forced, option in queues:
+        if size:
+            try:
+                packets.setsockopt(socket.SOL_SOCKET, forced, size)
+            except PermissionError:
+                packets.setsockopt(socket.SOL_SOCKET, option, size)
 
 
 class SenderMemory:

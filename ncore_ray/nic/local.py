@@ -51,6 +51,15 @@ class ReaderLocal(Record):
     scratch: I64
     """Address of 64 private bytes."""
 
+    large: I64
+    """Address of room for one large packet, or 0."""
+    large_headers: I64
+    """Bytes of its headers."""
+    large_length: I64
+    large_at: I64
+    """What has been handed on of it, headers included; `large_length`: all."""
+    large_checksum: I64
+
     length: I64
     """Of the packet just received."""
     checksum: I64

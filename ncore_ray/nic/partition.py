@@ -41,6 +41,10 @@ class ReaderCounters(Record):
     received_packets: I64
     received_bytes: I64
     received_partial_checksum_packets: I64
+    received_large_packets: I64
+    """Packets that were longer than a frame and were cut."""
+    received_parts: I64
+    """Of those packets: each part counts as a received packet."""
     returned_frames: I64
     """Frames that came home."""
     stalled_no_frame_breaths: I64

@@ -10,6 +10,7 @@ from ncore_ray.machine.atomic import load_acquire32, store_release32
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load16, load16be, load32
 from ncore_ray.machine.system import EAGAIN, EINTR, errno, read
+from ncore_ray.nic.cutting import LARGEST, begin_cutting, cut, is_cutting
 from ncore_ray.nic.local import DriverKind, ReaderLocal
 from ncore_ray.nic.partition import ReaderCounters
 from ncore_ray.nic.queue import CUT, ENTRY_HEAD, packet_entry_at, packet_queue_at, queue_drop_first, queue_first
@@ -36,6 +37,8 @@ _TP_SNAPLEN: Final = 8
 _TP_MAC: Final = 12
 _STATUS_KERNEL: Final = 0
 _STATUS_USER: Final = 1
+_STATUS_COPY: Final = 2
+"""The packet was too long for its slot, and waits whole in the socket's queue (PACKET_COPY_THRESH)."""
 _STATUS_CSUMNOTREADY: Final = 8
 _STATUS_VLAN_VALID: Final = 0x10
 _STATUS_CSUM_VALID: Final = 0x80
@@ -85,6 +88,8 @@ def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: 
     if status & _STATUS_VLAN_VALID:
         counters.drop_nic_vlan_packets += 1
         return Received.DROPPED
+    if status & _STATUS_COPY:
+        return _read_large(local, counters, status, frame)
     if load32(slot + _TP_LEN) > length or length > FRAME_SIZE:
         counters.drop_nic_truncated_packets += 1
         return Received.DROPPED
@@ -92,6 +97,24 @@ def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: 
     local.length = length
     local.checksum = _checksum_state(status)
     return _check(local, counters, frame)
+
+
+@kernel
+def _read_large(local: ReaderLocal, counters: ReaderCounters, status: int, frame: int) -> Received:
+    """Take a large packet from the socket's queue and deliver its first part."""
+    length = read(local.fd, local.large, LARGEST)
+    if length <= 0 or length >= LARGEST or not begin_cutting(local, length, _checksum_state(status)):
+        counters.drop_nic_truncated_packets += 1
+        return Received.DROPPED
+    counters.received_large_packets += 1
+    return _next_part(local, counters, frame)
+
+
+@kernel
+def _next_part(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Received:
+    counters.received_parts += 1
+    local.length = cut(local, frame)
+    return Received.PACKET
 
 
 @kernel
@@ -157,6 +180,8 @@ def _receive_queue(local: ReaderLocal, counters: ReaderCounters, frame: int, now
 @kernel
 def receive(local: ReaderLocal, counters: ReaderCounters, frame: int, now: int) -> Received:
     """Take one packet from the NIC into the frame at an address."""
+    if is_cutting(local):
+        return _next_part(local, counters, frame)
     if local.kind == DriverKind.AF_PACKET:
         return _receive_af_packet(local, counters, frame)
     if local.kind == DriverKind.TAP:

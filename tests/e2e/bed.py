@@ -19,6 +19,7 @@ from ncore_ray.demo.site import Site
 from ncore_ray.lab.__main__ import start_origins
 from ncore_ray.lab.host import Host
 from ncore_ray.lab.network import VIP, Layout, Network
+from ncore_ray.lab.offload import NO_LARGE_FRAMES
 from ncore_ray.lab.process import Process
 
 _numbers = itertools.count(1)
@@ -165,7 +166,8 @@ def configuration_text(name: str, netns: str, **options: Any) -> str:
 def make_bed(purpose: str, folder: Path, **options: Any) -> Iterator[Bed]:
     """Build a network with two servers and an appliance; every service is up."""
     name = unique(purpose)
-    with Network(Layout(prefix=name, servers=2)) as network:
+    offloads = options.pop("host_offloads", NO_LARGE_FRAMES)
+    with Network(Layout(prefix=name, servers=2, host_offloads=offloads)) as network:
         origins = start_origins(network)
         configuration = parse(configuration_text(name, network.appliance.namespace.name, **options))
         appliance = session.create(configuration, name, detached=False)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
-from ncore_ray.lab.offload import Offloads, read_offloads, set_offloads
 from ncore_ray.nic.af_packet import AfPacketDriver
 from ncore_ray.nic.driver import NicError
 from ncore_ray.nic.small_arena import make_small_arena
 from tests.nic.conftest import Link
 from tests.nic.harness import Arrived, Rig, packet
+from tests.wire.build import ethernet, ipv4, tcp
 
 pytestmark = pytest.mark.network
 SOL_UDP, UDP_SEGMENT = 17, 103
@@ -151,17 +153,22 @@ def test_it_goes_on_after_the_interface_was_down(link: Link, driver: AfPacketDri
     raw.close()
 
 
-def test_packets_are_not_merged_while_it_is_open(link: Link) -> None:
-    def is_merging() -> bool:
-        return link.inside.call(lambda: read_offloads("nic0")).gro
-
-    link.inside.call(lambda: set_offloads("nic0", Offloads(gro=True)))
-    driver = AfPacketDriver("nic0", netns=link.inside.name)
-    assert is_merging()
-    driver.open()
-    assert not is_merging()
-    driver.close()
-    assert is_merging()
+def test_large_packet_is_cut_and_order_kept(link: Link, driver: AfPacketDriver) -> None:
+    """A packet that the kernel has not cut yet, as TSO leaves it: 20,000 bytes between two small ones."""
+    rig, raw = rig_of(driver), link.raw()
+    payload = np.arange(20_000, dtype=np.uint32).astype(np.uint8).tobytes()
+    whole = ethernet(ipv4("10.9.0.1", "10.9.0.2", 6, tcp("10.9.0.1", 7, "10.9.0.2", 80, 16, payload)))
+    raw.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
+    raw.send(bytes(10) + packet(1))
+    raw.send(struct.pack("<BBHHHH", 1, 1, 54, 1448, 34, 16) + whole)
+    raw.send(bytes(10) + packet(2))
+    first, *parts, last = receive(rig, 1 + 11 + 1)
+    assert [first.data, last.data] == [packet(1), packet(2)]
+    assert b"".join(part.data[54:] for part in parts) == payload
+    assert {part.checksum for part in parts} == {Checksum.PARTIAL}
+    assert (rig.received.received_large_packets, rig.received.received_parts) == (1, 11)
+    assert rig.received.drop_nic_truncated_packets == 0
+    raw.close()
 
 
 def test_errors_are_clear(link: Link) -> None:

@@ -1,0 +1,94 @@
+"""Large TCP packets that the kernel has put together (TSO of a veth's other end, GRO): cut to frames by the reader.
+
+Everything behind the reader sees packets that fit into a frame: the headers of the large one, each with its part of the
+bytes (RFC 9293 leaves the boundaries of segments without a meaning).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.frame import FRAME_SIZE, Checksum
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import copy, load8, load16be, load32be, store8, store16be, store32be
+from ncore_ray.nic.local import ReaderLocal
+from ncore_ray.wire.checksum import checksum
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4
+from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP
+from ncore_ray.wire.tcp import FIN, PSH, TCP_HEADER
+
+LARGEST: Final = 65_536 + 128
+"""Room for the largest packet that the kernel puts together."""
+_LAST_ONLY: Final = FIN | PSH
+_CWR: Final = 0x80
+_ETHER_TYPE: Final = 12
+
+
+@kernel
+def headers_of(packet: int, length: int) -> int:
+    """Return the bytes of the headers of a TCP packet over IPv4 that may be cut, or 0 if it is none."""
+    if length < ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER or load16be(packet + _ETHER_TYPE) != TYPE_IPV4:
+        return 0
+    network = packet + ETHERNET_HEADER
+    network_header = (load8(network) & 15) * 4
+    if load8(network) >> 4 != 4 or network_header < IPV4_HEADER or load8(network + 9) != PROTOCOL_TCP:
+        return 0
+    if load16be(network + 6) & 0x3FFF or ETHERNET_HEADER + network_header + TCP_HEADER > length:
+        return 0
+    transport_header = (load8(network + network_header + 12) >> 4) * 4
+    headers = ETHERNET_HEADER + network_header + transport_header
+    if transport_header < TCP_HEADER or headers >= length:
+        return 0
+    return headers if load16be(network + 2) == length - ETHERNET_HEADER else 0
+
+
+@kernel
+def begin_cutting(local: ReaderLocal, length: int, state: int) -> int:
+    """Take the packet of ``length`` bytes in the room for large packets; return 1 if it can be cut.
+
+    A checksum that nobody has looked at cannot be checked piece by piece.
+    """
+    headers = headers_of(local.large, length)
+    if headers == 0 or state == Checksum.UNKNOWN:
+        return 0
+    local.large_headers = headers
+    local.large_length = length
+    local.large_at = headers
+    local.large_checksum = state
+    return 1
+
+
+@kernel
+def is_cutting(local: ReaderLocal) -> bool:
+    """Tell whether a large packet has not been handed on whole."""
+    return local.large_at < local.large_length
+
+
+@kernel
+def cut(local: ReaderLocal, frame: int) -> int:
+    """Write the next part of a large packet, with headers, to a frame; return its length."""
+    headers = local.large_headers
+    part = min(FRAME_SIZE - headers, local.large_length - local.large_at)
+    copy(frame, local.large, headers)
+    copy(frame + headers, local.large + local.large_at, part)
+    network = frame + ETHERNET_HEADER
+    transport = network + (load8(network) & 15) * 4
+    _change_network(network, headers - ETHERNET_HEADER + part)
+    sequence = load32be(transport + 4) + local.large_at - headers
+    store32be(transport + 4, sequence & 0xFFFF_FFFF)
+    flags = load8(transport + 13)
+    if local.large_at > headers:
+        flags &= ~_CWR
+    local.large_at += part
+    if is_cutting(local):
+        flags &= ~_LAST_ONLY
+    store8(transport + 13, flags)
+    local.checksum = local.large_checksum
+    return headers + part
+
+
+@kernel
+def _change_network(network: int, length: int) -> int:
+    store16be(network + 2, length)
+    store16be(network + 10, 0)
+    return store16be(network + 10, checksum(network, (load8(network) & 15) * 4))
