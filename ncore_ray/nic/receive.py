@@ -89,10 +89,13 @@ def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: 
         counters.drop_nic_vlan_packets += 1
         return Received.DROPPED
     if status & _STATUS_COPY:
-        return _read_large(local, counters, status, frame)
-    if load32(slot + _TP_LEN) > length or length > FRAME_SIZE:
+        return _cut_large(local, counters, read(local.fd, local.large, LARGEST), status, frame)
+    if load32(slot + _TP_LEN) > length:
         counters.drop_nic_truncated_packets += 1
         return Received.DROPPED
+    if length > FRAME_SIZE:  # a slot is a little larger than a frame
+        copy(local.large, slot + load16(slot + _TP_MAC), length)
+        return _cut_large(local, counters, length, status, frame)
     copy(frame, slot + load16(slot + _TP_MAC), length)
     local.length = length
     local.checksum = _checksum_state(status)
@@ -100,9 +103,8 @@ def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: 
 
 
 @kernel
-def _read_large(local: ReaderLocal, counters: ReaderCounters, status: int, frame: int) -> Received:
-    """Take a large packet from the socket's queue and deliver its first part."""
-    length = read(local.fd, local.large, LARGEST)
+def _cut_large(local: ReaderLocal, counters: ReaderCounters, length: int, status: int, frame: int) -> Received:
+    """Deliver the first part of the large packet in the room for it."""
     if length <= 0 or length >= LARGEST or not begin_cutting(local, length, _checksum_state(status)):
         counters.drop_nic_truncated_packets += 1
         return Received.DROPPED

@@ -171,6 +171,20 @@ def test_large_packet_is_cut_and_order_kept(link: Link, driver: AfPacketDriver) 
     raw.close()
 
 
+def test_packets_a_little_longer_than_a_frame_are_cut_too(link: Link, driver: AfPacketDriver) -> None:
+    """Up to a length they fit into a slot of the ring, though not into a frame."""
+    rig, raw = rig_of(driver), link.raw()
+    raw.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
+    for length in range(FRAME_SIZE - 2, FRAME_SIZE + 100, 3):
+        segment = tcp("10.9.0.1", 7, "10.9.0.2", 80, 16, bytes(length - 54))
+        whole = ethernet(ipv4("10.9.0.1", "10.9.0.2", 6, segment))
+        raw.send(struct.pack("<BBHHHH", 1, 1, 54, 1448, 34, 16) + whole)
+        parts = receive(rig, 1 if length <= FRAME_SIZE else 2)
+        assert sum(len(part.data) - 54 for part in parts) == length - 54
+    assert rig.received.drop_nic_truncated_packets == 0
+    raw.close()
+
+
 def test_errors_are_clear(link: Link) -> None:
     with pytest.raises(NicError, match="no network interface nope"):
         AfPacketDriver("nope", netns=link.inside.name).open()
