@@ -29,9 +29,13 @@ def host(namespaces: None) -> Iterator[Namespace]:
 
 
 @pytest.mark.skipif(find_program("curl") is None, reason="curl is not installed")
-def test_curl_through_a_tap_device(host: Namespace, ray_node: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("placement", "engines"), [("core", 1), ("per-core", 2)])
+def test_curl_through_a_tap_device(
+    host: Namespace, ray_node: str, tmp_path: Path, placement: str, engines: int
+) -> None:
     tree = yaml.safe_load(WORKSTATION.read_text())
-    tree["appliance"]["name"] = unique("tap")
+    tree["appliance"]["name"], tree["appliance"]["engines"] = unique("tap"), engines
+    tree["distribution"] = {"placement": placement}
     tree["nics"][0]["netns"] = host.name
     path = tmp_path / "workstation.yaml"
     path.write_text(yaml.safe_dump(tree))
