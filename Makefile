@@ -7,7 +7,7 @@ JSON   ?=
 ARGS   ?=
 # Tests of whole appliances run the normal build, each set on a Ray of its own; the others run kernels with index checks.
 LIVE   := tests/appliance tests/cli tests/management tests/demo
-BENCH_PACKAGES := wrk nginx-light haproxy iperf3 curl apache2-utils nghttp2-client ethtool tcpdump
+BENCH_PACKAGES := wrk nginx-light haproxy libnginx-mod-stream iperf3 curl apache2-utils nghttp2-client ethtool tcpdump
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -38,8 +38,8 @@ format: $(VENV)/.made-dev ## format the source, and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.made-bench ## measure: wrk against nginx through the appliance and through HAProxy in turn
-	@$(BIN)/python -m benchmarks $(or $(ARGS),http_keepalive)
+bench: $(VENV)/.made-bench ## measure: the appliance, HAProxy and nginx in turn, in 20 minutes (ARGS=http_keepalive: one scenario)
+	@$(BIN)/python -m benchmarks $(or $(ARGS),all)
 
 bench-deps: ## install the programs that the benchmarks and the end-to-end tests use (apt, as root)
 	@.ci/packages $(BENCH_PACKAGES)

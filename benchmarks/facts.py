@@ -13,7 +13,7 @@ from typing import Any
 
 from ncore_ray.lab.process import find_program
 
-_VERSION_OPTIONS = {"wrk": "-v", "nginx": "-v", "haproxy": "-v"}
+_VERSION_OPTIONS = {"wrk": "-v", "nginx": "-v", "haproxy": "-v", "iperf3": "--version", "curl": "--version"}
 _PACKAGES = ("ray", "numba", "numpy")
 
 

@@ -1,8 +1,7 @@
 """Who is compared: the kernel's forwarding alone, HAProxy, nginx, and the appliance.
 
 All are driven in the same way and stand in the same place of the same network. HAProxy and nginx are set up as their
-manuals advise for speed: connections to the server kept and shared, no logging, no limits in the way, one thread (or
-worker), free to run on any core. They add X-Forwarded-For, as the appliance does.
+manuals advise for speed: see ``proxies.py``.
 """
 
 from __future__ import annotations
@@ -11,16 +10,36 @@ import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Final, Protocol
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+from typing import Protocol as Interface
 
-from benchmarks.memory import proportional_bytes
+from benchmarks.memory import memory_once
 from ncore_ray.lab import cpu
-from ncore_ray.lab.network import VIP, Network
-from ncore_ray.lab.process import Process, find_program
+from ncore_ray.lab.network import Network
 
 PORT: Final = 80
-_LIFETIME_S: Final = 900.0
+USUAL: Final = ("direct", "haproxy", "nginx", "ncore-1-per-core", "ncore-2-rss")
+"""Peers of a scenario for which nobody names any: of the appliance, the fastest with one engine and with two."""
+EVERY_PLACEMENT: Final = (*USUAL[:3], "ncore-1", "ncore-2", "ncore-1-per-core", "ncore-2-per-core", "ncore-2-rss")
+
+
+class Protocol(StrEnum):
+    """What is balanced."""
+
+    HTTP = "HTTP"
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a peer has to balance."""
+
+    protocol: Protocol
+    addresses: tuple[str, ...]
+    """``10.2.0.2:80`` …"""
 
 
 class Peer(ABC):
@@ -31,8 +50,8 @@ class Peer(ABC):
     """Whether the kernel of the appliance's host owns the addresses and routes (see ``Layout``)."""
 
     @abstractmethod
-    def start(self, network: Network, services: Sequence[str]) -> str:
-        """Serve ``services`` (``10.2.0.2:80`` …); return ``ADDRESS:PORT`` to talk to, once it answers there."""
+    def start(self, network: Network, service: Service) -> str:
+        """Serve; return ``ADDRESS:PORT`` to talk to, once it answers there."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -42,8 +61,8 @@ class Peer(ABC):
     def pids(self) -> list[int]:
         """Return the roots of its process trees: everything it needs to do its work, and nothing else."""
 
-    def missing(self) -> str | None:
-        """Return in one sentence why it cannot run here, None when it can."""
+    def missing(self, protocol: Protocol = Protocol.HTTP) -> str | None:
+        """Return in one sentence why it cannot do this here, None when it can."""
         return None
 
     def cpu_seconds(self) -> float:
@@ -51,8 +70,12 @@ class Peer(ABC):
         return cpu.cpu_seconds(*self.pids())
 
     def memory_bytes(self) -> int:
-        """Memory of all its processes; pages that several of them share count once."""
-        return sum(proportional_bytes(pid) for root in self.pids() for pid in cpu.process_tree(root))
+        """Memory of all its processes; what several of them share counts once."""
+        return memory_once(pid for root in self.pids() for pid in cpu.process_tree(root))
+
+    def reserved_each(self) -> float:
+        """Bytes of memory that it has set aside for each connection from the beginning, before there is any."""
+        return 0.0
 
 
 class Direct(Peer):
@@ -60,9 +83,9 @@ class Direct(Peer):
 
     name = "direct"
 
-    def start(self, network: Network, services: Sequence[str]) -> str:
+    def start(self, network: Network, service: Service) -> str:
         """Nothing to start: the client talks to the server."""
-        return services[0]
+        return service.addresses[0]
 
     def stop(self) -> None:
         """Nothing to stop."""
@@ -72,147 +95,13 @@ class Direct(Peer):
         return []
 
 
-class Program(Peer):
-    """A proxy that is one program with a configuration file."""
-
-    program: str
-
-    def __init__(self) -> None:
-        self._process: Process | None = None
-
-    @abstractmethod
-    def configuration(self, folder: Path, services: Sequence[str]) -> str:
-        """Return the text of the configuration file."""
-
-    @abstractmethod
-    def arguments(self, file: Path) -> list[str]:
-        """Return the command line that runs it in the foreground with a configuration file."""
-
-    def missing(self) -> str | None:
-        """Tell whether the program is installed."""
-        return None if find_program(self.program) else f"{self.program} is not installed"
-
-    def start(self, network: Network, services: Sequence[str]) -> str:
-        """Write the configuration and start the program on the appliance's host."""
-        file = network.folder / f"{self.name}.conf"
-        file.write_text(self.configuration(network.folder, services), encoding="utf-8")
-        self._process = network.appliance.start(self.arguments(file), name=self.name, lifetime_s=_LIFETIME_S)
-        self._process.wait_port(VIP, PORT)
-        return f"{VIP}:{PORT}"
-
-    def stop(self) -> None:
-        """End the program."""
-        if self._process:
-            self._process.stop()
-
-    def pids(self) -> list[int]:
-        """Return its one root process."""
-        return [self._process.pid] if self._process else []
-
-
-class HAProxy(Program):
-    """HAProxy in HTTP mode."""
-
-    program = "haproxy"
-
-    def __init__(self, threads: int = 1) -> None:
-        super().__init__()
-        self.name = "haproxy" if threads == 1 else f"haproxy-{threads}"
-        self._threads = threads
-
-    def configuration(self, folder: Path, services: Sequence[str]) -> str:
-        """Server connections are kept and shared by all clients (``http-reuse always``)."""
-        servers = "\n".join(
-            f"    server s{n} {address} pool-max-conn -1 pool-purge-delay 60s" for n, address in enumerate(services)
-        )
-        return f"""global
-    nbthread {self._threads}
-    maxconn 8000
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-    timeout http-keep-alive 60s
-    http-reuse always
-    option forwardfor
-listen www
-    bind {VIP}:{PORT} backlog 65535
-    balance roundrobin
-{servers}
-"""
-
-    def arguments(self, file: Path) -> list[str]:
-        """Run in the foreground."""
-        return [self.program, "-db", "-f", str(file)]
-
-
-class Nginx(Program):
-    """Nginx as a proxy, one worker."""
-
-    program = "nginx"
-    name = "nginx"
-
-    def configuration(self, folder: Path, services: Sequence[str]) -> str:
-        """Server connections are kept in a pool."""
-        servers = "\n".join(f"        server {address} max_fails=0;" for address in services)
-        return nginx_configuration(
-            folder,
-            f"""
-    upstream www {{
-{servers}
-        keepalive 1024;
-        keepalive_requests 1000000000;
-        keepalive_timeout 60s;
-    }}
-    server {{
-        listen {VIP}:{PORT} backlog=65535;
-        location / {{
-            proxy_pass http://www;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        }}
-    }}""",
-        )
-
-    def arguments(self, file: Path) -> list[str]:
-        """Run in the foreground."""
-        return nginx_arguments(file)
-
-
-def nginx_configuration(folder: Path, inside_http: str) -> str:
-    """Return an nginx configuration that writes only below ``folder``: one worker, no logging, keep-alive for ever."""
-    temporary = "\n".join(
-        f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    return f"""daemon off;
-master_process off;
-pid {folder}/nginx-{abs(hash(inside_http))}.pid;
-error_log stderr error;
-events {{ worker_connections 16384; }}
-http {{
-{temporary}
-    access_log off;
-    keepalive_requests 1000000000;
-    keepalive_timeout 60s;
-    tcp_nodelay on;
-{inside_http}
-}}
-"""
-
-
-def nginx_arguments(file: Path) -> list[str]:
-    """Return the command line that runs nginx with a configuration file."""
-    return ["nginx", "-e", "stderr", "-c", str(file)]
-
-
-class RunningAppliance(Protocol):
+class RunningAppliance(Interface):
     """What ``benchmarks/appliance.py`` gives for a started appliance."""
 
     endpoint: str
     """Where the vServer answers, ``ADDRESS:PORT``."""
+    reserved_each: float
+    """Bytes of the arena that one client's connection takes."""
 
     def pids(self) -> list[int]:
         """Return the processes of *all* its actors."""
@@ -221,9 +110,9 @@ class RunningAppliance(Protocol):
         """Take it down."""
 
 
-ApplianceFactory = Callable[[Network, Sequence[str]], RunningAppliance]
-"""Starts an appliance on ``network.appliance`` (devices nc0 and nc1, kernel without addresses) that serves the
-services at the VIP, port 80; returns when it answers."""
+ApplianceFactory = Callable[[Network, Service], RunningAppliance]
+"""Starts an appliance on ``network.appliance`` (devices nc0 and nc1, kernel without addresses) that serves the service
+at the VIP, port 80; returns when it answers."""
 
 
 class Appliance(Peer):
@@ -236,9 +125,9 @@ class Appliance(Peer):
         self._factory = factory
         self._running: RunningAppliance | None = None
 
-    def start(self, network: Network, services: Sequence[str]) -> str:
+    def start(self, network: Network, service: Service) -> str:
         """Start it by its factory."""
-        self._running = self._factory(network, services)
+        self._running = self._factory(network, service)
         return self._running.endpoint
 
     def stop(self) -> None:
@@ -251,14 +140,26 @@ class Appliance(Peer):
         """Return the processes of its actors."""
         return self._running.pids() if self._running else []
 
+    def reserved_each(self) -> float:
+        """The records of a connection lie in the arena from the beginning."""
+        return self._running.reserved_each if self._running else 0.0
+
 
 def known_peers() -> dict[str, Peer]:
     """Return every peer by name.
 
-    Appliances come from ``benchmarks/appliance.py``, which has ``FACTORIES: dict[str, ApplianceFactory]``.
+    Proxies come from ``benchmarks/proxies.py``, appliances from ``benchmarks/appliance.py`` (``FACTORIES``).
     """
-    peers: list[Peer] = [Direct(), HAProxy(), Nginx(), HAProxy(threads=2)]
+    proxies: Any = importlib.import_module("benchmarks.proxies")
+    peers: list[Peer] = [Direct(), *proxies.all_proxies()]
     if importlib.util.find_spec("benchmarks.appliance"):
         factories: dict[str, ApplianceFactory] = importlib.import_module("benchmarks.appliance").FACTORIES
         peers += [Appliance(name, factory) for name, factory in factories.items()]
     return {peer.name: peer for peer in peers}
+
+
+def select(known: dict[str, Peer], names: Sequence[str]) -> list[Peer]:
+    """Return the peers of these names. Raises ValueError naming those that do not exist."""
+    if unknown := set(names) - set(known):
+        raise ValueError(f"no peer {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    return [known[name] for name in names]

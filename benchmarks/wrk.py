@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import resource
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks.load import Load
+from benchmarks.programs import run_on_client
 from ncore_ray.lab.network import Network
 
 _MARK: Final = "FIGURES "
@@ -22,7 +24,6 @@ done = function(summary, latency, requests)
 end
 """
 )
-_SLACK_S: Final = 15.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ class WrkFigures:
         """Completed requests per second."""
         return self.requests / self.seconds
 
+    def as_load(self) -> Load:
+        """Return it with requests as the unit."""
+        return Load(
+            units=self.requests,
+            seconds=self.seconds,
+            p50_us=self.p50_us,
+            p99_us=self.p99_us,
+            p999_us=self.p999_us,
+            errors=self.errors,
+            cpu_seconds=self.cpu_seconds,
+        )
+
 
 def parse(output: str, cpu_seconds: float = 0.0) -> WrkFigures:
     """Read what wrk printed. Raises ValueError with wrk's last words when the figures are not there."""
@@ -64,22 +77,13 @@ def parse(output: str, cpu_seconds: float = 0.0) -> WrkFigures:
     )
 
 
-def run_wrk(network: Network, url: str, *, connections: int, seconds: float, threads: int = 1) -> WrkFigures:
+def run_wrk(
+    network: Network, url: str, *, connections: int, seconds: float, threads: int = 1, headers: Sequence[str] = ()
+) -> WrkFigures:
     """Load a URL from the client host for ``seconds`` (whole seconds, at least 1). Raises ValueError, ProcessError."""
     script = network.folder / "figures.lua"
     script.write_text(_SCRIPT, encoding="ascii")
     whole = max(1, round(seconds))
     options = ["--latency", "-t", str(threads), "-c", str(connections), "-d", f"{whole}s", "--timeout", "5s"]
-    before = _children_seconds()
-    process = network.client.start(
-        ["wrk", *options, "-s", str(script), url], name="wrk", lifetime_s=whole + _SLACK_S, read_output=True
-    )
-    output = "\n".join(process.lines())
-    process.wait(_SLACK_S)
-    return parse(output, _children_seconds() - before)
-
-
-def _children_seconds() -> float:
-    """User + system time of the children that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    fields = [word for header in headers for word in ("-H", header)]
+    return parse(*run_on_client(network, ["wrk", *options, *fields, "-s", str(script), url], whole))
