@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks import (
+    engines,
     http_bodies,
     http_connections,
     http_download,
     http_idle,
     http_keepalive,
     http_upload,
+    stages,
     tcp_connections,
     tcp_stream,
     udp_packets,
@@ -29,7 +31,7 @@ _WIRE: Final[tuple[Scenario, ...]] = (
     udp_packets.SCENARIO,
     http_idle.SCENARIO,
 )
-_MEMORY: Final[tuple[MemoryScenario, ...]] = ()
+_MEMORY: Final[tuple[MemoryScenario, ...]] = (stages.SCENARIO, engines.SCENARIO)
 ON_THE_WIRE: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in _WIRE}
 """Client, peer and server in namespaces, joined by veth pairs."""
 IN_MEMORY: Final[dict[str, MemoryScenario]] = {scenario.name: scenario for scenario in _MEMORY}

@@ -1,0 +1,158 @@
+"""What each stage of the appliance costs a packet and a request: one engine over NICs in memory, minimal packets.
+
+Reader, distributor and the engine's sending are timed where they run. Within the engine's reception, IP is timed by
+itself; TCP is what a TCP vServer needs for the same packets beside that, and HTTP is what an HTTP vServer needs more.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from benchmarks import flow
+from benchmarks.memory_scenario import MemoryResult, Target
+from benchmarks.rig import RigArena
+from benchmarks.rig_kernels import ip_many
+from ncore_ray.machine.record import new
+from ncore_ray.wire.packet import Packet
+
+_FLOWS: Final = 256
+_WARM_UP: Final = 20_000
+_REQUESTS: Final = 200_000
+_IP_PACKETS: Final = 2_000_000
+_TABLE_FLOWS: Final = 100_000
+_WANTED_PACKETS: Final = 3e6
+_NOTE: Final = (
+    "One thread, 256 connections, requests of 36 bytes and responses of 85, valid checksums; medians. "
+    "ns/packet is per packet received (TX: sent). The clients' and servers' own time is not in it, nor the kernel's: "
+    "on a veth, sending costs 1 to 2 µs per packet more (python -m benchmarks.nic)."
+)
+
+
+@dataclass(frozen=True)
+class Round:
+    """ns per request of one run, by what could be timed; packets per request."""
+
+    reader: float
+    distributor: float
+    engine: float
+    """Reception, timers, work list."""
+    send: float
+    received: float
+    sent: float
+
+
+def run_round(protocol: str) -> Round:
+    """Run requests through a fresh arena."""
+    thread = RigArena(1, _FLOWS, protocol).threads[0]
+    thread.run(_WARM_UP)
+    thread.clear()
+    thread.run(_REQUESTS)
+    rig = thread.rig
+    count = rig.answered
+    return Round(
+        reader=rig.reader_ns / count,
+        distributor=rig.distributor_ns / count,
+        engine=(rig.input_ns + rig.output_ns) / count,
+        send=rig.send_ns / count,
+        received=rig.received / count,
+        sent=rig.sent / count,
+    )
+
+
+def ip_ns() -> float:
+    """Return the ns that IP needs for one packet."""
+    arena = RigArena(1, 4)
+    frame = np.frombuffer(arena.request_frame(), np.uint8).copy()
+    memory, _, packet = new(Packet)
+    arguments = (arena.base, packet, frame.ctypes.data, frame.size)
+    ip_many(*arguments, 10)
+    started_at = time.perf_counter_ns()
+    ip_many(*arguments, _IP_PACKETS)
+    del memory
+    return (time.perf_counter_ns() - started_at) / _IP_PACKETS
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row: ns per request, and the packets of a request that it handles."""
+
+    name: str
+    request_ns: float
+    packets: float
+
+    @property
+    def packet_ns(self) -> float:
+        """Cost of a packet."""
+        return self.request_ns / self.packets
+
+    def row(self) -> list[str]:
+        """Return the cells of the table."""
+        return [self.name, f"{self.packet_ns:,.0f}", f"{self.packets:.1f}", f"{self.request_ns:,.0f}"]
+
+
+def stages_of(http: Round, tcp: Round, ip: float) -> list[Stage]:
+    """Return the stages of a request over HTTP, from rounds with an HTTP and a TCP vServer and the ns of IP."""
+    packets = http.received
+    ip_request = ip * packets
+    return [
+        Stage("reader", http.reader, packets),
+        Stage("distributor", http.distributor, packets),
+        Stage("IP", ip_request, packets),
+        Stage("TCP", tcp.engine - ip * tcp.received, packets),
+        Stage("HTTP", max(http.engine - tcp.engine + ip * tcp.received - ip_request, 0.0), packets),
+        Stage("TX", http.send, http.sent),
+    ]
+
+
+def _median(rounds: list[Round]) -> Round:
+    names = Round.__dataclass_fields__
+    return Round(**{name: statistics.median(getattr(each, name) for each in rounds) for name in names})
+
+
+def _distributor_targets(rows: list[flow.FlowCost]) -> list[Target]:
+    """Judge by existing flows; the time for the test's own rings stays in, which is more than the distributor's."""
+    targets = []
+    for row in rows:
+        if "existing" in row.name:
+            rate = 1e9 / row.total_ns
+            wanted = f"≥ {_WANTED_PACKETS / 1e6:g} million packets/s"
+            what = f"distributor on one core, {row.name}"
+            targets.append(Target(what, wanted, f"{rate / 1e6:.1f} million packets/s", rate >= _WANTED_PACKETS))
+    return targets
+
+
+class Stages:
+    """The scenario."""
+
+    name = "stages"
+    title = "In-memory NIC: what each stage costs"
+
+    def run(self, rounds: int) -> MemoryResult:
+        """Measure."""
+        http = _median([run_round("HTTP") for _ in range(rounds)])
+        tcp = _median([run_round("TCP") for _ in range(rounds)])
+        rows = stages_of(http, tcp, statistics.median(ip_ns() for _ in range(rounds)))
+        flows = flow.measure(_TABLE_FLOWS, rounds)
+        total = sum(row.request_ns for row in rows)
+        cells = [row.row() for row in rows]
+        cells.append(["all", "", "", f"{total:,.0f}"])
+        serial = http.reader + http.distributor
+        note = (
+            f"{_NOTE} One core: {1e9 / total / 1e3:,.0f} thousand requests/s. In placement core, reader and "
+            f"distributor need {serial:,.0f} ns per request and an engine {total - serial:,.0f} ns."
+        )
+        figures = {
+            "stages": [{"name": row.name, "packet_ns": row.packet_ns, "request_ns": row.request_ns} for row in rows],
+            "requests_per_s": 1e9 / total,
+            "distributor": {row.name: 1e9 / row.total_ns for row in flows},
+        }
+        headings = ["stage", "ns/packet", "packets/request", "ns/request"]
+        return MemoryResult(self.name, self.title, headings, cells, _distributor_targets(flows), note, figures)
+
+
+SCENARIO = Stages()
