@@ -11,10 +11,10 @@ BENCH_PACKAGES := wrk nginx-light haproxy libnginx-mod-stream iperf3 curl apache
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench bench-deps compile clean
+.PHONY: help demo test lint format bench bench-deps bench-report compile clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.made ## show it: a network, servers, the appliance on Ray, traffic, checks (KEEP=1: go on running)
 	@$(BIN)/python -m ncore_ray.demo $(if $(KEEP),--keep) $(if $(JSON),--json) $(ARGS)
@@ -40,6 +40,9 @@ format: $(VENV)/.made-dev ## format the source, and mend what can be mended
 
 bench: $(VENV)/.made-bench ## measure: the appliance, HAProxy and nginx in turn, in 20 minutes (ARGS=http_keepalive: one scenario)
 	@$(BIN)/python -m benchmarks $(or $(ARGS),all)
+
+bench-report: $(VENV)/.made-bench ## put what was measured into README.md and docs/benchmarks.md, and draw the pictures
+	@$(BIN)/python -m benchmarks.report
 
 bench-deps: ## install the programs that the benchmarks and the end-to-end tests use (apt, as root)
 	@.ci/packages $(BENCH_PACKAGES)
