@@ -127,6 +127,7 @@ def main(
     attempts: Annotated[int, typer.Option(min=1, max=20, help="Repeats while others keep the machine busy.")] = 3,
     patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a quiet machine, all in all.")] = 120,
     minutes: Annotated[float, typer.Option(min=0, help="No round begins that would end later than this.")] = 20,
+    large_segments: Annotated[bool, typer.Option(help="Leave TSO and GRO of the hosts as Linux has them.")] = True,
     peers: Annotated[str, typer.Option(help="Comma-separated names; empty: those of the scenario.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     save: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results.")] = True,
@@ -144,7 +145,7 @@ def main(
     failed = False
     for place, name in enumerate(names):
         until = time.monotonic() + (end - time.monotonic()) * _share(names[place:])
-        effort = Effort(rounds, seconds, warm_up, attempts, until=until)
+        effort = Effort(rounds, seconds, warm_up, attempts, large_segments=large_segments, until=until)
         result = _run(name, chosen, effort, waiting)
         failed = failed or result is None
         if result is None:

@@ -22,6 +22,7 @@ from benchmarks.quiet import Patience
 from benchmarks.result import Measurement, Result
 from ncore_ray.lab.cpu import machine_cpu_seconds
 from ncore_ray.lab.network import Layout, Network
+from ncore_ray.lab.offload import KERNEL_DEFAULT, NO_LARGE_FRAMES
 from ncore_ray.lab.process import Process
 
 _PREFIX = "ncore-bench"
@@ -64,6 +65,9 @@ class Effort:
     """A measurement is repeated at most so often …"""
     quiet_below: float = 0.2
     """… until other programs kept fewer cores busy than this."""
+    large_segments: bool = True
+    """Hosts leave the cutting of large segments to their devices, as Linux does where nobody says otherwise; else no
+    frame is larger than the MTU."""
     until: float = math.inf
     """Instant of the monotonic clock: then nothing is repeated, and no round begins that would end later. The first
     round is always measured."""
@@ -83,6 +87,7 @@ class Bed:
 def run_scenario(scenario: Scenario, peers: Sequence[Peer], effort: Effort, patience: Patience, told: Told) -> Result:
     """Run everything and return what was found."""
     result = Result(scenario.name, scenario.title, scenario.unit, scenario.base, effort.seconds, scenario.cases)
+    result.large_segments = effort.large_segments
     able = [peer for peer in peers if not peer.missing(scenario.protocol)]
     result.failures += [f"{peer.name}: {why}" for peer in peers if (why := peer.missing(scenario.protocol))]
     for number in range(effort.rounds if able else 0):
@@ -101,7 +106,7 @@ def _run_peer(
 ) -> None:
     """Measure all cases with a peer once."""
     try:
-        with _bed(scenario, peer) as bed:
+        with _bed(scenario, peer, effort.large_segments) as bed:
             for case in scenario.cases:
                 told(case.name, peer.name, number, None)
                 measured = _measure_quietly(bed, case, number, effort, patience)
@@ -118,9 +123,11 @@ def _in_order(result: Result, scenario: Scenario, peers: Sequence[Peer]) -> Resu
 
 
 @contextmanager
-def _bed(scenario: Scenario, peer: Peer) -> Iterator[Bed]:
+def _bed(scenario: Scenario, peer: Peer, large_segments: bool) -> Iterator[Bed]:
     """Build the network with origin server and peer; take all down at the end."""
-    with Network(Layout(prefix=_PREFIX, servers=1, forwarding=peer.forwarding)) as network:
+    offloads = KERNEL_DEFAULT if large_segments else NO_LARGE_FRAMES
+    layout = Layout(prefix=_PREFIX, servers=1, forwarding=peer.forwarding, host_offloads=offloads)
+    with Network(layout) as network:
         origin, service = scenario.serve(network)
         try:
             yield Bed(scenario, peer, network, origin, peer.start(network, service))

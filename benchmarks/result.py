@@ -89,6 +89,7 @@ class Result:
     failures: list[str] = field(default_factory=list)
     """Peers that were left out or failed, and why."""
     facts: dict[str, Any] = field(default_factory=dict)
+    large_segments: bool = True
 
     def summaries(self) -> list[Summary]:
         """Return the medians in the order of cases and peers."""
@@ -123,6 +124,7 @@ class Result:
         return {
             **head,
             "seconds": self.seconds,
+            "large_segments": self.large_segments,
             "facts": self.facts,
             "failures": self.failures,
             "verdicts": [verdict.as_json() for verdict in self.verdicts()],

@@ -109,7 +109,8 @@ def markdown(result: Result) -> str:
         lines.append(f"| {summary.case} | {summary.peer} | " + " | ".join(cells) + " |")
     lines += ["", *(f"- {line}" for line in _verdict_lines(result))]
     rounds = max((summary.rounds for summary in summaries), default=0)
-    how = f"{rounds} rounds of {result.seconds:g} s each, {where(result.facts)}"
+    segments = "large segments as Linux has them" if result.large_segments else "no frame larger than the MTU"
+    how = f"{rounds} rounds of {result.seconds:g} s each, {segments}, {where(result.facts)}"
     lines += ["", f"{how} {note(result)}", ""]
     return "\n".join(lines)
 
