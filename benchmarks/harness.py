@@ -21,6 +21,7 @@ from benchmarks.peers import Protocol as Balanced
 from benchmarks.quiet import Patience
 from benchmarks.result import Measurement, Result
 from ncore_ray.lab.cpu import machine_cpu_seconds
+from ncore_ray.lab.guard import PrefixInUseError
 from ncore_ray.lab.network import Layout, Network
 from ncore_ray.lab.offload import KERNEL_DEFAULT, NO_LARGE_FRAMES
 from ncore_ray.lab.process import Process
@@ -112,6 +113,8 @@ def _run_peer(
                 measured = _measure_quietly(bed, case, number, effort, patience)
                 result.measurements.append(measured)
                 told(case.name, peer.name, number, measured)
+    except PrefixInUseError:  # another benchmark runs: nobody can be measured
+        raise
     except Exception as error:  # whatever a peer fails with, the others shall be measured
         result.failures.append(f"{peer.name} in round {number + 1}: {error}")
 
