@@ -60,6 +60,9 @@ _ALGORITHMS: Final = {
     ConfiguredAlgorithm.HASH: Algorithm.HASH,
     ConfiguredAlgorithm.ROUNDROBIN: Algorithm.ROUND_ROBIN,
     ConfiguredAlgorithm.LEASTFLOWS: Algorithm.LEAST_FLOWS,
+    ConfiguredAlgorithm.TWO_CHOICES: Algorithm.TWO_CHOICES,
+    ConfiguredAlgorithm.WEIGHTED: Algorithm.WEIGHTED,
+    ConfiguredAlgorithm.LOAD: Algorithm.LOAD,
 }
 _MAX_TEXTS: Final = 1 << 16
 
@@ -105,6 +108,7 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
         engines=configuration.appliance.engines,
         flows=distribution.flows,
         algorithm=_ALGORITHMS[distribution.algorithm],
+        weights=distribution.weights or (),
         key=fields_of(field.value for field in distribution.key),
         symmetric=symmetric,
         hash_key=SYMMETRIC_KEY if symmetric else MICROSOFT_KEY,

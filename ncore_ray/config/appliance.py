@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
+from ncore_ray.config.expect import Finding, shown
 from ncore_ray.config.section import Section
 from ncore_ray.config.units import DAY, MIB, MINUTE, SECOND, TIB, Microseconds, Size, size_within, time_within
 from ncore_ray.config.words import Label, entries, none_is, whole, word
@@ -41,6 +43,12 @@ class Algorithm(StrEnum):
     HASH = "hash"
     ROUNDROBIN = "roundrobin"
     LEASTFLOWS = "leastflows"
+    TWO_CHOICES = "two-choices"
+    """Of two engines drawn at random, that with fewer flows."""
+    WEIGHTED = "weighted"
+    """That with the fewest flows for its weight."""
+    LOAD = "load"
+    """That which is least busy, as measured."""
 
 
 class HashFunction(StrEnum):
@@ -86,10 +94,22 @@ class Distribution(Section):
     placement: Annotated[Placement, *word(Placement)] = Placement.CORE
     fanout: Annotated[Fanout, *word(Fanout)] = Fanout.HASH
     """With placement `per-core`: how the kernel spreads packets over the engines' receive queues."""
-    algorithm: Annotated[Algorithm, *word(Algorithm, later=("two-choices", "weighted", "load"))] = Algorithm.HASH
+    algorithm: Annotated[Algorithm, *word(Algorithm)] = Algorithm.HASH
+    weights: Annotated[
+        Annotated[tuple[Annotated[int, whole(1, 255)], ...], entries(1, 64, once=False)] | None, *none_is("none")
+    ] = None
+    """A weight for each engine (algorithm `weighted`)."""
     key: Annotated[tuple[Annotated[KeyField, *word(KeyField)], ...], entries(1, len(KeyField))] = tuple(KeyField)
     hash: Annotated[HashFunction, *word(HashFunction)] = HashFunction.SYMMETRIC
     flows: Annotated[int, whole(1_024, 1 << 24)] = 65_536
     """Entries of the flow table."""
     flow_timeout: Annotated[Microseconds, time_within(SECOND, 7 * DAY)] = 5 * MINUTE
     """µs without a packet after which a flow may get another engine."""
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield weights without the algorithm that they are for, and the algorithm without them."""
+        if self.weights is not None and self.algorithm is not Algorithm.WEIGHTED:
+            text = f'found weights, which belong to algorithm "weighted" only, not {shown(self.algorithm)}'
+            yield Finding(("weights",), text)
+        if self.weights is None and self.algorithm is Algorithm.WEIGHTED:
+            yield Finding(("algorithm",), 'found "weighted", which needs "weights": a number for each engine')

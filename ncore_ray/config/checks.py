@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
 from ncore_ray.config.addresses import is_host_in
-from ncore_ray.config.appliance import Distribution
+from ncore_ray.config.appliance import Appliance, Distribution
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
 from ncore_ray.config.servers import Service, VServer
@@ -29,6 +29,7 @@ class Draft:
     nics: Sequence[Nic | None]
     services: Sequence[Service | None]
     vservers: Sequence[VServer | None]
+    appliance: Appliance | None
     distribution: Distribution | None
     timeouts: Timeouts | None
     wanted: Sequence[Sequence[object]]
@@ -49,6 +50,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _reachable_services,
         _hosts_of_networks,
         _flows_outlive_silence,
+        _a_weight_for_each_engine,
     )
     for check in checks:
         yield from check(draft)
@@ -199,6 +201,15 @@ def _flows_outlive_silence(draft: Draft) -> Iterator[Finding]:
             "a quiet connection has to keep its engine"
         )
         yield Finding(("distribution", "flow_timeout"), text)
+
+
+def _a_weight_for_each_engine(draft: Draft) -> Iterator[Finding]:
+    if draft.appliance is None or draft.distribution is None or draft.distribution.weights is None:
+        return
+    found, engines = len(draft.distribution.weights), draft.appliance.engines
+    if found != engines:
+        text = f"found {found} weights, expected {engines}, one for each engine (appliance.engines)"
+        yield Finding(("distribution", "weights"), text)
 
 
 def _quiet_waits(draft: Draft) -> Iterator[tuple[int, Location]]:

@@ -92,6 +92,7 @@ class Configuration(Section):
                 nics=self.nics,
                 services=self.services,
                 vservers=self.vservers,
+                appliance=self.appliance,
                 distribution=self.distribution,
                 timeouts=self.timeouts,
                 wanted=[vserver.services for vserver in self.vservers],

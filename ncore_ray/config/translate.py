@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ncore_ray.config.appliance import Distribution
+from ncore_ray.config.appliance import Appliance, Distribution
 from ncore_ray.config.checks import NAMED_SECTIONS, Draft, cross_check
 from ncore_ray.config.expect import FindingsError, Location, Source, shown, suggestion
 from ncore_ray.config.model import Configuration
@@ -106,11 +106,17 @@ def _draft(tree: Tree, broken: set[Location], source: Source) -> Draft:
         nics=_right_entries(Nic, "nics", tree, broken, source),
         services=_right_entries(Service, "services", tree, broken, source),
         vservers=_right_entries(VServer, "vservers", tree, broken, source),
+        appliance=_right_section(Appliance, "appliance", tree, broken, source) if _has(tree, "appliance") else None,
         distribution=_right_section(Distribution, "distribution", tree, broken, source),
         timeouts=_right_section(Timeouts, "timeouts", tree, broken, source),
         wanted=[_wanted(entry) for entries in _lists(tree, "vservers") for entry in entries],
         names={section: _names(entries) for section in NAMED_SECTIONS for entries in _lists(tree, section)},
     )
+
+
+def _has(tree: Tree, section: str) -> bool:
+    """Return whether a section that has no default is there."""
+    return isinstance(tree.data, dict) and section in tree.data
 
 
 def _lists(tree: Tree, section: str) -> Iterator[list[object]]:

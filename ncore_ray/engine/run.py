@@ -7,6 +7,8 @@ from ncore_ray.engine.breath import engine_breath, is_waiting
 from ncore_ray.engine.partition import Engine, base_of, engine_at
 from ncore_ray.engine.queues import OwnQueues, own_queues_at, read_and_distribute, sleep_on_queues
 from ncore_ray.engine.timer import time_to_next
+from ncore_ray.flow.burden import ALL_THE_TIME, LOAD_PERIOD_US, publish_load
+from ncore_ray.flow.records import distributor_of
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.record import I64, Record, pointer_to
 from ncore_ray.machine.system import now_us
@@ -27,6 +29,9 @@ class EngineLocal(Record):
     """Address of 64 bytes."""
     own_queues: I64
     """Address of `OwnQueues`."""
+    measured_at: I64
+    """When the engine's load was told last, and how long it had been busy then."""
+    measured_busy_us: I64
 
 
 engine_local_at = pointer_to(EngineLocal)
@@ -36,6 +41,20 @@ engine_local_at = pointer_to(EngineLocal)
 def breathe_once(engine_address: int, packet_address: int, sender_address: int, now: int) -> int:
     """Do one breath at a given time (tests, benchmarks, warm-up)."""
     return engine_breath(engine_at(engine_address), packet_at(packet_address), sender_at(sender_address), now)
+
+
+@kernel
+def tell_load(engine: Engine, local: EngineLocal, busy_us: int, now: int) -> int:
+    """Tell the deciders, once in a while, what share of the time this engine is busy; return 1 if it did."""
+    span = now - local.measured_at
+    if span < LOAD_PERIOD_US:
+        return 0
+    share = min((busy_us - local.measured_busy_us) * ALL_THE_TIME // span, ALL_THE_TIME)
+    local.measured_at = now
+    local.measured_busy_us = busy_us
+    base = base_of(engine)
+    publish_load(base, distributor_of(base, 0), engine.index, share)
+    return 1
 
 
 @entry_kernel
@@ -52,6 +71,7 @@ def engine_run(engine_address: int, local_address: int) -> int:
     while not should_stop(core):
         core.heartbeat_at = now
         core.breaths += 1
+        tell_load(engine, local, core.busy_us, now)
         work = read_and_distribute(engine, own, packet, now) if own.count else 0
         work += engine_breath(engine, packet, sender, now)
         if work:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.errors import NcoreError
+from ncore_ray.flow.burden import burden_of
 from ncore_ray.flow.key import hash_for_engine
 from ncore_ray.flow.records import (
     ENGINE_SLOT_SIZE,
@@ -23,9 +24,7 @@ from ncore_ray.flow.records import (
     Drop,
     EngineSlot,
     engine_slot,
-    flows_word,
 )
-from ncore_ray.machine.atomic import load_acquire
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load8
 from ncore_ray.machine.record import view
@@ -56,29 +55,43 @@ def _next_in_turn(base: int, distributor: Distributor) -> int:
 
 
 @kernel
-def _least_loaded(base: int, distributor: Distributor) -> int:
-    """Return the active engine with the fewest live flows; among equals, in turn."""
+def _least_burdened(base: int, distributor: Distributor) -> int:
+    """Return the active engine that is least laden; among equals, in turn."""
     first = distributor.next_engine
-    best, fewest = _NONE, 0
+    best, least = _NONE, 0
     for i in range(distributor.engine_count):
         engine = first + i
         engine -= distributor.engine_count if engine >= distributor.engine_count else 0
-        flows = load_acquire(flows_word(base, distributor, engine))
-        if engine_slot(base, distributor, engine).active and (best < 0 or flows < fewest):
-            best, fewest = engine, flows
+        if not engine_slot(base, distributor, engine).active:
+            continue
+        burden = burden_of(base, distributor, engine)
+        if best < 0 or burden < least:
+            best, least = engine, burden
     if best >= 0:
         distributor.next_engine = best + 1 if best + 1 < distributor.engine_count else 0
     return best
 
 
 @kernel
+def _better_of_two(base: int, distributor: Distributor) -> int:
+    """Return that of two active engines which has fewer flows; the key's keyed hash draws them (Mitzenmacher 2001)."""
+    first = engine_by_hash(base, distributor, distributor.lookup_hash)
+    second = engine_by_hash(base, distributor, distributor.lookup_hash >> 8)
+    if first < 0 or second < 0 or first == second:
+        return first
+    return second if burden_of(base, distributor, second) < burden_of(base, distributor, first) else first
+
+
+@kernel
 def assign(base: int, distributor: Distributor) -> int:
     """Return the engine for a new flow with the latest key, or ``Drop.NO_ENGINE``."""
+    if distributor.algorithm == Algorithm.HASH:
+        return engine_by_hash(base, distributor, hash_for_engine(base, distributor))
     if distributor.algorithm == Algorithm.ROUND_ROBIN:
         return _next_in_turn(base, distributor)
-    if distributor.algorithm == Algorithm.LEAST_FLOWS:
-        return _least_loaded(base, distributor)
-    return engine_by_hash(base, distributor, hash_for_engine(base, distributor))
+    if distributor.algorithm == Algorithm.TWO_CHOICES:
+        return _better_of_two(base, distributor)
+    return _least_burdened(base, distributor)
 
 
 def spread(table: Sequence[int], engines: Sequence[int]) -> list[int]:

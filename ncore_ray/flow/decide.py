@@ -10,6 +10,7 @@ from __future__ import annotations
 from ncore_ray.arena.header import arena_at
 from ncore_ray.flow.aim import BEGIN, HASH_KEY, LOOK_UP, RECALL, aim
 from ncore_ray.flow.assignment import assign, engine_by_hash
+from ncore_ray.flow.burden import note_given
 from ncore_ray.flow.fragments import UNKNOWN, key_of_fragment, recall_fragment, remember_fragment
 from ncore_ray.flow.key import hash_for_engine, hash_for_lookup
 from ncore_ray.flow.records import Distributor, Drop, FlowState, Rule
@@ -119,6 +120,7 @@ def _enter(base: int, distributor: Distributor, length: int, now: int) -> int:
         give_up_room(place)
     else:
         enter_flow(base, distributor, place, engine, first_state(distributor), length, now)
+        note_given(base, distributor, engine)
     return engine
 
 

@@ -18,6 +18,7 @@ from ncore_ray.flow.records import (
     BUCKET_SIZE,
     COUNTERS_STRIDE,
     DISTRIBUTOR_STRIDE,
+    ENGINE_SLOT_SIZE,
     FRAGMENT_SIZE,
     MAX_ENGINES,
     Algorithm,
@@ -60,6 +61,7 @@ __all__ = [
     "make_local",
     "plan_distributor",
     "set_active_engines",
+    "slot_view",
 ]
 
 FLOW_RECORDS: Final[list[Any]] = [Distributor, DistributorCounters, EngineSlot, FlowBucket, FlowEntry, Fragment]
@@ -75,6 +77,8 @@ class DistributorPlan:
     flows: int = 65_536
     """Flows that the table is made for; it takes up to twice as many before it refuses."""
     algorithm: Algorithm = Algorithm.HASH
+    weights: tuple[int, ...] = ()
+    """Of the engines, for the algorithm WEIGHTED; none: all alike."""
     key: Field = FIVE_TUPLE
     symmetric: bool = False
     """Both directions of a flow are one entry (only clients' packets come here: needed where that is not so)."""
@@ -106,6 +110,8 @@ class DistributorPlan:
                 raise ValueError(f"the size of a distributor's table is a power of two from 16 on, not {count}")
         if not 1 <= self.engines <= MAX_ENGINES or self.flows < 1 or self.deciders < 1:
             raise ValueError(f"a distributor has 1 to {MAX_ENGINES} engines, and at least one flow and decider")
+        if self.weights and (len(self.weights) != self.engines or min(self.weights) < 1):
+            raise ValueError(f"{self.engines} engines have {self.engines} weights from 1 on, not {self.weights}")
 
     @property
     def buckets(self) -> int:
@@ -167,6 +173,8 @@ def init_distributor(array: Bytes, plan: DistributorPlan, spans: DistributorSpan
     for number in range(plan.deciders):
         distributor = view(Distributor, array, spans.distributors + number * DISTRIBUTOR_STRIDE)
         _init_decider(distributor, number, plan, spans)
+    for engine in range(plan.engines):
+        slot_view(array, engine).weight = plan.weights[engine] if plan.weights else 1
     set_active_engines(array, distributor_view(array), range(plan.engines))
 
 
@@ -211,11 +219,14 @@ def forwarded_packets(array: Bytes, number: int = 0) -> npt.NDArray[np.int64]:
     return array[distributor.forwarded :][: 8 * distributor.engine_count].view(np.int64)
 
 
+def slot_view(array: Bytes, engine: int) -> EngineSlot:
+    """Return the live record of what the deciders know of an engine."""
+    return view(EngineSlot, array, distributor_view(array).engine_slots + engine * ENGINE_SLOT_SIZE)
+
+
 def live_flows(array: Bytes) -> list[int]:
     """Return the number of live flows of each engine."""
-    distributor = distributor_view(array)
-    offsets = range(distributor.engine_slots, distributor.engine_slots + 64 * distributor.engine_count, 64)
-    return [view(EngineSlot, array, offset).flows for offset in offsets]
+    return [slot_view(array, engine).flows for engine in range(distributor_view(array).engine_count)]
 
 
 @dataclass

@@ -14,6 +14,7 @@ from ncore_ray.errors import NcoreError
 from ncore_ray.flow.decide import decide
 from ncore_ray.flow.distributor import distributor_view
 from ncore_ray.flow.records import (
+    ALGORITHM_WORDS,
     BUCKET_SIZE,
     WAYS,
     Algorithm,
@@ -73,7 +74,7 @@ class Explanation:
         if self.rule == Rule.ASSIGNED and self.algorithm == Algorithm.HASH:
             return f"as a new flow {by_hash}"
         if self.rule == Rule.ASSIGNED:
-            return f"as a new flow by the algorithm {self.algorithm.name.lower().replace('_', '')}"
+            return f"as a new flow by the algorithm {ALGORITHM_WORDS[self.algorithm]}"
         return f"without an entry (nobody listens there), {by_hash}"
 
 

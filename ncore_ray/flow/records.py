@@ -23,6 +23,20 @@ class Algorithm(IntEnum):
     HASH = 0
     ROUND_ROBIN = 1
     LEAST_FLOWS = 2
+    TWO_CHOICES = 3
+    WEIGHTED = 4
+    LOAD = 5
+
+
+ALGORITHM_WORDS: Final = {
+    Algorithm.HASH: "hash",
+    Algorithm.ROUND_ROBIN: "roundrobin",
+    Algorithm.LEAST_FLOWS: "leastflows",
+    Algorithm.TWO_CHOICES: "two-choices",
+    Algorithm.WEIGHTED: "weighted",
+    Algorithm.LOAD: "load",
+}
+"""What the configuration calls them."""
 
 
 class FlowState(IntEnum):
@@ -135,11 +149,14 @@ class EngineSlot(Record):
     flows: I64
     """Live flows; all deciders add to it."""
     weight: I64
+    """Its part of the flows, compared with the other engines (algorithm WEIGHTED)."""
+    load: I64
+    """How busy it has been of late, parts per million of the time; written by the engine."""
+    given: I64
+    """Flows that `load` does not contain yet; all deciders add to it, the engine takes away (algorithm LOAD)."""
     pad_0: I64
     pad_1: I64
     pad_2: I64
-    pad_3: I64
-    pad_4: I64
 
 
 class DistributorCounters(Record):
@@ -247,6 +264,8 @@ FRAGMENT_SIZE: Final = size_of(Fragment)
 BUCKET_SIZE: Final = 512
 WAYS: Final = 7
 _FLOWS: Final = offset_of(EngineSlot, "flows")
+_LOAD: Final = offset_of(EngineSlot, "load")
+_GIVEN: Final = offset_of(EngineSlot, "given")
 _TIMEOUTS: Final = offset_of(Distributor, "timeout_free")
 _FIRST_DROP: Final = offset_of(DistributorCounters, "drop_flow_truncated_packets")
 assert (size_of(FlowEntry), ENGINE_SLOT_SIZE, FRAGMENT_SIZE) == (64, 64, 64)
@@ -274,6 +293,18 @@ def engine_slot(base: int, distributor: Distributor, engine: int) -> EngineSlot:
 def flows_word(base: int, distributor: Distributor, engine: int) -> int:
     """Return the address of the number of an engine's live flows."""
     return base + distributor.engine_slots + engine * ENGINE_SLOT_SIZE + _FLOWS
+
+
+@kernel
+def load_word(base: int, distributor: Distributor, engine: int) -> int:
+    """Return the address of an engine's load."""
+    return base + distributor.engine_slots + engine * ENGINE_SLOT_SIZE + _LOAD
+
+
+@kernel
+def given_word(base: int, distributor: Distributor, engine: int) -> int:
+    """Return the address of the number of flows that an engine's load does not contain yet."""
+    return base + distributor.engine_slots + engine * ENGINE_SLOT_SIZE + _GIVEN
 
 
 @kernel

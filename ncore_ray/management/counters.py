@@ -13,7 +13,7 @@ from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.partition import Engine
-from ncore_ray.flow.distributor import DistributorCounters, counters_view, forwarded_packets, live_flows
+from ncore_ray.flow.distributor import DistributorCounters, counters_view, forwarded_packets, live_flows, slot_view
 from ncore_ray.machine.record import dtype_of, size_of, table, view
 from ncore_ray.nic.partition import COUNTERS
 from ncore_ray.tables.service import Health, Service
@@ -53,6 +53,7 @@ def engine_counters(array: Bytes, index: int) -> Numbers:
     numbers["free_frames"] = engine.free_frame_count
     numbers["frame_capacity"] = engine.frame_count
     numbers["half_open_connections"] = engine.half_open
+    numbers["load_ppm"] = slot_view(array, index).load
     return numbers
 
 

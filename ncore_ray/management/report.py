@@ -8,6 +8,7 @@ from typing import Any
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.config.model import Configuration, Nic, VServer
 from ncore_ray.flow.explain import Explanation, explain
+from ncore_ray.flow.records import ALGORITHM_WORDS
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
 from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
@@ -121,7 +122,7 @@ def _explanation_row(found: Explanation) -> Plain:
         "rule": found.rule.name.lower(),
         "reason": str(found).removeprefix(found.flow + ": "),
         "dropped": None if found.cause is None else found.cause.name.lower(),
-        "algorithm": found.algorithm.name.lower().replace("_", ""),
+        "algorithm": ALGORITHM_WORDS[found.algorithm],
         "hash": f"0x{found.engine_hash:08x}",
         "table_entry": found.bucket,
         "flow_state": found.state.name.lower(),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ncore_ray.flow.decide import decide
-from ncore_ray.flow.distributor import Algorithm, DistributorPlan, counters_view, live_flows
+from ncore_ray.flow.distributor import Algorithm, DistributorPlan, counters_view, live_flows, slot_view
 from ncore_ray.flow.explain import list_flows
 from ncore_ray.flow.records import Drop, distributor_of
 from ncore_ray.machine.atomic import fetch_add, load_acquire
@@ -43,8 +43,9 @@ def begin_flows(base: int, number: int, packet_address: int, frame: int, gate: i
 
 
 @pytest.mark.skipif(not JIT, reason="compare-and-exchange is atomic in machine code only")
-def test_two_processes_agree_on_every_flow() -> None:
-    plan = DistributorPlan(engines=4, flows=FLOWS, algorithm=Algorithm.ROUND_ROBIN, deciders=2)
+@pytest.mark.parametrize("algorithm", [one for one in Algorithm if one != Algorithm.HASH])
+def test_two_processes_agree_on_every_flow(algorithm: Algorithm) -> None:
+    plan = DistributorPlan(engines=4, flows=FLOWS, algorithm=algorithm, deciders=2)
     arena = make_arena(engines=4, plan=plan)
     arena.add_vserver(VIP, 80)
     gate, answers = mapped_bytes(4096), mapped_bytes(2 * 8 * FLOWS).view(np.int64)
@@ -65,6 +66,10 @@ def test_two_processes_agree_on_every_flow() -> None:
     rows = list_flows(arena.array, 1_000_000)
     assert sorted(rows["source_port"].tolist()) == list(range(FLOWS))
     assert (first[rows["source_port"]] == rows["engine"]).all()
+    given = sum(slot_view(arena.array, engine).given for engine in range(4))
+    assert given == (FLOWS if algorithm == Algorithm.LOAD else 0)
+    print(f"{algorithm.name}: {live_flows(arena.array)}")
+    assert max(live_flows(arena.array)) <= FLOWS / 4 * 1.05
 
 
 _KEPT: list[object] = []
