@@ -12,6 +12,7 @@ from ncore_ray.arena.header import Arena, Region
 from ncore_ray.arena.layout import ArenaError, Bytes, Layout, format_arena, init_rings, records_digest
 from ncore_ray.arena.ring import Ring, ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
+from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets
 from ncore_ray.blueprint.tables import (
     routes_of,
     write_addresses,
@@ -108,6 +109,8 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
         engines=configuration.appliance.engines,
         flows=distribution.flows,
         algorithm=_ALGORITHMS[distribution.algorithm],
+        parallelism=PARALLELISM[distribution.parallelism],
+        engine_sets=engine_sets(configuration),
         weights=distribution.weights or (),
         key=fields_of(field.value for field in distribution.key),
         symmetric=symmetric,

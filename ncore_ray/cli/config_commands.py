@@ -92,10 +92,16 @@ def _nic_rows(configuration: Configuration) -> Rows:
             "gateway": str(nic.gateway) if nic.gateway else None,
             "mtu": nic.mtu,
             "faults": nic.faults is not None,
+            **_engines_cell(nic.engines),
         }
         for nic in configuration.nics
     ]
     return Rows("nics", rows)
+
+
+def _engines_cell(engines: tuple[int, ...] | None) -> Row:
+    """Return the engines of a vServer or NIC, if the configuration names them."""
+    return {} if engines is None else {"engines": list(engines)}
 
 
 def _service_rows(configuration: Configuration) -> Rows:
@@ -131,6 +137,7 @@ def _vserver_rows(configuration: Configuration) -> Rows:
             "protocol": vserver.protocol.value,
             "method": vserver.method.value,
             "services": list(vserver.services),
+            **_engines_cell(vserver.engines),
         }
         for vserver in configuration.vservers
     ]

@@ -16,6 +16,11 @@ class Parallelism(StrEnum):
     """What is distributed."""
 
     FLOW = "flow"
+    """Flows: every engine may have any."""
+    VIP = "vip"
+    """VIPs: every engine runs some."""
+    NIC = "nic"
+    """NICs: every engine has the flows whose first packet comes in on some."""
 
 
 class Placement(StrEnum):
@@ -71,6 +76,8 @@ class KeyField(StrEnum):
 
 
 CoreNumber = Annotated[int, whole(0, 4095)]
+EngineNumbers = Annotated[Annotated[tuple[Annotated[int, whole(0, 63)], ...], entries(1, 64)] | None, *none_is("auto")]
+"""Some of the engines; None (`auto`): shared out evenly."""
 
 
 class Appliance(Section):
@@ -90,7 +97,7 @@ class Appliance(Section):
 class Distribution(Section):
     """How flows come to engines."""
 
-    parallelism: Annotated[Parallelism, *word(Parallelism, later=("vip", "nic", "functional"))] = Parallelism.FLOW
+    parallelism: Annotated[Parallelism, *word(Parallelism, later=("functional",))] = Parallelism.FLOW
     placement: Annotated[Placement, *word(Placement)] = Placement.CORE
     fanout: Annotated[Fanout, *word(Fanout)] = Fanout.HASH
     """With placement `per-core`: how the kernel spreads packets over the engines' receive queues."""
@@ -113,3 +120,6 @@ class Distribution(Section):
             yield Finding(("weights",), text)
         if self.weights is None and self.algorithm is Algorithm.WEIGHTED:
             yield Finding(("algorithm",), 'found "weighted", which needs "weights": a number for each engine')
+        if self.parallelism is Parallelism.VIP and not {KeyField.DST_IP, KeyField.DST_PORT} <= set(self.key):
+            text = 'found "vip", which needs "dst-ip" and "dst-port" in the key: a flow has to be of one vServer'
+            yield Finding(("parallelism",), text)

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
 from ncore_ray.config.addresses import is_host_in
-from ncore_ray.config.appliance import Appliance, Distribution
+from ncore_ray.config.appliance import Appliance, Distribution, Parallelism
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
 from ncore_ray.config.servers import Service, VServer
@@ -51,6 +51,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _hosts_of_networks,
         _flows_outlive_silence,
         _a_weight_for_each_engine,
+        _engines_of_things,
     )
     for check in checks:
         yield from check(draft)
@@ -210,6 +211,20 @@ def _a_weight_for_each_engine(draft: Draft) -> Iterator[Finding]:
     if found != engines:
         text = f"found {found} weights, expected {engines}, one for each engine (appliance.engines)"
         yield Finding(("distribution", "weights"), text)
+
+
+def _engines_of_things(draft: Draft) -> Iterator[Finding]:
+    """Yield engines of a vServer or NIC that there are not, or that the parallelism has no use for."""
+    listed = [("vservers", Parallelism.VIP, index, entry.engines) for index, entry in _entries(draft.vservers)]
+    listed += [("nics", Parallelism.NIC, index, entry.engines) for index, entry in _entries(draft.nics)]
+    for section, parallelism, index, engines in listed:
+        if engines is not None and draft.distribution and draft.distribution.parallelism is not parallelism:
+            text = f"found engines, which belong to distribution.parallelism {shown(parallelism)} only"
+            yield Finding((section, index, "engines"), text)
+        for position, engine in enumerate(engines or ()):
+            if draft.appliance and engine >= draft.appliance.engines:
+                text = f"found {engine}, expected the number of an engine, 0 to {draft.appliance.engines - 1}"
+                yield Finding((section, index, "engines", position), text)
 
 
 def _quiet_waits(draft: Draft) -> Iterator[tuple[int, Location]]:

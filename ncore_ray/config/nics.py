@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from ncore_ray.config.addresses import Address, InterfaceAddress, MacAddress, is_host_in
+from ncore_ray.config.appliance import EngineNumbers
 from ncore_ray.config.expect import Finding, alternatives, repeats, shown
 from ncore_ray.config.section import Section
 from ncore_ray.config.units import SECOND, Microseconds, PartsPerMillion, format_time, time_within
@@ -84,6 +85,8 @@ class Nic(Section):
     """Capture file that driver `pcap` receives from."""
     output: FilePath | None = None
     """Capture file that driver `pcap` sends to."""
+    engines: EngineNumbers = None
+    """The engines that get the flows which come in here (parallelism `nic`)."""
     faults: Faults | None = None
     trace: FilePath | None = None
     """Capture file that everything received and sent is written to as well."""

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, WrapSerializer
 
 from ncore_ray.config.addresses import EndpointAddress
+from ncore_ray.config.appliance import EngineNumbers
 from ncore_ray.config.expect import (
     Finding,
     FindingsError,
@@ -178,6 +179,8 @@ class VServer(Section):
     timeouts: TimeoutOverrides = TimeoutOverrides()
     http: HttpOptions = HttpOptions()
     """Of no meaning unless the protocol is HTTP."""
+    engines: EngineNumbers = None
+    """The engines that run it (parallelism `vip`)."""
 
     def findings(self) -> Iterator[Finding]:
         """Yield HTTP options where no HTTP is spoken."""

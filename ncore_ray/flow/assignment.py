@@ -15,8 +15,10 @@ import numpy as np
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.errors import NcoreError
 from ncore_ray.flow.burden import burden_of
+from ncore_ray.flow.engine_sets import member_by_hash, next_turn, turn_of
 from ncore_ray.flow.key import hash_for_engine
 from ncore_ray.flow.records import (
+    ALL_ENGINES,
     ENGINE_SLOT_SIZE,
     MAX_ENGINES,
     Algorithm,
@@ -39,36 +41,45 @@ class AssignmentError(NcoreError):
 
 @kernel
 def engine_by_hash(base: int, distributor: Distributor, value: int) -> int:
-    """Return the engine that the indirection table gives a hash, or ``Drop.NO_ENGINE``."""
+    """Return the engine that the indirection table (or the set at hand) gives a hash, or ``Drop.NO_ENGINE``."""
+    if distributor.among != ALL_ENGINES:
+        return member_by_hash(distributor, value)
     engine = load8(base + distributor.indirection + (value & (distributor.indirection_size - 1)))
     return engine if engine != NO_ENGINE else Drop.NO_ENGINE
 
 
 @kernel
+def _may_have(base: int, distributor: Distributor, engine: int) -> int:
+    """Return 1 if an engine takes new flows, and this one."""
+    return 1 if distributor.among >> engine & 1 and engine_slot(base, distributor, engine).active else 0
+
+
+@kernel
 def _next_in_turn(base: int, distributor: Distributor) -> int:
+    engine = turn_of(base, distributor)
     for _ in range(distributor.engine_count):
-        engine = distributor.next_engine
-        distributor.next_engine = engine + 1 if engine + 1 < distributor.engine_count else 0
-        if engine_slot(base, distributor, engine).active:
+        after = next_turn(base, distributor, engine)
+        if _may_have(base, distributor, engine):
             return engine
+        engine = after
     return Drop.NO_ENGINE
 
 
 @kernel
 def _least_burdened(base: int, distributor: Distributor) -> int:
     """Return the active engine that is least laden; among equals, in turn."""
-    first = distributor.next_engine
+    first = turn_of(base, distributor)
     best, least = _NONE, 0
     for i in range(distributor.engine_count):
         engine = first + i
         engine -= distributor.engine_count if engine >= distributor.engine_count else 0
-        if not engine_slot(base, distributor, engine).active:
+        if not _may_have(base, distributor, engine):
             continue
         burden = burden_of(base, distributor, engine)
         if best < 0 or burden < least:
             best, least = engine, burden
     if best >= 0:
-        distributor.next_engine = best + 1 if best + 1 < distributor.engine_count else 0
+        next_turn(base, distributor, best)
     return best
 
 

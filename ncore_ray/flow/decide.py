@@ -7,13 +7,13 @@ in the code: that keeps it small, for the compiler and for the processor.
 
 from __future__ import annotations
 
-from ncore_ray.arena.header import arena_at
 from ncore_ray.flow.aim import BEGIN, HASH_KEY, LOOK_UP, RECALL, aim
 from ncore_ray.flow.assignment import assign, engine_by_hash
 from ncore_ray.flow.burden import note_given
+from ncore_ray.flow.engine_sets import choose_among, vserver_at_destination
 from ncore_ray.flow.fragments import UNKNOWN, key_of_fragment, recall_fragment, remember_fragment
 from ncore_ray.flow.key import hash_for_engine, hash_for_lookup
-from ncore_ray.flow.records import Distributor, Drop, FlowState, Rule
+from ncore_ray.flow.records import Distributor, Drop, FlowState, Parallelism, Rule
 from ncore_ray.flow.state import Event, first_state, next_state
 from ncore_ray.flow.table import (
     claim_room,
@@ -30,8 +30,7 @@ from ncore_ray.flow.table import (
 )
 from ncore_ray.machine.atomic import load_acquire
 from ncore_ray.machine.jit import kernel
-from ncore_ray.tables.service import NO_VSERVER, find_vserver
-from ncore_ray.wire.ipv4 import PROTOCOL_UDP
+from ncore_ray.tables.service import NO_VSERVER
 from ncore_ray.wire.packet import Packet
 
 
@@ -44,6 +43,8 @@ def decide(base: int, distributor: Distributor, packet: Packet, now: int) -> int
     step = aim(base, distributor, packet)
     if step == LOOK_UP:
         step = _look_up(base, distributor, packet, now)
+    if BEGIN <= step <= HASH_KEY and distributor.parallelism != Parallelism.FLOW:
+        choose_among(base, distributor, packet)
     if step == BEGIN:
         step = _begin(base, distributor, packet.length, now)
     if step == HASH_KEY:
@@ -86,11 +87,7 @@ def _follow(distributor: Distributor, place: int, length: int, now: int) -> int:
 @kernel
 def _has_vserver(base: int, packet: Packet) -> int:
     """Return 1 if anyone listens there: a scan of closed ports shall not fill the flow table."""
-    is_udp = 1 if packet.protocol == PROTOCOL_UDP else 0
-    if arena_at(base).vserver_count == 0:
-        return 0
-    found = find_vserver(base, packet.destination_high, packet.destination_low, packet.destination_port, is_udp)
-    return 1 if found != NO_VSERVER else 0
+    return 1 if vserver_at_destination(base, packet) != NO_VSERVER else 0
 
 
 @kernel

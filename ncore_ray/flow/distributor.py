@@ -15,9 +15,11 @@ from ncore_ray.flow.assignment import active_engines, set_active_engines
 from ncore_ray.flow.breath import BATCH, DistributorLocal, breathe, distributor_breath, distributor_run
 from ncore_ray.flow.key import FIVE_TUPLE, Field, set_key
 from ncore_ray.flow.records import (
+    ALL_ENGINES,
     BUCKET_SIZE,
     COUNTERS_STRIDE,
     DISTRIBUTOR_STRIDE,
+    ENGINE_SET_SIZE,
     ENGINE_SLOT_SIZE,
     FRAGMENT_SIZE,
     MAX_ENGINES,
@@ -25,10 +27,12 @@ from ncore_ray.flow.records import (
     Distributor,
     DistributorCounters,
     Drop,
+    EngineSet,
     EngineSlot,
     FlowBucket,
     FlowEntry,
     Fragment,
+    Parallelism,
     Rule,
     distributor_of,
 )
@@ -47,6 +51,7 @@ __all__ = [
     "DistributorSpans",
     "Drop",
     "LocalMemory",
+    "Parallelism",
     "Rule",
     "active_engines",
     "breathe",
@@ -64,7 +69,15 @@ __all__ = [
     "slot_view",
 ]
 
-FLOW_RECORDS: Final[list[Any]] = [Distributor, DistributorCounters, EngineSlot, FlowBucket, FlowEntry, Fragment]
+FLOW_RECORDS: Final[list[Any]] = [
+    Distributor,
+    DistributorCounters,
+    EngineSet,
+    EngineSlot,
+    FlowBucket,
+    FlowEntry,
+    Fragment,
+]
 """For the digest of record layouts."""
 _SECOND: Final = 1_000_000
 
@@ -77,6 +90,9 @@ class DistributorPlan:
     flows: int = 65_536
     """Flows that the table is made for; it takes up to twice as many before it refuses."""
     algorithm: Algorithm = Algorithm.HASH
+    parallelism: Parallelism = Parallelism.FLOW
+    engine_sets: tuple[int, ...] = ()
+    """With VIP and NIC: the engines of each vServer or NIC, a bit for each."""
     weights: tuple[int, ...] = ()
     """Of the engines, for the algorithm WEIGHTED; none: all alike."""
     key: Field = FIVE_TUPLE
@@ -112,6 +128,8 @@ class DistributorPlan:
             raise ValueError(f"a distributor has 1 to {MAX_ENGINES} engines, and at least one flow and decider")
         if self.weights and (len(self.weights) != self.engines or min(self.weights) < 1):
             raise ValueError(f"{self.engines} engines have {self.engines} weights from 1 on, not {self.weights}")
+        if any(not 0 < engines < 1 << self.engines for engines in self.engine_sets):
+            raise ValueError(f"a set has some of {self.engines} engines, and no other: {self.engine_sets}")
 
     @property
     def buckets(self) -> int:
@@ -140,6 +158,7 @@ class DistributorSpans:
     counters: int
     forwarded: int
     engine_slots: int
+    engine_sets: int
     indirection: int
     toeplitz: int
     flow_buckets: int
@@ -153,6 +172,7 @@ def plan_distributor(layout: Layout, plan: DistributorPlan) -> DistributorSpans:
         counters=layout.reserve("distributor counters", COUNTERS_STRIDE * plan.deciders),
         forwarded=layout.reserve("distributor forwarded", _forwarded_stride(plan.engines) * plan.deciders),
         engine_slots=layout.reserve_table("distributor engines", EngineSlot, plan.engines),
+        engine_sets=layout.reserve_table("engine sets", EngineSet, len(plan.engine_sets)),
         indirection=layout.reserve("indirection", plan.indirection),
         toeplitz=layout.reserve("toeplitz", TABLE_SIZE),
         flow_buckets=layout.reserve("flows", BUCKET_SIZE * plan.buckets),
@@ -175,6 +195,8 @@ def init_distributor(array: Bytes, plan: DistributorPlan, spans: DistributorSpan
         _init_decider(distributor, number, plan, spans)
     for engine in range(plan.engines):
         slot_view(array, engine).weight = plan.weights[engine] if plan.weights else 1
+    for number, engines in enumerate(plan.engine_sets):
+        view(EngineSet, array, spans.engine_sets + number * ENGINE_SET_SIZE).engines = engines
     set_active_engines(array, distributor_view(array), range(plan.engines))
 
 
@@ -188,6 +210,9 @@ def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, 
     distributor.indirection = spans.indirection
     distributor.indirection_size = plan.indirection
     distributor.toeplitz = spans.toeplitz
+    distributor.parallelism = plan.parallelism
+    distributor.engine_sets, distributor.engine_set_count = spans.engine_sets, len(plan.engine_sets)
+    distributor.among = ALL_ENGINES
     distributor.flow_buckets = spans.flow_buckets
     distributor.flow_bucket_count = plan.buckets
     distributor.fragments = spans.fragments

@@ -15,6 +15,7 @@ from ncore_ray.flow.decide import decide
 from ncore_ray.flow.distributor import distributor_view
 from ncore_ray.flow.records import (
     ALGORITHM_WORDS,
+    ALL_ENGINES,
     BUCKET_SIZE,
     WAYS,
     Algorithm,
@@ -22,6 +23,7 @@ from ncore_ray.flow.records import (
     Drop,
     FlowEntry,
     FlowState,
+    Parallelism,
     Rule,
     distributor_at,
 )
@@ -59,6 +61,8 @@ class Explanation:
     bucket: int
     """Entry of the indirection table that the engine hash names."""
     lookup_hash: int
+    among: Parallelism = Parallelism.FLOW
+    """Whose engines it is chosen from: all (FLOW), its VIP's, or its NIC's."""
 
     def __str__(self) -> str:
         if self.cause is not None:
@@ -66,7 +70,8 @@ class Explanation:
         return f"{self.flow}: engine {self.engine}, {self._reason()}."
 
     def _reason(self) -> str:
-        by_hash = f"by hash 0x{self.engine_hash:08x}, entry {self.bucket} of the indirection table"
+        among = _AMONG[self.among]
+        by_hash = f"by hash 0x{self.engine_hash:08x}, {among or f'entry {self.bucket} of the indirection table'}"
         if self.rule == Rule.PORT_OWNER:
             return "which owns the destination port (the answer of a server)"
         if self.rule == Rule.FLOW:
@@ -74,10 +79,15 @@ class Explanation:
         if self.rule == Rule.ASSIGNED and self.algorithm == Algorithm.HASH:
             return f"as a new flow {by_hash}"
         if self.rule == Rule.ASSIGNED:
-            return f"as a new flow by the algorithm {ALGORITHM_WORDS[self.algorithm]}"
+            return f"as a new flow by the algorithm {ALGORITHM_WORDS[self.algorithm]}{among and f', {among}'}"
         return f"without an entry (nobody listens there), {by_hash}"
 
 
+_AMONG: Final = {
+    Parallelism.FLOW: "",
+    Parallelism.VIP: "among the engines of its VIP",
+    Parallelism.NIC: "among the engines of its NIC",
+}
 _CAUSES: Final = {
     Drop.TRUNCATED: "because it is truncated",
     Drop.BAD_HEADER: "because of a wrong header",
@@ -134,8 +144,11 @@ def explain(
     destination_port: int,
     protocol: str = "tcp",
     now: int | None = None,
+    nic: int = 0,
 ) -> Explanation:
     """Say what the distributor would do now with the first packet (TCP: a SYN) of a flow. Nothing is changed.
+
+    ``nic`` is the number of the NIC that the packet would come in on.
 
     Raises:
         ExplainError: no IPv4 addresses, a port out of range, or another protocol than tcp and udp.
@@ -147,7 +160,7 @@ def explain(
     is_udp = int(protocol == "udp")
     length = _write_probe(probe.ctypes.data, ends[0], source_port, ends[1], destination_port, is_udp)
     packet_bytes, packet, packet_address = new(Packet)
-    packet.frame, packet.length = probe.ctypes.data, length
+    packet.frame, packet.length, packet.nic = probe.ctypes.data, length, nic
     memory, copy, address = _private_copy(array)
     answer = _decide_copy(array.ctypes.data, address, packet_address, monotonic_us() if now is None else now)
     del memory, packet_bytes
@@ -175,6 +188,7 @@ def _explanation(flow: str, copy: Distributor, answer: int) -> Explanation:
         engine_hash=copy.engine_hash,
         bucket=copy.engine_hash & (copy.indirection_size - 1),
         lookup_hash=copy.lookup_hash,
+        among=Parallelism(copy.parallelism) if copy.among != ALL_ENGINES else Parallelism.FLOW,
     )
 
 

@@ -39,6 +39,21 @@ ALGORITHM_WORDS: Final = {
 """What the configuration calls them."""
 
 
+class Parallelism(IntEnum):
+    """What the engines share out among themselves."""
+
+    FLOW = 0
+    """Flows: every engine may have any."""
+    VIP = 1
+    """VIPs: each vServer has a set of engines."""
+    NIC = 2
+    """NICs: each has a set of engines, which get the flows whose first packet comes in there."""
+
+
+ALL_ENGINES: Final = -1
+"""The set (a bit for each engine) with all of them."""
+
+
 class FlowState(IntEnum):
     """What the packets of a flow's client have told of it (the distributor sees no packet that an engine sends)."""
 
@@ -159,6 +174,15 @@ class EngineSlot(Record):
     pad_2: I64
 
 
+class EngineSet(Record):
+    """The engines of a vServer or of a NIC."""
+
+    engines: I64
+    """A bit for each."""
+    next_engine: I64
+    """Whose turn it is (all deciders)."""
+
+
 class DistributorCounters(Record):
     """Counters of one decider; received = forwarded + all that begin with ``drop``."""
 
@@ -201,6 +225,10 @@ class Distributor(Record):
     indirection_size: I64
     toeplitz: I64
     """Table of the Toeplitz hash."""
+    parallelism: I64
+    engine_sets: I64
+    """`EngineSet` of each vServer (VIP) or NIC (NIC)."""
+    engine_set_count: I64
 
     mask_source: I64
     """−1 if the source address is part of the key, else 0."""
@@ -249,17 +277,23 @@ class Distributor(Record):
     event: I64
     rule: I64
     state: I64
+    among: I64
+    """The engines that may have the packet at hand: a set, or ALL_ENGINES (always, with parallelism FLOW)."""
+    turn: I64
+    """Where it stands whose turn it is: an offset, or 0: `next_engine`."""
 
 
 flow_entry_at = pointer_to(FlowEntry)
 fragment_at = pointer_to(Fragment)
 engine_slot_at = pointer_to(EngineSlot)
+engine_set_at = pointer_to(EngineSet)
 counters_at = pointer_to(DistributorCounters)
 distributor_at = pointer_to(Distributor)
 
 DISTRIBUTOR_STRIDE: Final = -(-size_of(Distributor) // 64) * 64
 COUNTERS_STRIDE: Final = -(-size_of(DistributorCounters) // 64) * 64
 ENGINE_SLOT_SIZE: Final = size_of(EngineSlot)
+ENGINE_SET_SIZE: Final = size_of(EngineSet)
 FRAGMENT_SIZE: Final = size_of(Fragment)
 BUCKET_SIZE: Final = 512
 WAYS: Final = 7

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ncore_ray.arena.layout import Bytes
+from ncore_ray.blueprint.parallelism import nic_towards
 from ncore_ray.config.model import Configuration, Nic, VServer
 from ncore_ray.flow.explain import Explanation, explain
 from ncore_ray.flow.records import ALGORITHM_WORDS
@@ -95,7 +96,8 @@ class Reporter:
     def explain_flow(self, flow: tuple[str, int, str, int, str]) -> Plain:
         """Return where a flow goes and why, what it is for, and its connection if it lives. Raises NcoreError."""
         source, source_port, destination, destination_port, protocol = flow
-        found = explain(self.array, source, source_port, destination, destination_port, protocol)
+        nic = nic_towards(self.configuration, source)
+        found = explain(self.array, source, source_port, destination, destination_port, protocol, nic=nic)
         ends = (f"{source}:{source_port}", f"{destination}:{destination_port}")
         row = find_connection(self.array, self.configuration, monotonic_us(), *ends, protocol)
         return {

@@ -1,0 +1,63 @@
+"""Which engines run which VIPs or serve which NICs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import AddressValueError, IPv4Address
+from typing import Final
+
+from ncore_ray.config.model import Configuration
+from ncore_ray.config.model import Parallelism as Configured
+from ncore_ray.flow.distributor import Parallelism
+
+PARALLELISM: Final = {
+    Configured.FLOW: Parallelism.FLOW,
+    Configured.VIP: Parallelism.VIP,
+    Configured.NIC: Parallelism.NIC,
+}
+
+
+def shared_out(things: int, engines: int) -> list[tuple[int, ...]]:
+    """Return the engines of each of some things, even by number.
+
+    No engine is without one: where there are more engines than things, several share a thing.
+    """
+    if things >= engines:
+        return [(thing % engines,) for thing in range(things)]
+    return [tuple(range(thing, engines, things)) for thing in range(things)]
+
+
+def engine_sets(configuration: Configuration) -> tuple[int, ...]:
+    """Return a set of engines (a bit for each) for each vServer or NIC, or nothing where flows are shared out."""
+    parallelism, engines = configuration.distribution.parallelism, configuration.appliance.engines
+    if parallelism is Configured.VIP:
+        return _vserver_sets(configuration, engines)
+    if parallelism is Configured.NIC:
+        free = iter(shared_out(sum(nic.engines is None for nic in configuration.nics), engines))
+        return _masks(next(free) if nic.engines is None else nic.engines for nic in configuration.nics)
+    return ()
+
+
+def _vserver_sets(configuration: Configuration, engines: int) -> tuple[int, ...]:
+    """Return the sets of the vServers; those on one VIP are together unless the configuration says otherwise."""
+    vservers = configuration.vservers
+    vips = list(dict.fromkeys(vserver.address.address for vserver in vservers if vserver.engines is None))
+    of_vip = dict(zip(vips, shared_out(len(vips), engines), strict=True))
+    return _masks(
+        of_vip[vserver.address.address] if vserver.engines is None else vserver.engines for vserver in vservers
+    )
+
+
+def _masks(sets: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    return tuple(sum(1 << engine for engine in engines) for engines in sets)
+
+
+def nic_towards(configuration: Configuration, source: str) -> int:
+    """Return the number of the NIC that packets from an address come in on, if it is where we would send to."""
+    try:
+        address = IPv4Address(source)
+    except AddressValueError:
+        return 0
+    near = [number for number, nic in enumerate(configuration.nics) if nic.reaches(address)]
+    far = [number for number, nic in enumerate(configuration.nics) if nic.gateway is not None]
+    return next(iter([*near, *far]), 0)

@@ -1,0 +1,72 @@
+"""Which engines run which VIPs or serve which NICs, by the configuration or even by number."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from ncore_ray.blueprint.parallelism import engine_sets, nic_towards, shared_out
+from ncore_ray.config.load import parse
+
+TEXT = """
+appliance: {name: edge, engines: %d}
+distribution: {parallelism: %s}
+nics:
+  - {name: nc0, driver: memory, addresses: [10.1.0.10/24]}
+  - {name: nc1, driver: memory, addresses: [10.2.0.10/24], gateway: 10.2.0.1}
+  - {name: nc2, driver: memory, addresses: [10.3.0.10/24]}
+services:
+  - {name: web1, address: "10.2.0.2:80"}
+vservers:
+  - {name: a, address: "10.1.0.100:80", protocol: HTTP, services: [web1]}
+  - {name: b, address: "10.1.0.100:81", protocol: HTTP, services: [web1]}
+  - {name: c, address: "10.1.0.101:80", protocol: HTTP, services: [web1]}
+  - {name: d, address: "10.1.0.102:80", protocol: HTTP, services: [web1]}
+"""
+
+
+def sets(engines: int, parallelism: str, change: str = "", to: str = "") -> list[list[int]]:
+    text = TEXT % (engines, parallelism)
+    assert change in text
+    masks = engine_sets(parse(text.replace(change, to) if change else text))
+    return [[engine for engine in range(engines) if mask >> engine & 1] for mask in masks]
+
+
+@pytest.mark.parametrize("things", range(1, 12))
+@pytest.mark.parametrize("engines", [1, 2, 3, 8, 64])
+def test_shared_out_even_by_number(things: int, engines: int) -> None:
+    shares = shared_out(things, engines)
+    each = [len(share) for share in shares]
+    work = Counter(engine for share in shares for engine in share)
+    assert len(shares) == things
+    assert set(work) == set(range(engines)) if things <= engines else set(work) <= set(range(engines))
+    assert max(each) - min(each) <= 1
+    assert max(work.values()) - min(work.values()) <= 1
+    assert len(work) == min(engines, max(things, engines))
+
+
+def test_flows_have_no_sets() -> None:
+    assert sets(4, "flow") == []
+
+
+def test_vips_in_turn_with_all_their_ports() -> None:
+    assert sets(2, "vip") == [[0], [0], [1], [0]]
+    assert sets(3, "vip") == [[0], [0], [1], [2]]
+    assert sets(5, "vip") == [[0, 3], [0, 3], [1, 4], [2]]
+
+
+def test_vips_as_configured() -> None:
+    own = '.100:81", engines: [3, 1]'
+    assert sets(4, "vip", '.100:81"', own) == [[0, 3], [1, 3], [1], [2]]
+
+
+def test_nics_in_turn_or_as_configured() -> None:
+    assert sets(2, "nic") == [[0], [1], [0]]
+    assert sets(6, "nic") == [[0, 3], [1, 4], [2, 5]]
+    assert sets(6, "nic", "[10.1.0.10/24]", "[10.1.0.10/24], engines: [5]") == [[5], [0, 2, 4], [1, 3, 5]]
+
+
+def test_nic_that_an_address_comes_in_on() -> None:
+    configuration = parse(TEXT % (2, "nic"))
+    assert [nic_towards(configuration, source) for source in ("10.3.0.9", "10.1.0.9", "192.0.2.1", "?")] == [2, 0, 1, 0]
