@@ -28,6 +28,7 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import ErrorText, Exchange
 from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.setup import EngineSettings, init_engine, plan_engine
 from ncore_ray.flow.distributor import (
@@ -53,7 +54,7 @@ from ncore_ray.tables.service import Binding, Service, Vserver
 
 _RECORDS: Final[list[Any]] = [
     *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
-    *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Slot, Piece),
+    *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Pace, Slot, Piece),
     *FLOW_RECORDS,
     *PARTITION_RECORDS,
 ]
@@ -137,6 +138,7 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> En
         time_wait_us=timeouts.time_wait,
         keepalive_us=timeouts.keepalive,
         idle_server_connections=configuration.limits.idle_server_connections,
+        timer_us=configuration.appliance.timer or 0,
     )
 
 

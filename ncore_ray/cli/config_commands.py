@@ -65,7 +65,7 @@ def _summary(configuration: Configuration) -> list[Rows]:
 
 
 def _appliance_rows(configuration: Configuration) -> Rows:
-    from ncore_ray.config.units import format_size
+    from ncore_ray.config.units import format_size, format_time
 
     appliance, distribution = configuration.appliance, configuration.distribution
     row: Row = {
@@ -73,6 +73,7 @@ def _appliance_rows(configuration: Configuration) -> Rows:
         "engines": appliance.engines,
         "cores": "auto" if appliance.cores is None else list(appliance.cores),
         "arena": format_size(appliance.arena),
+        "timer": "adaptive" if appliance.timer is None else format_time(appliance.timer),
         "placement": distribution.placement.value,
         "parallelism": distribution.parallelism.value,
         "algorithm": distribution.algorithm.value,

@@ -9,6 +9,7 @@ import typer
 
 from ncore_ray.cli.options import AsJson, Name, appliance
 from ncore_ray.cli.output import console, print_drawn, print_json
+from ncore_ray.cli.timer_table import timer_tables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,6 +76,7 @@ def tables(found: Mapping[str, Any], everything: bool, width: int | None = None)
     for title, prefix in _GROUPS:
         actors = {name: numbers for name, numbers in found["actors"].items() if name.startswith(prefix)}
         drawn += _matrices(title, actors, everything, width or console().width)
+    drawn += timer_tables(found["timers"])
     return [table for table in drawn if table.row_count]
 
 

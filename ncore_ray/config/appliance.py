@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from ncore_ray.config.expect import Finding, shown
 from ncore_ray.config.section import Section
-from ncore_ray.config.units import DAY, MIB, MINUTE, SECOND, TIB, Microseconds, Size, size_within, time_within
+from ncore_ray.config.units import (
+    DAY,
+    MIB,
+    MILLISECOND,
+    MINUTE,
+    SECOND,
+    TIB,
+    Microseconds,
+    Size,
+    size_within,
+    time_among,
+    time_within,
+)
 from ncore_ray.config.words import Label, entries, none_is, whole, word
 
 
@@ -75,6 +87,7 @@ class KeyField(StrEnum):
     PROTOCOL = "protocol"
 
 
+TIMER_PERIODS: Final = tuple(period * MILLISECOND for period in (1, 2, 3, 5, 10, 25, 50, 100))
 CoreNumber = Annotated[int, whole(0, 4095)]
 EngineNumbers = Annotated[Annotated[tuple[Annotated[int, whole(0, 63)], ...], entries(1, 64)] | None, *none_is("auto")]
 """Some of the engines; None (`auto`): shared out evenly."""
@@ -92,6 +105,8 @@ class Appliance(Section):
     """The core of the control actors; None: any."""
     arena: Annotated[Size, size_within(32 * MIB, TIB)] = 256 * MIB
     """Bytes of the shared memory."""
+    timer: Annotated[Annotated[Microseconds, time_among(*TIMER_PERIODS)] | None, *none_is("adaptive")] = None
+    """µs from one breath of an engine to the next; None (`adaptive`): it breathes as soon as there is work."""
 
 
 class Distribution(Section):

@@ -160,6 +160,18 @@ def time_within(low: int, high: int, *, or_off: bool = False) -> AfterValidator:
     return AfterValidator(check)
 
 
+def time_among(*values: int) -> AfterValidator:
+    """Return the check that a time is one of some, in µs."""
+    words = [format_time(value) for value in values]
+
+    def check(value: int) -> int:
+        if value not in values:
+            raise expected(f"{', '.join(words[:-1])} or {words[-1]}")
+        return value
+
+    return AfterValidator(check)
+
+
 def size_within(low: int, high: int) -> AfterValidator:
     """Return the check that a size lies in a range of bytes, bounds included."""
 

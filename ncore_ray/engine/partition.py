@@ -118,6 +118,8 @@ class Engine(Record):
     """When the next probe of this engine is due."""
     flow_key: I64
     """A `Distributor` record of this engine's own, with which it tells the flow table of ended connections."""
+    pace: I64
+    """`Pace`: the packet processing timer."""
     error_texts: I64
     """`ErrorText` rows: the appliance's own HTTP responses, in `texts`."""
 

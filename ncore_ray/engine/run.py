@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
 from ncore_ray.engine.breath import engine_breath, is_waiting
+from ncore_ray.engine.pacing import await_instant, pace_at
 from ncore_ray.engine.partition import Engine, base_of, engine_at
 from ncore_ray.engine.queues import OwnQueues, own_queues_at, read_and_distribute, sleep_on_queues
 from ncore_ray.engine.timer import time_to_next
@@ -59,13 +60,18 @@ def tell_load(engine: Engine, local: EngineLocal, busy_us: int, now: int) -> int
 
 @entry_kernel
 def engine_run(engine_address: int, local_address: int) -> int:
-    """Breathe until control code says stop; return the number of breaths."""
+    """Breathe until control code says stop; return the number of breaths.
+
+    Without work an engine looks on for a moment and then sleeps until there is some, or until the next instant of its
+    timer if it has one.
+    """
     engine = engine_at(engine_address)
     local = engine_local_at(local_address)
     packet = packet_at(local.packet)
     sender = sender_at(local.sender)
     own = own_queues_at(local.own_queues)
     core = core_of(base_of(engine), engine.actor)
+    pace = pace_at(base_of(engine) + engine.pace)
     idle_since = now_us(local.scratch)
     now = idle_since
     while not should_stop(core):
@@ -81,7 +87,9 @@ def engine_run(engine_address: int, local_address: int) -> int:
             idle_since = after
             continue
         now = now_us(local.scratch)
-        if now - idle_since >= local.spin_us:
+        if pace.period_us:
+            now = await_instant(core, pace, now, local.scratch)
+        elif now - idle_since >= local.spin_us:
             _rest(engine, core, own, now, local.scratch)
             now = now_us(local.scratch)
     return core.breaths

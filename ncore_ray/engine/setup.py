@@ -15,6 +15,7 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
 from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import HEADER_ROOM, Engine
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.flow.records import Distributor
@@ -44,6 +45,8 @@ class EngineSettings:
     time_wait_us: int = 5_000_000
     keepalive_us: int = 0
     idle_server_connections: int = 1024
+    timer_us: int = 0
+    """Period of the packet processing timer; 0: adaptive."""
 
 
 def _power_of_two(count: int) -> int:
@@ -73,6 +76,7 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
         "headers": reserve("headers", HEADER_ROOM * SLOTS),
         "scratch": reserve("scratch", SCRATCH_NEEDED),
         "flow_key": reserve("flow_key", size_of(Distributor)),
+        "pace": reserve("pace", size_of(Pace)),
     }
 
 
@@ -119,6 +123,7 @@ def init_engine(
     key = size_of(Distributor)
     array[engine.flow_key : engine.flow_key + key] = array[arena.distributor : arena.distributor + key]
     _write_settings(engine, settings)
+    view(Pace, array, engine.pace).period_us = settings.timer_us
     _free_all(array, arena, engine)
     return engine
 

@@ -18,6 +18,7 @@ _SYS_FUTEX: Final = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 202)
 _FUTEX_WAIT: Final = 0
 _FUTEX_WAKE: Final = 1
 _CLOCK_MONOTONIC: Final = 1
+_TIMER_ABSTIME: Final = 1
 
 EAGAIN: Final = 11
 EINTR: Final = 4
@@ -58,6 +59,7 @@ def _external(name: str, result: Any, *arguments: Any) -> Callable[..., int]:
 _syscall = _external("syscall", types.int64, *[types.int64] * 7)
 _clock_gettime = _external("clock_gettime", types.int32, types.int32, types.int64)
 _errno_location = _external("__errno_location", types.int64)
+_clock_nanosleep = _external("clock_nanosleep", types.int32, types.int32, types.int32, types.int64, types.int64)
 sendmmsg = _external("sendmmsg", types.int32, types.int32, types.int64, types.int32, types.int32)
 sendto = _external("sendto", types.int64, types.int32, types.int64, types.int64, types.int32, types.int64, types.int32)
 ppoll = _external("ppoll", types.int32, types.int64, types.int64, types.int64, types.int64)
@@ -83,6 +85,18 @@ def now_us(scratch: int) -> int:
     """Return the monotonic clock in µs; ``scratch`` is the address of 16 private bytes."""
     _clock_gettime(_CLOCK_MONOTONIC, scratch)
     return load64(scratch) * 1_000_000 + load64(scratch + 8) // 1_000
+
+
+@kernel
+def sleep_until(at: int, scratch: int) -> int:
+    """Sleep until an instant of the monotonic clock, in µs; return 0, or an error number (EINTR: a signal came).
+
+    ``scratch`` is the address of 16 private bytes.
+    """
+    instant = time_spec_at(scratch)
+    instant.seconds = at // 1_000_000
+    instant.nanoseconds = at % 1_000_000 * 1_000
+    return _clock_nanosleep(_CLOCK_MONOTONIC, _TIMER_ABSTIME, scratch, 0)
 
 
 @kernel

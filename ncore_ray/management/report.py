@@ -14,6 +14,7 @@ from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
 from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
 from ncore_ray.management.team import Member, Team
+from ncore_ray.management.timers import timers
 
 Plain = dict[str, Any]
 
@@ -84,6 +85,7 @@ class Reporter:
             "at_us": monotonic_us(),
             "actors": actors,
             "cores": {member.name: counters.core_numbers(array, member.number) for member in self.team.workers},
+            "timers": timers(array),
             "vservers": dict(vservers),
             "services": {name: {"health": health[name], **numbers} for name, numbers in services},
         }

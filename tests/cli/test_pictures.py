@@ -37,6 +37,7 @@ def stat(scale: int) -> Plain:
         "at_us": scale * 1_000_000,
         "actors": {"distributor": {"received_packets": 5 * scale, "forwarded_packets": 4 * scale}, "engine-0": engine},
         "cores": {"engine-0": {"busy_us": 910_000 * scale}},
+        "timers": {},
         "vservers": {"www": vserver, "db": dict.fromkeys(vserver, 0)},
         "services": {"web1": service, "web2": {**service, "health": "down"}},
     }
