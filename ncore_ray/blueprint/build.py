@@ -24,6 +24,7 @@ from ncore_ray.blueprint.tables import (
 from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
 from ncore_ray.config.model import Algorithm as ConfiguredAlgorithm
 from ncore_ray.config.model import Configuration, HashFunction, Placement
+from ncore_ray.config.model import Forwarding as ConfiguredForwarding
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import ErrorText, Exchange
@@ -36,6 +37,7 @@ from ncore_ray.flow.distributor import (
     Algorithm,
     DistributorPlan,
     DistributorSpans,
+    Forwarding,
     init_distributor,
     plan_distributor,
 )
@@ -65,6 +67,11 @@ _ALGORITHMS: Final = {
     ConfiguredAlgorithm.TWO_CHOICES: Algorithm.TWO_CHOICES,
     ConfiguredAlgorithm.WEIGHTED: Algorithm.WEIGHTED,
     ConfiguredAlgorithm.LOAD: Algorithm.LOAD,
+}
+_FORWARDING: Final = {
+    ConfiguredForwarding.STREAM: Forwarding.STREAM,
+    ConfiguredForwarding.BATCH_FLOW: Forwarding.BATCH_FLOW,
+    ConfiguredForwarding.BATCH_CORE: Forwarding.BATCH_CORE,
 }
 _MAX_TEXTS: Final = 1 << 16
 
@@ -110,6 +117,7 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
         engines=configuration.appliance.engines,
         flows=distribution.flows,
         algorithm=_ALGORITHMS[distribution.algorithm],
+        forwarding=_FORWARDING[distribution.forwarding],
         parallelism=PARALLELISM[distribution.parallelism],
         engine_sets=engine_sets(configuration),
         weights=distribution.weights or (),

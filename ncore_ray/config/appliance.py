@@ -54,6 +54,14 @@ class Fanout(StrEnum):
     """Each packet to any queue: the worst case, for tests."""
 
 
+class Forwarding(StrEnum):
+    """When and in which order the distributor hands packets to the engines."""
+
+    STREAM = "stream"
+    BATCH_FLOW = "batch-flow"
+    BATCH_CORE = "batch-core"
+
+
 class Algorithm(StrEnum):
     """How a new flow gets its engine."""
 
@@ -116,6 +124,8 @@ class Distribution(Section):
     placement: Annotated[Placement, *word(Placement)] = Placement.CORE
     fanout: Annotated[Fanout, *word(Fanout)] = Fanout.HASH
     """With placement `per-core`: how the kernel spreads packets over the engines' receive queues."""
+    forwarding: Annotated[Forwarding, *word(Forwarding)] = Forwarding.BATCH_CORE
+    """When packets are handed to the engines: each at once, or a batch together, sorted by flow or not."""
     algorithm: Annotated[Algorithm, *word(Algorithm)] = Algorithm.HASH
     weights: Annotated[
         Annotated[tuple[Annotated[int, whole(1, 255)], ...], entries(1, 64, once=False)] | None, *none_is("none")

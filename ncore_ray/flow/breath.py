@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import (
-    Actor,
-    Core,
-    cancel_sleep,
-    core_of,
-    prepare_sleep,
-    should_stop,
-    sleep,
-    wake_from,
-)
+from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
 from ncore_ray.arena.frame import (
     descriptor_checksum,
     descriptor_frame,
@@ -31,12 +22,12 @@ from ncore_ray.arena.ring import (
     ring_room,
     ring_take,
     ring_waiting,
-    ring_write,
 )
-from ncore_ray.arena.rings import engine_ring, inbound_ring, nic_of_queue, reader_actor, return_ring
+from ncore_ray.arena.rings import inbound_ring, nic_of_queue, return_ring
 from ncore_ray.flow.decide import decide
+from ncore_ray.flow.handing import hand_on, hand_on_by_flow, note_packet, publish_to, send_home
 from ncore_ray.flow.prefetch import prefetch
-from ncore_ray.flow.records import Distributor, Drop, count_drop, count_forwarded, counters_of, distributor_of
+from ncore_ray.flow.records import BATCH, Distributor, Forwarding, count_drop, counters_of, distributor_of
 from ncore_ray.flow.table import sweep_due
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.memory import load64
@@ -44,8 +35,6 @@ from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer
 from ncore_ray.machine.system import now_us
 from ncore_ray.wire.packet import Packet, packet_at
 
-BATCH: Final = 64
-"""Descriptors taken from one queue in one breath."""
 SLEEP_US: Final = 20_000
 _AHEAD: Final = 4
 """How many packets before its turn a packet's headers are fetched."""
@@ -83,39 +72,19 @@ def _fill_packet(base: int, packet: Packet, word: int) -> int:
 
 
 @kernel
-def _hand_on(base: int, distributor: Distributor, word: int, engine: int) -> int:
-    """Give a packet to an engine; return 0 if its ring is full."""
-    ring = engine_ring(base, distributor.number, engine)
-    if ring_room(ring, 1) <= 0:
-        return 0
-    frame_meta(base, descriptor_frame(word)).owner = Actor.ENGINE + engine
-    ring_write(ring, word)
-    count_forwarded(base, distributor, engine)
-    return 1
-
-
-@kernel
-def _send_home(base: int, home: Ring, word: int) -> int:
-    """Give a frame back to the reader it came from; its ring holds all of the reader's frames."""
-    frame_meta(base, descriptor_frame(word)).owner = reader_actor(base, descriptor_queue(word))
-    return ring_write(home, word)
-
-
-@kernel
-def _distribute(base: int, distributor: Distributor, packet: Packet, word: int, now: int) -> int:
-    """Decide and hand on one packet; return 0, or the cause (`Drop`) for which it has to go home."""
+def _distribute(base: int, distributor: Distributor, packet: Packet, home: Ring, word: int, now: int) -> int:
+    """Decide on one packet and hand it on, now or with its batch; what is dropped goes home."""
     _fill_packet(base, packet, word)
     engine = decide(base, distributor, packet, now)
     counters = counters_of(base, distributor)
     counters.received_packets += 1
     counters.received_bytes += packet.length
-    if engine >= 0:
-        if _hand_on(base, distributor, word, engine):
-            counters.forwarded_packets += 1
-            return 0
-        engine = Drop.ENGINE_RING_FULL
-    count_drop(counters, engine)
-    return engine
+    if engine < 0:
+        count_drop(counters, engine)
+        return send_home(base, home, word)
+    if distributor.forwarding == Forwarding.BATCH_FLOW:
+        return note_packet(base, distributor, home, packet, word, engine)
+    return hand_on(base, distributor, home, word, engine)
 
 
 @kernel
@@ -138,9 +107,9 @@ def _serve_queue(base: int, distributor: Distributor, packet: Packet, queue: int
     for i in range(count):
         if i + _AHEAD < count:
             _fetch_ahead(base, inbound, _AHEAD)
-        word = ring_take(inbound)
-        if _distribute(base, distributor, packet, word, now):
-            _send_home(base, home, word)
+        _distribute(base, distributor, packet, home, ring_take(inbound), now)
+    if distributor.noted:
+        hand_on_by_flow(base, distributor, home)
     if count:
         ring_give_back(inbound)
         ring_publish(home)
@@ -150,10 +119,8 @@ def _serve_queue(base: int, distributor: Distributor, packet: Packet, queue: int
 @kernel
 def _publish(base: int, distributor: Distributor) -> int:
     """Let the engines see what was written to their rings, and wake those that sleep."""
-    own = core_of(base, distributor.actor)
     for engine in range(distributor.engine_count):
-        if ring_publish(engine_ring(base, distributor.number, engine)):
-            own.wakes_sent += wake_from(own, core_of(base, Actor.ENGINE + engine))
+        publish_to(base, distributor, engine)
     return 0
 
 

@@ -12,10 +12,11 @@ from ncore_ray.arena.core import Actor
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes, Layout
 from ncore_ray.flow.assignment import active_engines, set_active_engines
-from ncore_ray.flow.breath import BATCH, DistributorLocal, breathe, distributor_breath, distributor_run
+from ncore_ray.flow.breath import DistributorLocal, breathe, distributor_breath, distributor_run
 from ncore_ray.flow.key import FIVE_TUPLE, Field, set_key
 from ncore_ray.flow.records import (
     ALL_ENGINES,
+    BATCH,
     BUCKET_SIZE,
     COUNTERS_STRIDE,
     DISTRIBUTOR_STRIDE,
@@ -23,6 +24,7 @@ from ncore_ray.flow.records import (
     ENGINE_SLOT_SIZE,
     FRAGMENT_SIZE,
     MAX_ENGINES,
+    NOTE_SIZE,
     Algorithm,
     Distributor,
     DistributorCounters,
@@ -31,7 +33,9 @@ from ncore_ray.flow.records import (
     EngineSlot,
     FlowBucket,
     FlowEntry,
+    Forwarding,
     Fragment,
+    Note,
     Parallelism,
     Rule,
     distributor_of,
@@ -50,6 +54,7 @@ __all__ = [
     "DistributorPlan",
     "DistributorSpans",
     "Drop",
+    "Forwarding",
     "LocalMemory",
     "Parallelism",
     "Rule",
@@ -77,6 +82,7 @@ FLOW_RECORDS: Final[list[Any]] = [
     FlowBucket,
     FlowEntry,
     Fragment,
+    Note,
 ]
 """For the digest of record layouts."""
 _SECOND: Final = 1_000_000
@@ -90,6 +96,7 @@ class DistributorPlan:
     flows: int = 65_536
     """Flows that the table is made for; it takes up to twice as many before it refuses."""
     algorithm: Algorithm = Algorithm.HASH
+    forwarding: Forwarding = Forwarding.BATCH_CORE
     parallelism: Parallelism = Parallelism.FLOW
     engine_sets: tuple[int, ...] = ()
     """With VIP and NIC: the engines of each vServer or NIC, a bit for each."""
@@ -159,6 +166,7 @@ class DistributorSpans:
     forwarded: int
     engine_slots: int
     engine_sets: int
+    notes: int
     indirection: int
     toeplitz: int
     flow_buckets: int
@@ -173,6 +181,7 @@ def plan_distributor(layout: Layout, plan: DistributorPlan) -> DistributorSpans:
         forwarded=layout.reserve("distributor forwarded", _forwarded_stride(plan.engines) * plan.deciders),
         engine_slots=layout.reserve_table("distributor engines", EngineSlot, plan.engines),
         engine_sets=layout.reserve_table("engine sets", EngineSet, len(plan.engine_sets)),
+        notes=layout.reserve_table("distributor notes", Note, BATCH * plan.deciders),
         indirection=layout.reserve("indirection", plan.indirection),
         toeplitz=layout.reserve("toeplitz", TABLE_SIZE),
         flow_buckets=layout.reserve("flows", BUCKET_SIZE * plan.buckets),
@@ -213,6 +222,8 @@ def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, 
     distributor.parallelism = plan.parallelism
     distributor.engine_sets, distributor.engine_set_count = spans.engine_sets, len(plan.engine_sets)
     distributor.among = ALL_ENGINES
+    distributor.forwarding = plan.forwarding
+    distributor.notes = spans.notes + number * BATCH * NOTE_SIZE
     distributor.flow_buckets = spans.flow_buckets
     distributor.flow_bucket_count = plan.buckets
     distributor.fragments = spans.fragments

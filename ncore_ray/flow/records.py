@@ -50,6 +50,19 @@ class Parallelism(IntEnum):
     """NICs: each has a set of engines, which get the flows whose first packet comes in there."""
 
 
+class Forwarding(IntEnum):
+    """When and in which order packets are handed to the engines."""
+
+    STREAM = 0
+    """Each at once."""
+    BATCH_FLOW = 1
+    """Those of a breath together, sorted by flow."""
+    BATCH_CORE = 2
+    """Those of a breath together, as they came."""
+
+
+BATCH: Final = 64
+"""Descriptors taken from one queue in one breath."""
 ALL_ENGINES: Final = -1
 """The set (a bit for each engine) with all of them."""
 
@@ -183,6 +196,16 @@ class EngineSet(Record):
     """Whose turn it is (all deciders)."""
 
 
+class Note(Record):
+    """A packet of the batch at hand, decided and not handed on yet (BATCH_FLOW)."""
+
+    word: I64
+    """Its descriptor."""
+    engine: I64
+    flow: I64
+    """A number that its flow's packets have in common."""
+
+
 class DistributorCounters(Record):
     """Counters of one decider; received = forwarded + all that begin with ``drop``."""
 
@@ -229,6 +252,10 @@ class Distributor(Record):
     engine_sets: I64
     """`EngineSet` of each vServer (VIP) or NIC (NIC)."""
     engine_set_count: I64
+    forwarding: I64
+    notes: I64
+    """`Note` of each packet of a batch (BATCH_FLOW)."""
+    noted: I64
 
     mask_source: I64
     """−1 if the source address is part of the key, else 0."""
@@ -287,6 +314,7 @@ flow_entry_at = pointer_to(FlowEntry)
 fragment_at = pointer_to(Fragment)
 engine_slot_at = pointer_to(EngineSlot)
 engine_set_at = pointer_to(EngineSet)
+note_at = pointer_to(Note)
 counters_at = pointer_to(DistributorCounters)
 distributor_at = pointer_to(Distributor)
 
@@ -294,6 +322,7 @@ DISTRIBUTOR_STRIDE: Final = -(-size_of(Distributor) // 64) * 64
 COUNTERS_STRIDE: Final = -(-size_of(DistributorCounters) // 64) * 64
 ENGINE_SLOT_SIZE: Final = size_of(EngineSlot)
 ENGINE_SET_SIZE: Final = size_of(EngineSet)
+NOTE_SIZE: Final = size_of(Note)
 FRAGMENT_SIZE: Final = size_of(Fragment)
 BUCKET_SIZE: Final = 512
 WAYS: Final = 7

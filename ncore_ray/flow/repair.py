@@ -53,6 +53,7 @@ def repair_table(array: Bytes, number: int) -> int:
     Call it before the decider's successor starts. With one decider it may be called while the engines run.
     """
     distributor = distributor_view(array, number)
+    distributor.noted = 0  # what it had noted still lies in its queues
     start = distributor.flow_buckets
     words = array[start : start + BUCKET_SIZE * distributor.flow_bucket_count].view(np.int64).reshape(-1, 64)
     locks = words[:, 0] == number + 1
