@@ -6,11 +6,14 @@ belongs to no flow goes to the same set of engines by hash.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.flow.records import (
     ALL_ENGINES,
     ENGINE_SET_SIZE,
     Distributor,
+    EngineSet,
     Parallelism,
     Rule,
     engine_set_at,
@@ -18,9 +21,12 @@ from ncore_ray.flow.records import (
 )
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import load64, store64
+from ncore_ray.machine.record import offset_of
 from ncore_ray.tables.service import NO_VSERVER, find_vserver
 from ncore_ray.wire.ipv4 import PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet
+
+_TURN: Final = offset_of(EngineSet, "next_engine")
 
 
 @kernel
@@ -68,7 +74,7 @@ def choose_among(base: int, distributor: Distributor, packet: Packet) -> int:
         check_index(number, distributor.engine_set_count)
     offset = distributor.engine_sets + number * ENGINE_SET_SIZE
     distributor.among = _active_of(base, distributor, engine_set_at(base + offset).engines)
-    distributor.turn = offset + 8 if distributor.among != ALL_ENGINES else 0
+    distributor.turn = offset + _TURN if distributor.among != ALL_ENGINES else 0
     return 0
 
 

@@ -164,6 +164,20 @@ def test_one_hot_vip_is_spread_by_flow_and_not_by_vip() -> None:
     assert uneven[Parallelism.VIP] >= 2 * uneven[Parallelism.FLOW]
 
 
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_set_has_a_bit_for_the_last_of_64_engines(algorithm: Algorithm) -> None:
+    sets = ((1 << 64) - 1, 1 << 63 | 1, 1 << 63)
+    appliance = make_appliance(
+        PORTS, engines=64, algorithm=algorithm, parallelism=Parallelism.VIP, engine_sets=sets, flows=1024
+    )
+    chance = random.Random(20261128)
+    for port, engines, most in zip(PORTS, sets, (64, 2, 1), strict=True):
+        packets = [tcp_packet(CLIENT, source, VIP, port, SYN) for source in chance.sample(range(1, 65536), 200)]
+        went = {appliance.send(packet) for packet in packets}
+        assert went <= members(engines)
+        assert len(went) > most * 0.7
+
+
 def test_sets_of_engines_that_do_not_exist_are_refused() -> None:
     for wrong in (0, 1 << 4, -1):
         with pytest.raises(ValueError, match="set"):
