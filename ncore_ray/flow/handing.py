@@ -46,8 +46,7 @@ def publish_to(base: int, distributor: Distributor, engine: int) -> int:
     return 0
 
 
-@kernel
-def hand_on(base: int, distributor: Distributor, home: Ring, word: int, engine: int) -> int:
+def _hand_on(base: int, distributor: Distributor, home: Ring, word: int, engine: int) -> int:
     """Give a packet to its engine, or its frame home if the engine's ring is full."""
     ring = engine_ring(base, distributor.number, engine)
     if ring_room(ring, 1) <= 0:
@@ -60,6 +59,11 @@ def hand_on(base: int, distributor: Distributor, home: Ring, word: int, engine: 
     if distributor.forwarding == Forwarding.STREAM:
         publish_to(base, distributor, engine)
     return 0
+
+
+hand_on = kernel(_hand_on)
+"""For the one place that every packet passes: a kernel with one caller becomes a part of it."""
+_hand_on_noted = kernel(_hand_on)
 
 
 @kernel
@@ -85,7 +89,7 @@ def note_packet(base: int, distributor: Distributor, home: Ring, packet: Packet,
     """
     if packet.more_fragments or packet.fragment_offset:
         hand_on_by_flow(base, distributor, home)
-        return hand_on(base, distributor, home, word, engine)
+        return _hand_on_noted(base, distributor, home, word, engine)
     note = _note(base, distributor, distributor.noted)
     note.word = word
     note.engine = engine
@@ -102,7 +106,7 @@ def hand_on_by_flow(base: int, distributor: Distributor, home: Ring) -> int:
         for index in range(first, distributor.noted):
             note = _note(base, distributor, index)
             if note.engine != _HANDED_ON and note.flow == flow:
-                hand_on(base, distributor, home, note.word, note.engine)
+                _hand_on_noted(base, distributor, home, note.word, note.engine)
                 note.engine = _HANDED_ON
     distributor.noted = 0
     return 0
