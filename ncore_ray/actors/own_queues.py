@@ -10,11 +10,11 @@ import numpy as np
 from ncore_ray.arena.core import Core
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.blueprint.queues import QueuePlan
 from ncore_ray.engine.queues import OwnQueue, OwnQueues
 from ncore_ray.machine.record import new, size_of, view
 from ncore_ray.machine.system import PollFd
 from ncore_ray.nic.af_packet import AfPacketDriver
+from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.runner import NicRunner, warm_up
 from ncore_ray.nic.settings import NicSettings, settings_of_queue
 from ncore_ray.tables.nic import Nic, Transmit
@@ -38,7 +38,7 @@ class EngineQueues:
         self._bell: socket.socket | None = None
         self._core: Core | None = None
 
-    def open(self, array: Bytes, engine: int, nics: list[NicSettings], plan: QueuePlan) -> None:
+    def open(self, array: Bytes, engine: int, nics: list[NicSettings], fanout: Fanout) -> None:
         """Open the queues; engines do so in the order of their numbers. Raises NicError.
 
         A NIC that is no interface of the kernel has one queue, and engine 0 reads it.
@@ -47,14 +47,14 @@ class EngineQueues:
             warm_up()
         for index, settings in enumerate(nics):
             if settings.driver == "af_packet" or engine == 0:
-                self._open_queue(array, engine, index, len(nics), settings, plan)
+                self._open_queue(array, engine, index, len(nics), settings, fanout)
         self.record.count = len(self._runners)
 
     def _open_queue(
-        self, array: Bytes, engine: int, index: int, nics: int, settings: NicSettings, plan: QueuePlan
+        self, array: Bytes, engine: int, index: int, nics: int, settings: NicSettings, fanout: Fanout
     ) -> None:
         row = _row(array, index)
-        joining = plan.joining(row.fanout_group) if settings.driver == "af_packet" else None
+        joining = fanout.joining(row.fanout_group) if settings.driver == "af_packet" else None
         runner = NicRunner(array, engine * nics + index, settings_of_queue(settings, engine, joining))
         runner.open()
         if engine == 0:

@@ -8,12 +8,12 @@ from typing import Final
 from ncore_ray.actors.own_queues import EngineQueues
 from ncore_ray.actors.worker import Loop, Worker
 from ncore_ray.arena.core import Actor
-from ncore_ray.blueprint.queues import QueuePlan
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.run import EngineLocal, engine_run
 from ncore_ray.machine.record import new, view
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory, open_sender
+from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.settings import NicSettings
 from ncore_ray.wire.packet import Packet
 
@@ -45,9 +45,9 @@ class PacketEngine(Worker):
         self.core(self._actor).stop = 1
         self._run()
 
-    def open_queues(self, plan: QueuePlan) -> None:
+    def open_queues(self, fanout: Fanout) -> None:
         """Open a receive queue of each NIC: this engine reads and distributes by itself. Raises NicError."""
-        self._queues.open(self.array, self.index, self._nics, plan)
+        self._queues.open(self.array, self.index, self._nics, fanout)
         self._queues.hang_bell(self.core(self._actor), self.arena.epoch, self._actor)
 
     @property

@@ -13,7 +13,7 @@ from ncore_ray.actors.mapping import Mapping
 from ncore_ray.arena.core import Core, CoreState
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.blueprint.build import digest
+from ncore_ray.blueprint.records import digest
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.machine.thread import settle
 

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from ncore_ray.arena.core import Actor, Core
 from ncore_ray.arena.frame import FRAME_SIZE, MAX_QUEUES, FrameMeta
-from ncore_ray.arena.header import Arena, Region
-from ncore_ray.arena.layout import ArenaError, Bytes, Layout, format_arena, init_rings, records_digest
-from ncore_ray.arena.ring import Ring, ring_size
+from ncore_ray.arena.header import Arena
+from ncore_ray.arena.layout import ArenaError, Bytes, Layout, format_arena, init_rings
+from ncore_ray.arena.ring import ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
 from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets
+from ncore_ray.blueprint.records import digest
 from ncore_ray.blueprint.tables import (
     routes_of,
     write_addresses,
@@ -25,15 +26,10 @@ from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
 from ncore_ray.config.model import Algorithm as ConfiguredAlgorithm
 from ncore_ray.config.model import Configuration, HashFunction, Placement
 from ncore_ray.config.model import Forwarding as ConfiguredForwarding
-from ncore_ray.engine.connection import Tcb
-from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
-from ncore_ray.engine.http.exchange import ErrorText, Exchange
-from ncore_ray.engine.http.message.body import Body
-from ncore_ray.engine.pacing import Pace
+from ncore_ray.engine.http.exchange import ErrorText
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.setup import EngineSettings, init_engine, plan_engine
 from ncore_ray.flow.distributor import (
-    FLOW_RECORDS,
     Algorithm,
     DistributorPlan,
     DistributorSpans,
@@ -45,8 +41,7 @@ from ncore_ray.flow.key import fields_of
 from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
 from ncore_ray.machine.record import CACHE_LINE, size_of, view
 from ncore_ray.machine.system import monotonic_us
-from ncore_ray.nic.direct import Piece, Slot
-from ncore_ray.nic.partition import PARTITION_RECORDS, init_reader, reader_stride
+from ncore_ray.nic.partition import init_reader, reader_stride
 from ncore_ray.tables.neighbour import Neighbour
 from ncore_ray.tables.nic import Nic, Transmit
 from ncore_ray.tables.own_address import OwnAddress, address_slots
@@ -54,12 +49,6 @@ from ncore_ray.tables.port_owner import PORTS, port_ranges
 from ncore_ray.tables.route import Route
 from ncore_ray.tables.service import Binding, Service, Vserver
 
-_RECORDS: Final[list[Any]] = [
-    *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
-    *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Pace, Slot, Piece),
-    *FLOW_RECORDS,
-    *PARTITION_RECORDS,
-]
 _ALGORITHMS: Final = {
     ConfiguredAlgorithm.HASH: Algorithm.HASH,
     ConfiguredAlgorithm.ROUNDROBIN: Algorithm.ROUND_ROBIN,
@@ -74,11 +63,6 @@ _FORWARDING: Final = {
     ConfiguredForwarding.BATCH_CORE: Forwarding.BATCH_CORE,
 }
 _MAX_TEXTS: Final = 1 << 16
-
-
-def digest() -> int:
-    """Return the digest of all record layouts of an arena."""
-    return records_digest(_RECORDS)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.build import Blueprint
 from ncore_ray.config.model import Configuration, Fanout, Placement
@@ -16,27 +14,16 @@ from ncore_ray.tables.port_owner import port_ranges
 _SPREADS = {Fanout.HASH: Spread.HASH, Fanout.RANDOM: Spread.RANDOM}
 
 
-@dataclass(frozen=True)
-class QueuePlan:
-    """How packets come to the engines' own receive queues."""
-
-    membership: Membership
-
-    def joining(self, group: int) -> Membership:
-        """Return what the next queue of an interface joins; ``group`` 0: it makes the group."""
-        return replace(self.membership, group=group)
-
-
-def plan_queues(blueprint: Blueprint, array: Bytes) -> QueuePlan | None:
-    """Return the plan for a built arena, or None where readers and distributor are actors of their own."""
+def plan_queues(blueprint: Blueprint, array: Bytes) -> Membership | None:
+    """Return what the sockets of each interface join; None where readers and distributor are actors of their own."""
     distribution = blueprint.configuration.distribution
     if distribution.placement is Placement.CORE:
         return None
     if distribution.placement is Placement.PER_CORE:
-        return QueuePlan(Membership(_SPREADS[distribution.fanout]))
+        return Membership(_SPREADS[distribution.fanout])
     engines = range(blueprint.configuration.appliance.engines)
     program = steering_program(_steering(blueprint, array), list(engines))
-    return QueuePlan(Membership(Spread.PROGRAM, program=program))
+    return Membership(Spread.PROGRAM, program=program)
 
 
 def _steering(blueprint: Blueprint, array: Bytes) -> Steering:

@@ -21,10 +21,10 @@ from ncore_ray.arena.layout import PAGE
 from ncore_ray.blueprint.build import Blueprint
 from ncore_ray.blueprint.nics import settings_of
 from ncore_ray.blueprint.placement import CorePlan
-from ncore_ray.blueprint.queues import QueuePlan
 from ncore_ray.config.model import Placement
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.processes import wait_gone
+from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.settings import NicSettings
 
 NAMESPACE: Final = "ncore"
@@ -124,11 +124,11 @@ class Team:
             except RayError as error:
                 raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
 
-    def open_queues(self, plan: QueuePlan) -> None:
+    def open_queues(self, fanout: Fanout) -> None:
         """Let the engines open their receive queues, in the order of their numbers. Raises NcoreError naming one."""
         for member in self.workers:
             try:
-                ray.get(member.handle.open_queues.remote(plan), timeout=_READY_S)
+                ray.get(member.handle.open_queues.remote(fanout), timeout=_READY_S)
             except RayError as error:
                 raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
 

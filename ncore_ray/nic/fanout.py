@@ -10,7 +10,7 @@ import ctypes
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -46,6 +46,10 @@ class Fanout:
     group: int = 0
     """Id of the group to join; 0: make a new one."""
     program: tuple[Instruction, ...] = ()
+
+    def joining(self, group: int) -> Fanout:
+        """Return what the next socket joins; ``group`` 0: it makes the group."""
+        return replace(self, group=group)
 
 
 class Joining:

@@ -9,9 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from ncore_ray.nic.driver import NicError
 
 _CLONE_NEWNET: Final = 0x4000_0000
@@ -71,6 +68,9 @@ def find_link(ip: Any, interface: str) -> Any:
 
 def set_link(interface: str, **settings: Any) -> tuple[int, int]:
     """Bring an interface of this thread's namespace up with the given settings; return its MAC and MTU."""
+    from pyroute2 import IPRoute  # here: it takes long to load, and few processes need it
+    from pyroute2.netlink.exceptions import NetlinkError
+
     try:
         with IPRoute() as ip:
             index = find_link(ip, interface)["index"]
@@ -84,6 +84,9 @@ def set_link(interface: str, **settings: Any) -> tuple[int, int]:
 
 def add_address(interface: str, cidr: str) -> None:
     """Give an interface of this thread's namespace an address like ``10.1.0.1/24``."""
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
     address, _, length = cidr.partition("/")
     try:
         with IPRoute() as ip:
