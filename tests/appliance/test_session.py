@@ -94,7 +94,7 @@ def test_answers_of_an_appliance() -> None:
     stat = appliance.ask("stat")
     assert set(stat["actors"]) == set(stat["cores"]) == {"distributor", "nic-nc0", "nic-nc1", "engine-0", "engine-1"}
     assert set(stat["vservers"]) == {"www", "db"}
-    assert appliance.ask("flows") == [] or {row["role"] for row in appliance.ask("flows")} == {"monitor"}
+    assert {row["role"] for row in appliance.ask("flows")} <= {"monitor"}
     found = appliance.ask("explain_flow", "10.1.0.2", 40_000, "10.1.0.100", 80, "tcp")
     assert (found["vserver"], found["rule"], found["connection"]) == ("www", "assigned", None)
     assert found["engine"] in (0, 1)
