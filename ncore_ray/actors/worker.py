@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ class Loop:
         return self._thread.is_alive()
 
 
-class Worker:
+class Worker(ABC):
     """Base of the actors of the data plane: attach, prepare, start, watch, stop."""
 
     def __init__(self, name: str, cpu: int | None) -> None:
@@ -100,13 +101,13 @@ class Worker:
         """Return an actor's core record."""
         return view(Core, self.array, self.arena.cores + actor * size_of(Core))
 
+    @abstractmethod
     def prepare(self) -> None:
         """Open what is needed and run the kernels once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def alive(self) -> bool:
         """Return True while the loops run."""
-        raise NotImplementedError
 
     def failure(self) -> str | None:
         """Return what ended a loop that was not asked to end."""

@@ -13,7 +13,6 @@ import pytest
 from ncore_ray.appliance import session
 from ncore_ray.config.load import parse
 from ncore_ray.lab.__main__ import start_origins
-from ncore_ray.lab.capability import can_make_namespaces
 from ncore_ray.lab.network import VIP, Layout, Network
 from ncore_ray.management.processes import wait_until
 
@@ -28,9 +27,7 @@ REQUEST = b"GET /bytes/%d?seed=1 HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 @pytest.fixture
-def network() -> Iterator[Network]:
-    if not can_make_namespaces():
-        pytest.skip("network namespaces cannot be made here")
+def network(namespaces: None) -> Iterator[Network]:
     with Network(Layout(prefix=f"nctest{os.getpid()}", servers=3)) as network:
         start_origins(network)
         yield network

@@ -72,7 +72,7 @@ def test_packets_without_ports_go_to_the_first() -> None:
 
 
 def test_program_is_short() -> None:
-    """The kernel takes 4,096 instructions; each one that runs costs about a nanosecond."""
+    """The kernel takes 4,096 instructions, and every packet pays for those that run."""
     machine = program_of(make_appliance(engines=ENGINES), FIVE_TUPLE, SYMMETRIC_KEY)
     assert len(machine.program) < 600
     machine.run(tcp_packet("10.1.0.2", 40_000, VIP, 80, 2))
