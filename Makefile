@@ -24,7 +24,8 @@ test: $(VENV)/.made-dev ## run the whole test suite (ARGS="tests/flow -k name": 
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e)
+	@NUMBA_BOUNDSCHECK=1 $(BIN)/ncore compile
+	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e) --numprocesses auto --dist worksteal
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE)
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest tests/e2e
 endif

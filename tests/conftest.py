@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from numba import int64
 from numba.core import config as numba_config
 
@@ -27,6 +28,18 @@ if "NUMBA_BOUNDSCHECK" not in os.environ and not numba_config.DISABLE_JIT:
 from ncore_ray import compilation
 from ncore_ray.lab.capability import can_make_namespaces
 from ncore_ray.machine.jit import JIT
+
+# The same examples in every run of the same source (`--hypothesis-profile default` looks for others), and no deadlines:
+# the first call of a kernel compiles it, and other programs share the machine.
+settings.register_profile(
+    "suite", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
+
+for _name in ("COLUMNS", "LINES"):
+    # readline, which pytest loads, puts a terminal's size into the environment that child processes inherit.
+    os.environ.pop(_name, None)
+    os.unsetenv(_name)
 
 _actors_kernels: list[str] = []
 # What the project asks before it starts actors: not whether this process's own, checked kernels are in the cache.

@@ -66,10 +66,10 @@ class Management:
         return [member.name for member in self._team.members]
 
     def _assemble(self, team: Team, plan: CorePlan) -> Reporter:
+        team.create()  # their processes start while the arena is made
         reference, node = team.arena_reference()
         self._mapping = Mapping(reference, node)
         arena = build(self._mapping.array, team.blueprint)
-        team.create()
         team.attach(reference, node, arena.epoch)
         if (queues := plan_queues(team.blueprint, self._mapping.array)) is not None:
             team.open_queues(queues)

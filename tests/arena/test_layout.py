@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ncore_ray.arena.header import Arena
@@ -33,7 +33,6 @@ def made(layout: Layout) -> Bytes:
     return array
 
 
-@settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 3 * PAGE), max_size=20), guard=st.sampled_from([0, PAGE]))
 def test_regions_lie_on_pages_and_do_not_meet(sizes: list[int], guard: int) -> None:
     layout = Layout(guard)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ncore_ray.arena.layout import init_rings
@@ -66,7 +66,6 @@ def give_back(ring: int) -> int:
 STEPS = ("write", "publish", "take", "give_back")
 
 
-@settings(deadline=None)  # the first call compiles
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=200), start=st.integers(0, 1 << 40))
 def test_like_a_deque(steps: list[str], start: int) -> None:
     """A model of four lists: written, published, taken, and free places."""

@@ -257,7 +257,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(configurations())
 def test_dump_and_parse_give_an_equal_value(data: dict[str, Any]) -> None:
     configuration = Configuration.model_validate(data)

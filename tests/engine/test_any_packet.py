@@ -130,7 +130,7 @@ def _check(s: Script) -> None:
 @pytest.mark.parametrize("side", ["client", "service"])
 @pytest.mark.parametrize("name", BUILDERS)
 def test_any_packets_in_every_state(name: str, side: str) -> None:
-    @settings(max_examples=EXAMPLES // 5, deadline=None)
+    @settings(max_examples=EXAMPLES // 5)
     @given(st.lists(packets, max_size=12))
     def run(plans: list[Any]) -> None:
         s = BUILDERS[name](side)
@@ -200,7 +200,7 @@ def test_packet_with_every_byte_changed(number: int, value: int) -> None:
     _finish(s)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=20), st.integers(0, 2))
 def test_random_bytes(frames: list[bytes], checksum: int) -> None:
     s = established()

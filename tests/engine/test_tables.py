@@ -63,7 +63,7 @@ class _Chains:
             assert self.room[:count].tobytes() == self.model[which]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.sampled_from(["append", "drop", "move", "clear"]), st.integers(0, 1), lengths), max_size=30)
 )
@@ -137,7 +137,7 @@ def test_wheel_fires_like_a_sorted_list(seed: int) -> None:
         assert not late, f"seed {seed}: {late} had to fire by {now}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 60)), max_size=120))
 def test_connection_table_is_a_dictionary(steps: list[tuple[bool, int]]) -> None:
     lab = make_lab()

@@ -30,7 +30,7 @@ flows = st.tuples(st.integers(1, 6), st.integers(1, 3))
 actions = st.one_of(flows, engine_sets)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(Algorithm), st.lists(actions, max_size=60))
 def test_affinity_while_engines_come_and_go(algorithm: Algorithm, walk: list[tuple[int, int] | list[int]]) -> None:
     appliance = make_appliance(algorithm=algorithm)
@@ -64,7 +64,7 @@ def test_symmetric_flow_has_one_entry_for_both_directions(hash_key: bytes) -> No
     assert appliance.counters()["flows_created"] == 12
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 65535), st.integers(0, 255), st.integers(1, 254))
 def test_symmetric_key_gives_both_directions_one_engine_without_a_flow(port: int, third: int, last: int) -> None:
     appliance = _WITHOUT_FLOWS

@@ -82,7 +82,7 @@ def test_ip_packet_cut_at_every_length_with_a_length_that_fits() -> None:
 bytes_in_packet = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 255)), max_size=6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(KINDS), bytes_in_packet, st.integers(0, 150))
 def test_packet_with_wrong_bytes(packet: bytes, changes: list[tuple[int, int]], length: int) -> None:
     data = bytearray(packet)

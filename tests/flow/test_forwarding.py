@@ -66,7 +66,7 @@ def by_flow(flows: list[int]) -> list[int]:
 batches = st.lists(st.integers(0, 40), min_size=1, max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(batches, min_size=1, max_size=3))
 def test_batches_by_flow_keep_the_order_of_each_flow(several: list[list[int]]) -> None:
     appliance = make_appliance(engines=1, forwarding=Forwarding.BATCH_FLOW)

@@ -81,7 +81,7 @@ def listed(appliance: Appliance) -> dict[tuple[str, int], tuple[int, FlowState, 
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(steps, max_size=60))
 def test_table_agrees_with_a_dictionary(walk: list[tuple[int, Event, int]]) -> None:
     appliance = make_appliance(ports=(80,), algorithm=Algorithm.ROUND_ROBIN, flows=16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ncore_ray.machine.hash import MASK32, hash_tuple, sip_begin, sip_end, sip_word
@@ -66,7 +66,6 @@ def test_tuple_is_the_message_of_its_words() -> None:
     assert tuple_hash(KEY0, KEY1, *parts) == hash_bytes(message)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(key0=st.integers(0, MASK32), key1=st.integers(0, MASK32), parts=st.tuples(words, words, words, words, words))
 def test_tuple_gives_32_bits_of_any_words(key0: int, key1: int, parts: tuple[int, int, int, int, int]) -> None:
     result = tuple_hash(key0, key1, *parts)

@@ -127,7 +127,7 @@ def holding(rig: Rig, direction: int) -> int:
     return state.held_count + (state.swap_left >= 0)
 
 
-@settings(deadline=None, max_examples=150 if JIT else 40)
+@settings(max_examples=150 if JIT else 40)
 @given(faults=st.none() | FAULTS, steps=st.lists(STEP, max_size=60))
 def test_frames_and_packets_are_accounted_for(faults: FaultSettings | None, steps: list[tuple[str, int]]) -> None:
     books = Books(faults)

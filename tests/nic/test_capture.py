@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ncore_ray.nic.capture import CaptureWriter, read_capture
@@ -63,7 +63,6 @@ def test_missing_files(tmp_path: Path) -> None:
 packets = st.lists(st.tuples(st.integers(0, (1 << 32) * 1_000_000 - 1), st.binary(max_size=2_048)), max_size=20)
 
 
-@settings(deadline=None)
 @given(packets=packets)
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, packets: list[tuple[int, bytes]]) -> None:
     path = tmp_path_factory.mktemp("capture") / "out.pcap"
@@ -73,7 +72,6 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, packe
     assert read_capture(path) == [(at_us, data, len(data)) for at_us, data in packets]
 
 
-@settings(deadline=None)
 @given(junk=st.binary(max_size=200))
 def test_no_junk_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
     path = tmp_path_factory.mktemp("junk") / "junk.pcap"

@@ -67,7 +67,7 @@ def large(payload: bytes, flags: int = ACK, sequence: int = 1, *, ip: bytes = b"
     return ethernet(ipv4(CLIENT, SERVER, 6, segment, options=ip))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(2_000, 60_000),
     st.integers(0, 0xFFFF_FFFF),
@@ -119,7 +119,7 @@ def test_checksum_that_nobody_looked_at_cannot_be_checked_in_parts() -> None:
     assert Cutter(large(bytes(4_000))).parts(Checksum.UNKNOWN) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=120))
 def test_any_bytes_are_read_inside_their_place(tail: bytes) -> None:
     data = (large(b"")[:14] + tail)[:134]

@@ -15,7 +15,7 @@ from ncore_ray.nic.queue import PrivateQueue, Taken
 steps = st.lists(st.one_of(st.binary(max_size=90), st.none()), max_size=60)
 
 
-@settings(deadline=None, max_examples=100 if JIT else 50)
+@settings(max_examples=100 if JIT else 50)
 @given(steps=steps, capacity=st.integers(64, 400))
 def test_like_a_deque(steps: list[bytes | None], capacity: int) -> None:
     queue = PrivateQueue(capacity)

@@ -49,7 +49,7 @@ def owner_of(base: int, port: int) -> int:
     return port_owner(base, port)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(addresses, st.sampled_from([AddressKind.VIP, AddressKind.SNIP]), max_size=5), addresses)
 def test_own_addresses_are_found_and_others_are_foreign(own: dict[str, AddressKind], other: str) -> None:
     arena = make_arena()
@@ -91,7 +91,7 @@ def with_routes(prefixes: list[ipaddress.IPv4Network]) -> SmallArena:
     return arena
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(networks, ipv4s)
 def test_longest_prefix_wins(prefixes: list[ipaddress.IPv4Network], text: str) -> None:
     ordered = sorted(prefixes, key=lambda network: -network.prefixlen)
@@ -128,7 +128,7 @@ def test_port_owners() -> None:
 listeners = st.tuples(addresses, st.integers(0, 65535), st.sampled_from(VserverProtocol))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(listeners, max_size=31), listeners)
 def test_vservers_are_found_by_address_port_and_transport(
     wanted: list[tuple[str, int, VserverProtocol]], other: tuple[str, int, VserverProtocol]

@@ -144,7 +144,7 @@ def test_service_that_failed_is_avoided_though_it_is_the_emptiest() -> None:
         assert lab.servers[0].syns == before + 1  # the first of the two found both equally full
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(st.sampled_from(["open", "answer", "client", "server"]), max_size=20), st.randoms(use_true_random=False)
 )

@@ -260,7 +260,7 @@ class _World:
         assert all(service.busy == 0 for service in services)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     exchanges=st.lists(st.lists(plans, min_size=1, max_size=5), min_size=1, max_size=4),
     services=st.integers(1, 3),
@@ -288,7 +288,7 @@ def test_random_exchanges(
         world.check_counts()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     exchanges=st.lists(st.lists(plans, min_size=1, max_size=4), min_size=1, max_size=4),
     buffers=st.tuples(*[st.sampled_from(["4KiB", "64KiB"])] * 2),

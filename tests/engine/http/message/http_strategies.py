@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
 from hypothesis import strategies as st
-
-UNHURRIED = settings(deadline=None)
-"""A first call may compile."""
 
 _METHODS = [
     b"GET",

@@ -12,7 +12,7 @@ from ncore_ray.engine.http.message.chunk_syntax import TRANSITIONS, Phase
 from ncore_ray.engine.http.message.framing import BodyKind
 from tests.engine.http.message.http_kit import KIT, cut
 from tests.engine.http.message.http_reference import CONTENT, TOKEN
-from tests.engine.http.message.http_strategies import UNHURRIED, cuts
+from tests.engine.http.message.http_strategies import cuts
 
 QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 EXTENSION = rb"[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?" % (TOKEN, TOKEN, QUOTED)
@@ -179,7 +179,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     return raw[:place] + byte + raw[place + draw(st.integers(0, 1)) :]
 
 
-@settings(UNHURRIED, max_examples=400)
+@settings(max_examples=400)
 @given(bodies(), cuts)
 @example(b"1;a=b =\r\n", [])
 def test_any_chunked_body_is_read_as_the_reference_reads_it(raw: bytes, places: list[int]) -> None:
@@ -192,14 +192,12 @@ def test_any_chunked_body_is_read_as_the_reference_reads_it(raw: bytes, places: 
         assert phase == Phase.ERROR or consumed == len(raw)
 
 
-@UNHURRIED
 @given(st.binary(max_size=60), cuts)
 def test_random_bytes_as_chunked_body(raw: bytes, places: list[int]) -> None:
     phase, _, _ = follow_all_ways(raw, places)
     assert (phase == Phase.DONE) == (reference(raw) is not None)
 
 
-@UNHURRIED
 @given(st.integers(0, 50), st.binary(max_size=60), cuts)
 def test_body_with_a_length(length: int, raw: bytes, places: list[int]) -> None:
     phase, consumed, content = follow(BodyKind.LENGTH, cut(raw, places), length)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.engine.http.message.http_kit import KIT, cut
-from tests.engine.http.message.http_strategies import UNHURRIED, cuts, requests
+from tests.engine.http.message.http_strategies import cuts, requests
 
 
 def reference_end(stream: bytes) -> int:
@@ -43,7 +43,6 @@ def test_scan_finds_the_end_however_the_stream_is_cut(stream: bytes, end: int) -
         assert KIT.scan([stream[:place], b"", stream[place:]]) == end
 
 
-@UNHURRIED
 @given(st.one_of(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"word"])).map(b"".join), requests()), cuts)
 @example(b"\r\nX\r\n\r\n", [1])
 def test_scan_of_any_stream_agrees_with_the_reference(stream: bytes, places: list[int]) -> None:

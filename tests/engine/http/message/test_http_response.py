@@ -7,7 +7,7 @@ from ncore_ray.engine.http.message.framing import BodyKind
 from ncore_ray.engine.http.message.head import Method
 from tests.engine.http.message.http_kit import KIT, MAX_FIELDS
 from tests.engine.http.message.http_reference import Refused, agrees, judged, read_response
-from tests.engine.http.message.http_strategies import UNHURRIED, responses
+from tests.engine.http.message.http_strategies import responses
 
 
 def response(status: str, *fields: str, version: str = "HTTP/1.1") -> bytes:
@@ -100,7 +100,7 @@ def test_accepted_response(
     assert KIT.response_body(method) == body
 
 
-@settings(UNHURRIED, max_examples=400)
+@settings(max_examples=400)
 @given(responses())
 def test_any_response_is_judged_as_the_reference_judges_it(raw: bytes) -> None:
     parsed = KIT.response(raw, 5)

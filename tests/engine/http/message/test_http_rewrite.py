@@ -13,7 +13,7 @@ from tests.engine.http.message.http_reference import (
     rewritten_request,
     rewritten_response,
 )
-from tests.engine.http.message.http_strategies import UNHURRIED, requests, responses
+from tests.engine.http.message.http_strategies import requests, responses
 
 CLIENT = (0, 0xFFFF << 32 | 0xC0A8010A)
 CLIENT_TEXT = b"192.168.1.10"
@@ -180,7 +180,7 @@ flags = st.fixed_dictionaries(
 )
 
 
-@settings(UNHURRIED, max_examples=400)
+@settings(max_examples=400)
 @given(requests(), flags)
 def test_any_request_goes_on_as_the_reference_says(raw: bytes, flags: dict[str, int]) -> None:
     parsed = KIT.request(raw)
@@ -199,7 +199,7 @@ def test_any_request_goes_on_as_the_reference_says(raw: bytes, flags: dict[str, 
     assert (again.head["content_length"], again.head["upgrade"]) == (message.content_length, message.upgrade)
 
 
-@settings(UNHURRIED, max_examples=400)
+@settings(max_examples=400)
 @given(responses(), flags)
 def test_any_response_goes_on_as_the_reference_says(raw: bytes, flags: dict[str, int]) -> None:
     flags = {**flags, "forwarded_for": 0}

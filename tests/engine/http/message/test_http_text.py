@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from ncore_ray.engine.http.message.errors import REASONS, error_responses
 from ncore_ray.engine.http.message.known import TEXTS, Known
 from tests.engine.http.message.http_kit import KIT
-from tests.engine.http.message.http_strategies import UNHURRIED
 
 
 def halves(address: str) -> tuple[int, int]:
@@ -48,7 +47,6 @@ def test_ipv6_address(text: str) -> None:
     assert KIT.address_text(*halves(text)) == text.encode()
 
 
-@UNHURRIED
 @given(st.lists(st.sampled_from([0, 0, 0, 1, 0xA0, 0xFFFF, 0x1234]), min_size=8, max_size=8))
 @example([0, 0, 0, 0, 0, 0xFFFF, 0x0A01, 0x0064])
 def test_any_address_is_written_as_the_standard_library_writes_it(groups: list[int]) -> None:
@@ -69,7 +67,6 @@ def test_known_word(known: Known) -> None:
         assert KIT.known(changed.encode()) == Known.OTHER
 
 
-@UNHURRIED
 @given(st.text("abcdefghijklmnopqrstuvwxyz-_^0123456789", min_size=1, max_size=40))
 def test_other_word(word: str) -> None:
     expected = {text: known for known, text in TEXTS.items()}.get(word, Known.OTHER)
