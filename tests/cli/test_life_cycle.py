@@ -5,42 +5,47 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from ncore_ray.appliance import session
-from ncore_ray.cli.main import app
 from ncore_ray.errors import NcoreError
-from ncore_ray.management.processes import wait_gone, wait_until
+from ncore_ray.management.processes import is_running, wait_gone, wait_until
+from tests.support.command import Command, data, ncore
 from tests.support.ray_kit import plain, plain_text
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600), pytest.mark.usefixtures("own_ray")]
+TWO = (("one", 2), ("two", 1))
+"""Name and number of engines of appliances that live side by side."""
 
 
-def ncore(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "100"})
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+@pytest.fixture
+def look(tmp_path: Path) -> Iterator[Command]:
+    """An appliance that `ncore run` runs in another process."""
+    path = tmp_path / "look.yaml"
+    path.write_text(plain_text("look", engines=2))
+    command = Command(tmp_path, "run", path)
+    command.wait_for("appliance look runs")
+    yield command
+    command.abandon()
 
 
-def data(*arguments: str) -> Any:
-    result = ncore(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
-def test_looking_at_an_appliance() -> None:
-    kept = session.create(plain("look", engines=2), "look.yaml", detached=False)
+def test_looking_at_an_appliance_until_another_program_ends_it(look: Command) -> None:
+    appliance = session.find("look")
     assert_status()
     assert_counters()
     assert_flows()
     assert "appliance look runs" in ncore("events").stdout
     assert data("events")["events"][0]["text"] == "appliance look runs"
-    assert_events_are_followed_to_the_last_one(kept)
+    assert_answers(appliance)
+    assert_drain(appliance)
+    assert_events_are_followed_to_the_last_one(appliance)
+    assert look.process.wait(30) == 0
+    assert look.text.endswith("look was ended by another program.\n")
 
 
 def assert_events_are_followed_to_the_last_one(one: session.Appliance) -> None:
@@ -53,13 +58,36 @@ def assert_events_are_followed_to_the_last_one(one: session.Appliance) -> None:
     assert (found[0]["text"], found[-1]["text"]) == ("appliance look runs", "appliance look is taken down")
 
 
+def assert_answers(appliance: session.Appliance) -> None:
+    stat = appliance.ask("stat")
+    assert set(stat["actors"]) == set(stat["cores"]) == {"distributor", "nic-nc0", "engine-0", "engine-1"}
+    assert set(stat["vservers"]) == {"www", "db"}
+    found = appliance.ask("explain_flow", "10.1.0.2", 40_000, "10.1.0.100", 80, "tcp")
+    assert (found["vserver"], found["rule"], found["connection"]) == ("www", "assigned", None)
+    assert found["engine"] in (0, 1)
+    assert appliance.ask("explain", "10.1.0.2", 1, "10.9.9.9", 80, "tcp").endswith("neither a VIP nor a SNIP.")
+    with pytest.raises(NcoreError, match="'nonsense' is no IP address"):
+        appliance.ask("explain_flow", "nonsense", 1, "10.1.0.100", 80, "tcp")
+    assert wait_until(lambda: appliance.ask("status")["services"] == {"web1": "up", "web2": "down"}, 10.0)
+    assert wait_until(lambda: "service web2 is down" in texts(appliance), 10.0)
+
+
+def texts(appliance: session.Appliance) -> list[str]:
+    return [event["text"] for event in appliance.ask("events")]
+
+
+def assert_drain(appliance: session.Appliance) -> None:
+    assert appliance.ask("drain", 1.0) == 0
+    assert appliance.ask("status")["state"] == "draining"
+
+
 def assert_status() -> None:
     shown = ncore("status")
     assert shown.exit_code == 0
     for words in ["look ● running", "HTTP  10.1.0.100:80", "engine-1", "● running", "look.yaml", "10.2.0.3:80"]:
         assert words in shown.stdout
     assert data("status", "look")["state"] == "running"
-    assert len(data("status")["actors"]) == 6
+    assert len(data("status")["actors"]) == 5
     missing = ncore("status", "nothing")
     assert (missing.exit_code, missing.stderr) == (2, "there is no appliance named nothing, only look\n")
 
@@ -112,50 +140,82 @@ def assert_replaced(path: Path, first: int) -> None:
 
 
 def assert_falls_back(path: Path) -> None:
-    path.write_text(plain_text("edge").replace("nc1, driver: memory", "nc1, driver: af_packet"))
+    path.write_text(plain_text("edge").replace("driver: memory", "driver: af_packet, interface: nowhere"))
     broken = ncore("deploy", path, "--drain", "0")
     assert broken.exit_code == 2
     assert broken.stderr == (
-        "edge/nic-nc1 cannot start: there is no network interface nc1; the former configuration runs again\n"
+        "edge/nic-nc0 cannot start: there is no network interface nowhere; the former configuration runs again\n"
     )
     assert data("status")["dimensions"]["connections"] == 900
 
 
 def test_several_appliances_drain_and_shutdown() -> None:
-    for name in ("one", "two"):
-        session.create(plain(name), "x.yaml", detached=True)
-    assert [row["appliance"] for row in data("status")["appliances"]] == ["one", "two"]
-    shown = ncore("status")
-    assert shown.exit_code == 0
-    assert "10.1.0.100:80, 10.1.0.100:5432" in shown.stdout
-    unclear = ncore("drain")
-    assert (unclear.exit_code, unclear.stderr) == (2, "which appliance? there are one, two: name one\n")
+    one, _ = (session.create(plain(name, engines), "x.yaml", detached=True) for name, engines in TWO)
+    processes = one.ask("processes")
+    assert len(processes) == len(set(processes)) == 6  # management, arena, NIC, distributor, 2 engines
+    assert all(map(is_running, processes))
+    assert_both_are_told_apart()
+    assert one.take_down() == []
+    assert wait_gone(processes, 2.0) == []
+    assert session.names() == ["two"]
+    assert session.find().ask("status")["state"] == "running"
     drained = ncore("drain", "two", "-t", "5")
     assert drained.exit_code == 0
     assert "two is drained" in drained.stdout
-    assert ncore("shutdown", "two").stdout == "two has ended.\n"
-    assert ncore("shutdown", "--drain", "1").stdout.endswith("one has ended.\n")
+    assert ncore("shutdown", "--drain", "1").stdout.endswith("two has ended.\n")
+    assert session.remains() == []
     assert ncore("shutdown").stderr == "which appliance? there is none (ncore run CONFIG starts one)\n"
     refused = ncore("shutdown", "--ray")
     assert refused.exit_code == 2
     assert "was not started by `ncore deploy`" in refused.stderr
 
 
-def test_failures_are_shown_and_the_exit_status_tells() -> None:
-    one = session.create(plain("sick", engines=2), "x.yaml", detached=True)
-    processes = one.ask("processes")
-    os.kill(processes[-1], signal.SIGKILL)
-    assert wait_until(lambda: one.ask("overview")["state"] == "degraded", 5.0)
+def assert_both_are_told_apart() -> None:
+    assert [row["appliance"] for row in data("status")["appliances"]] == session.names() == ["one", "two"]
+    assert session.find("two").name == "two"
+    shown = ncore("status")
+    assert shown.exit_code == 0
+    assert "10.1.0.100:80, 10.1.0.100:5432" in shown.stdout
+    unclear = ncore("drain")
+    assert (unclear.exit_code, unclear.stderr) == (2, "which appliance? there are one, two: name one\n")
+    with pytest.raises(NcoreError, match="which appliance\\? there are one, two: name one"):
+        session.find()
+    with pytest.raises(NcoreError, match="an appliance named one runs already"):
+        session.create(plain("one"), "x.yaml", detached=True)
+
+
+def test_the_death_of_any_actor_is_said_within_a_second_and_shown() -> None:
+    sick = session.create(plain("sick", engines=2), "x.yaml", detached=True)
+    processes = sick.ask("processes")
+    for actor in ("engine-1", "nic-nc0", "arena", "distributor"):
+        assert_death_is_said(sick, actor)
+    found = sick.ask("status")
+    assert found["state"] == "degraded"
+    assert [row["name"] for row in found["actors"] if row["state"] != "failed"] == ["engine-0"]
     shown = ncore("status")
     assert shown.exit_code == 1
     assert "FAILED  engine-1: its process died" in shown.stdout
-    os.kill(one.ask("process"), signal.SIGKILL)
+    assert_death_of_the_management_is_said(sick)
+    assert "what was left of sick is gone: " in ncore("shutdown", "sick").stdout
+    assert session.remains() == []
+    assert wait_gone(processes, 5.0) == []
+
+
+def assert_death_is_said(appliance: session.Appliance, actor: str) -> None:
+    rows = appliance.ask("status")["actors"]
+    process = next(int(row["process"]) for row in rows if row["name"] == actor)
+    text = f"sick/{actor} (process {process}) failed: its process died"
+    os.kill(process, signal.SIGKILL)
+    killed_at = time.monotonic()
+    assert wait_until(lambda: text in " ".join(texts(appliance)), 10.0)
+    assert time.monotonic() - killed_at < 1.0
+
+
+def assert_death_of_the_management_is_said(appliance: session.Appliance) -> None:
+    os.kill(appliance.ask("process"), signal.SIGKILL)
     assert wait_until(lambda: session.remains() == ["sick"], 5.0)
     headless = ncore("status")
     assert headless.exit_code == 2
     assert headless.stderr == "the management of appliance sick has died (ncore shutdown sick removes the rest)\n"
     with pytest.raises(NcoreError, match="the management of appliance sick has died"):
-        one.ask("status")
-    assert "what was left of sick is gone: " in ncore("shutdown", "sick").stdout
-    assert session.remains() == []
-    assert wait_gone(processes, 5.0) == []
+        appliance.ask("status")

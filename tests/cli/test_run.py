@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,43 +16,10 @@ import pytest
 
 from ncore_ray.appliance import session
 from ncore_ray.management.processes import descendants, wait_gone, wait_until
+from tests.support.command import NCORE, Command
 from tests.support.ray_kit import plain_text
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
-NCORE = [sys.executable, "-m", "ncore_ray.cli.main"]
-
-
-class Command:
-    """An `ncore` process whose output goes to a file."""
-
-    def __init__(self, folder: Path, *arguments: str | Path) -> None:
-        self._path = folder / "out.txt"
-        with self._path.open("w") as file:
-            words = [*NCORE, *map(str, arguments)]
-            self.process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
-
-    @property
-    def text(self) -> str:
-        """What it has said so far."""
-        return self._path.read_text()
-
-    def wait_for(self, words: str, timeout_s: float = 120.0) -> None:
-        """Wait until it has said something."""
-        assert wait_until(lambda: words in self.text or self.process.poll() is not None, timeout_s), self.text
-        assert words in self.text
-
-    def end(self, number: int) -> int:
-        """Send a signal to it and all that it started, as a terminal does, and return its exit status."""
-        os.killpg(self.process.pid, number)
-        return self.process.wait(60)
-
-    def abandon(self) -> None:
-        """Let a test that fails leave nothing to the next one."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(60)
-
-
 Run = Callable[..., Command]
 
 
@@ -90,7 +56,7 @@ def other_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_crash_is_said_at_once_and_ctrl_c_ends_it(own_ray: Path, run: Run, tmp_path: Path) -> None:
     trace = tmp_path / "nc0.pcap"
-    running = run("--fault", "nc1:loss=1%,seed=7", "--trace", f"nc0={trace}")
+    running = run("--fault", "nc0:loss=1%,seed=7", "--trace", f"nc0={trace}")
     for words in ["edge ● running", "faults seed=7,loss=1%", f"trace → {trace}", "in the foreground"]:
         assert words in running.text
     processes = session.find("edge").ask("processes")
@@ -114,14 +80,6 @@ def test_the_death_of_the_management_ends_it(own_ray: Path, run: Run) -> None:
     assert running.process.wait(30) == 2
     assert wait_gone(processes, 10.0) == []
     assert wait_until(lambda: session.remains() == [], 5.0)
-
-
-def test_another_program_ends_it(own_ray: Path, run: Run) -> None:
-    running = run()
-    appliance = session.find("edge")
-    assert appliance.take_down() == []
-    assert running.process.wait(30) == 0
-    assert running.text.endswith("edge was ended by another program.\n")
 
 
 def test_a_killed_run_leaves_nothing_on_the_ray(own_ray: Path, run: Run) -> None:

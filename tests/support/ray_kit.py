@@ -22,8 +22,7 @@ STORE: Final = 160 << 20
 PLAIN: Final = """
 appliance: {{name: {name}, engines: {engines}, arena: 32MiB}}
 nics:
-  - {{name: nc0, driver: memory, addresses: [10.1.0.10/24]}}
-  - {{name: nc1, driver: memory, addresses: [10.2.0.10/24]}}
+  - {{name: nc0, driver: memory, addresses: [10.1.0.10/24, 10.2.0.10/24]}}
 services:
   - {{name: web1, address: "10.2.0.2:80", monitor: none}}
   - {{name: web2, address: "10.2.0.3:80", monitor: {{type: tcp, interval: 100ms, timeout: 50ms}}}}
