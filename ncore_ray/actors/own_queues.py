@@ -13,7 +13,6 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.engine.queues import OwnQueue, OwnQueues
 from ncore_ray.machine.record import new, size_of, view
 from ncore_ray.machine.system import PollFd
-from ncore_ray.nic.af_packet import AfPacketDriver
 from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.runner import NicRunner, warm_up
 from ncore_ray.nic.settings import NicSettings, settings_of_queue
@@ -24,7 +23,7 @@ _ADDRESS_BYTES = 24
 
 
 class EngineQueues:
-    """One receive queue of each NIC, for one engine. Without `open` it has none, and the engine sleeps on its bell."""
+    """The receive queues that one engine reads. Without `open` it has none, and the engine sleeps on its bell."""
 
     def __init__(self) -> None:
         self._memory, self.record, self.address = new(OwnQueues)
@@ -41,12 +40,12 @@ class EngineQueues:
     def open(self, array: Bytes, engine: int, nics: list[NicSettings], fanout: Fanout) -> None:
         """Open the queues; engines do so in the order of their numbers. Raises NicError.
 
-        A NIC that is no interface of the kernel has one queue, and engine 0 reads it.
+        Where the kernel fills one queue only, engine 0 reads it and spreads the packets over the engines' rings.
         """
         if engine == 0:
             warm_up()
         for index, settings in enumerate(nics):
-            if settings.driver == "af_packet" or engine == 0:
+            if engine == 0 or settings.has_queues(fanout):
                 self._open_queue(array, engine, index, len(nics), settings, fanout)
         self.record.count = len(self._runners)
 
@@ -54,14 +53,14 @@ class EngineQueues:
         self, array: Bytes, engine: int, index: int, nics: int, settings: NicSettings, fanout: Fanout
     ) -> None:
         row = _row(array, index)
-        joining = fanout.joining(row.fanout_group) if settings.driver == "af_packet" else None
-        runner = NicRunner(array, engine * nics + index, settings_of_queue(settings, engine, joining))
+        queue = settings_of_queue(settings, engine, fanout.joining(row.fanout_group))
+        runner = NicRunner(array, engine * nics + index, queue)
         runner.open()
         if engine == 0:
             row.mac, row.mtu = runner.mac, runner.mtu
             row.transmit = Transmit.RING if runner.needs_writer else Transmit.DIRECT
             row.offload = int(row.transmit == Transmit.DIRECT)
-            row.fanout_group = runner.driver.fanout_group if isinstance(runner.driver, AfPacketDriver) else 0
+            row.fanout_group = runner.driver.fanout_group
         place = view(OwnQueue, self._places, len(self._runners) * size_of(OwnQueue))
         place.reader, place.local = runner.reader_address, runner.reader_local_address
         self._runners.append(runner)

@@ -104,6 +104,13 @@ def ring_take(ring: Ring) -> int:
 
 
 @kernel
+def ring_peek(ring: Ring, ahead: int) -> int:
+    """Consumer: return a word that waits without taking it, ``ahead`` places behind the next one."""
+    place = (ring.taken + ahead) & (ring.capacity - 1)
+    return load64(address_of(ring) + RING_HEAD_SIZE + 8 * place)
+
+
+@kernel
 def ring_give_back(ring: Ring) -> int:
     """Consumer: let the producer write again to the places of all words taken."""
     if ring.head != ring.taken:

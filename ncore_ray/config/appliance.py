@@ -43,11 +43,11 @@ class Placement(StrEnum):
     PER_CORE = "per-core"
     """Every engine reads a receive queue of each NIC and hands on what is not its own."""
     RSS = "rss"
-    """Likewise, and a program in the kernel brings each flow to the queue of its engine."""
+    """Likewise, and each flow is brought to the queue of its engine, by a program in the kernel where there is one."""
 
 
 class Fanout(StrEnum):
-    """How the kernel spreads packets over the engines' receive queues (placement `per-core`)."""
+    """How packets are spread over the engines' receive queues (placement `per-core`)."""
 
     HASH = "hash"
     RANDOM = "random"
@@ -123,7 +123,7 @@ class Distribution(Section):
     parallelism: Annotated[Parallelism, *word(Parallelism, later=("functional",))] = Parallelism.FLOW
     placement: Annotated[Placement, *word(Placement)] = Placement.CORE
     fanout: Annotated[Fanout, *word(Fanout)] = Fanout.HASH
-    """With placement `per-core`: how the kernel spreads packets over the engines' receive queues."""
+    """With placement `per-core`: how packets are spread over the engines' receive queues."""
     forwarding: Annotated[Forwarding, *word(Forwarding)] = Forwarding.BATCH_CORE
     """When packets are handed to the engines: each at once, or a batch together, sorted by flow or not."""
     algorithm: Annotated[Algorithm, *word(Algorithm)] = Algorithm.HASH

@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.core import Core, cancel_sleep
+from ncore_ray.arena.header import arena_at
+from ncore_ray.arena.ring import ring_waiting
+from ncore_ray.arena.rings import inbound_ring
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.flow.breath import distributor_breath
 from ncore_ray.flow.records import distributor_of
@@ -37,7 +40,7 @@ class OwnQueues(Record):
     """All receive queues that an engine reads; private to its process."""
 
     count: I64
-    """0: readers and the distributor are actors of their own, and the engine sleeps on its doorbell."""
+    """0: others read for it."""
     queues: I64
     """Address of `count` `OwnQueue` records."""
     polls: I64
@@ -75,6 +78,19 @@ def read_and_distribute(engine: Engine, own: OwnQueues, packet: Packet, now: int
     for index in range(own.count):
         work += reader_breath(base, _reader(own, index), _local(own, index), now)
     return work + distributor_breath(base, distributor_of(base, engine.index), packet, now)
+
+
+@kernel
+def is_waiting_for_decision(engine: Engine) -> int:
+    """Return 1 if a reader has put a packet into a ring that this engine distributes."""
+    base = base_of(engine)
+    if arena_at(base).decides_itself == 0:
+        return 0
+    first = engine.index * arena_at(base).nic_count
+    for queue in range(first, first + arena_at(base).nic_count):
+        if ring_waiting(inbound_ring(base, queue)):
+            return 1
+    return 0
 
 
 @kernel

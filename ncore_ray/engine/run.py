@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
+from ncore_ray.arena.header import arena_at
 from ncore_ray.engine.breath import engine_breath, is_waiting
 from ncore_ray.engine.pacing import await_instant, pace_at
 from ncore_ray.engine.partition import Engine, base_of, engine_at
-from ncore_ray.engine.queues import OwnQueues, own_queues_at, read_and_distribute, sleep_on_queues
+from ncore_ray.engine.queues import (
+    OwnQueues,
+    is_waiting_for_decision,
+    own_queues_at,
+    read_and_distribute,
+    sleep_on_queues,
+)
 from ncore_ray.engine.timer import time_to_next
 from ncore_ray.flow.burden import ALL_THE_TIME, LOAD_PERIOD_US, publish_load
 from ncore_ray.flow.records import distributor_of
@@ -72,13 +79,14 @@ def engine_run(engine_address: int, local_address: int) -> int:
     own = own_queues_at(local.own_queues)
     core = core_of(base_of(engine), engine.actor)
     pace = pace_at(base_of(engine) + engine.pace)
+    decides = arena_at(base_of(engine)).decides_itself
     idle_since = now_us(local.scratch)
     now = idle_since
     while not should_stop(core):
         core.heartbeat_at = now
         core.breaths += 1
         tell_load(engine, local, core.busy_us, now)
-        work = read_and_distribute(engine, own, packet, now) if own.count else 0
+        work = read_and_distribute(engine, own, packet, now) if decides else 0
         work += engine_breath(engine, packet, sender, now)
         if work:
             after = now_us(local.scratch)
@@ -99,9 +107,9 @@ def engine_run(engine_address: int, local_address: int) -> int:
 def _rest(engine: Engine, core: Core, own: OwnQueues, now: int, scratch: int) -> int:
     """Sleep until a packet comes or the next timer is due."""
     word = prepare_sleep(core)
-    if is_waiting(engine) or should_stop(core):
+    if is_waiting(engine) or is_waiting_for_decision(engine) or should_stop(core):
         return cancel_sleep(core)
     engine.now = now
-    if own.count:
+    if core.bell_length:
         return sleep_on_queues(engine, core, own, time_to_next(engine))
     return sleep(core, word, time_to_next(engine), scratch)

@@ -15,9 +15,9 @@ from ncore_ray.arena.frame import (
 )
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import (
-    RING_HEAD_SIZE,
     Ring,
     ring_give_back,
+    ring_peek,
     ring_publish,
     ring_room,
     ring_take,
@@ -30,7 +30,6 @@ from ncore_ray.flow.prefetch import prefetch
 from ncore_ray.flow.records import BATCH, Distributor, Forwarding, count_drop, counters_of, distributor_of
 from ncore_ray.flow.table import sweep_due
 from ncore_ray.machine.jit import entry_kernel, kernel
-from ncore_ray.machine.memory import load64
 from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to
 from ncore_ray.machine.system import now_us
 from ncore_ray.wire.packet import Packet, packet_at
@@ -90,29 +89,31 @@ def _distribute(base: int, distributor: Distributor, packet: Packet, home: Ring,
 @kernel
 def _fetch_ahead(base: int, ring: Ring, ahead: int) -> int:
     """Begin to load the headers and the meta record of a packet whose turn comes soon."""
-    place = (ring.taken + ahead) & (ring.capacity - 1)
-    frame = descriptor_frame(load64(address_of(ring) + RING_HEAD_SIZE + 8 * place))
+    frame = descriptor_frame(ring_peek(ring, ahead))
     prefetch(frame_address(base, frame))
     return prefetch(address_of(frame_meta(base, frame)))
 
 
 @kernel
 def _serve_queue(base: int, distributor: Distributor, packet: Packet, queue: int, now: int) -> int:
-    """Take a batch from one queue; return how many packets. Only as many are taken as could all go home."""
+    """Take a batch from one queue; return how many packets. Only as many are taken as could all go home.
+
+    Home is the reader that took them from the NIC, which may feed the queues of other deciders too.
+    """
     inbound = inbound_ring(base, queue)
-    home = return_ring(base, distributor.actor, queue)
     count = min(ring_waiting(inbound), BATCH)
-    if count:
-        count = min(count, ring_room(home, count))
+    if count == 0:
+        return 0
+    home = return_ring(base, distributor.actor, descriptor_queue(ring_peek(inbound, 0)))
+    count = min(count, ring_room(home, count))
     for i in range(count):
         if i + _AHEAD < count:
             _fetch_ahead(base, inbound, _AHEAD)
         _distribute(base, distributor, packet, home, ring_take(inbound), now)
     if distributor.noted:
         hand_on_by_flow(base, distributor, home)
-    if count:
-        ring_give_back(inbound)
-        ring_publish(home)
+    ring_give_back(inbound)
+    ring_publish(home)
     return count
 
 

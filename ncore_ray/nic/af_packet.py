@@ -64,8 +64,6 @@ class AfPacketDriver(Driver):
         self._ring: npt.NDArray[np.uint8] | None = None
         self._sender: socket.socket | None = None
         self._fanout = fanout
-        self.fanout_group = 0
-        """Known after `open`: what the other receive queues of the interface join."""
 
     @property
     def sends_directly(self) -> bool:

@@ -25,6 +25,8 @@ class Driver(ABC):
     """Known after `open`: the address that the appliance uses on this NIC, 48 bits."""
     mtu: int = DEFAULT_MTU
     """Known after `open`."""
+    fanout_group: int = 0
+    """Known after `open`: what further receive queues of the interface join; 0: the kernel fills one queue only."""
 
     @property
     def sends_directly(self) -> bool:

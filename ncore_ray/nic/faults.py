@@ -6,7 +6,6 @@ no frame with it. The same seed, packets and times give the same result.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -14,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
-from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load8, load64, store8, store64
+from ncore_ray.machine.random import random_after, seed_of
 from ncore_ray.machine.record import I64, Record, new, pointer_to
 from ncore_ray.nic.held import HELD_SIZE, held_at, held_pop, held_push
 
@@ -90,13 +89,9 @@ fault_counters_at = pointer_to(FaultCounters)
 
 @kernel
 def next_random(state: FaultState) -> int:
-    """Return the next number of 1 … 2³²−1 (Marsaglia 2003, "Xorshift RNGs", triple 13, 17, 5)."""
-    x = state.random
-    x ^= (x << 13) & MASK32
-    x ^= x >> 17
-    x ^= (x << 5) & MASK32
-    state.random = x
-    return x
+    """Return the next number of 1 … 2³²−1."""
+    state.random = random_after(state.random)
+    return state.random
 
 
 @kernel
@@ -268,7 +263,7 @@ class FaultInjector:
         self._heap = np.zeros((capacity + 2) * HELD_SIZE, np.uint8)
         self._free = np.arange(capacity, dtype=np.int64)
         self._start(settings, counters)
-        self.state.random = _seed(settings.seed, direction)
+        self.state.random = seed_of(settings.seed, direction)
 
     def _start(self, settings: FaultSettings, counters: int) -> None:
         state = self.state
@@ -280,8 +275,3 @@ class FaultInjector:
         state.slots = self._slots.ctypes.data
         state.held = self._heap.ctypes.data
         state.free_slots = self._free.ctypes.data
-
-
-def _seed(seed: int, direction: int) -> int:
-    digest = hashlib.sha256(f"{seed} {direction}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") or 1

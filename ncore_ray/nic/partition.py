@@ -33,6 +33,10 @@ class Reader(Record):
     free_frames: I64
     """Offset of a stack of 32-bit frame indices."""
     free_count: I64
+    spread: I64
+    """`UserSpread`: whether this reader feeds the rings of all deciders, and how it chooses one."""
+    random: I64
+    """State of its generator: 1 … 2³²−1."""
 
 
 class ReaderCounters(Record):

@@ -1,14 +1,14 @@
-"""The reader of a NIC: takes packets from its driver into frames and hands them to the distributor."""
+"""The reader of a NIC: takes packets from its driver into frames and hands them to the distributor, or to several."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import Actor, Core, core_of, should_stop, wake
+from ncore_ray.arena.core import Actor, Core, core_of, should_stop
 from ncore_ray.arena.frame import Checksum, descriptor_frame, frame_address, frame_meta, make_descriptor
 from ncore_ray.arena.header import arena_at
-from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_room, ring_take, ring_waiting, ring_write
-from ncore_ray.arena.rings import inbound_ring, return_ring
+from ncore_ray.arena.ring import Ring, ring_give_back, ring_take, ring_waiting, ring_write
+from ncore_ray.arena.rings import return_ring
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.system import POLLIN, now_us, poll, poll_fd_at, read
 from ncore_ray.nic.faults import FaultVerdict, fault_due, fault_holds, fault_offer, fault_state_at, fault_take
@@ -16,6 +16,7 @@ from ncore_ray.nic.local import BATCH, ReaderLocal, reader_local_at
 from ncore_ray.nic.partition import Reader, counters_of_reader, free_frame, push_free, reader_at
 from ncore_ray.nic.queue import packet_queue_at, queue_put
 from ncore_ray.nic.receive import Received, receive
+from ncore_ray.nic.spread import choose_decider, fed_ring, publish_all, room_in_rings
 
 _BUSY_POLL_MS: Final = 1
 """Sleep while something is to be done that no file descriptor announces."""
@@ -42,10 +43,10 @@ def _collect(base: int, reader: Reader) -> int:
 
 
 @kernel
-def _room(reader: Reader, ring: Ring) -> int:
+def _room(base: int, reader: Reader) -> int:
     """Return how many packets can be taken now. When it is none, they stay in the NIC, whose own losses are counted."""
     counters = counters_of_reader(reader)
-    room = min(BATCH, ring_room(ring, BATCH))
+    room = room_in_rings(base, reader, BATCH)
     if room == 0:
         counters.stalled_ring_full_breaths += 1
     elif reader.free_count == 0:
@@ -54,8 +55,8 @@ def _room(reader: Reader, ring: Ring) -> int:
 
 
 @kernel
-def _deliver(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int) -> int:
-    """Hand the packet in the top free frame to the distributor.
+def _deliver(base: int, reader: Reader, local: ReaderLocal, now: int) -> int:
+    """Hand the packet in the top free frame to its distributor.
 
     The descriptor is written first, then the frame changes its owner: whoever finds an unpublished word after a crash
     knows that the frame it names is still the reader's.
@@ -65,8 +66,12 @@ def _deliver(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int
     if local.trace:
         traced = queue_put(packet_queue_at(local.trace), now, frame_address(base, frame), local.length, 0)
         counters.lost_trace_packets += 1 - traced
-    ring_write(ring, make_descriptor(frame, local.length, reader.queue, local.checksum))
-    frame_meta(base, frame).owner = reader.decider
+    decider = 0
+    if reader.spread:
+        decider = choose_decider(base, reader, frame_address(base, frame), local.length)
+    descriptor = make_descriptor(frame, local.length, reader.queue, local.checksum)
+    ring_write(fed_ring(base, reader, decider), descriptor)
+    frame_meta(base, frame).owner = reader.decider + decider
     reader.free_count -= 1
     counters.received_packets += 1
     counters.received_bytes += local.length
@@ -76,7 +81,7 @@ def _deliver(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int
 
 
 @kernel
-def _release(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: int, now: int) -> int:
+def _release(base: int, reader: Reader, local: ReaderLocal, room: int, now: int) -> int:
     """Deliver what the fault injector held until now, at most ``room`` packets."""
     if local.faults == 0:
         return 0
@@ -86,12 +91,12 @@ def _release(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: in
         fault_take(faults, frame_address(base, free_frame(base, reader)), now)
         local.length = faults.length
         local.checksum = faults.checksum
-        count += _deliver(base, reader, local, ring, now)
+        count += _deliver(base, reader, local, now)
     return count
 
 
 @kernel
-def _accept(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int) -> int:
+def _accept(base: int, reader: Reader, local: ReaderLocal, now: int) -> int:
     """Deliver the packet in the top free frame unless a fault befalls it; return how many were delivered."""
     if local.faults:
         faults = fault_state_at(local.faults)
@@ -99,14 +104,14 @@ def _accept(base: int, reader: Reader, local: ReaderLocal, ring: Ring, now: int)
         if fault_offer(faults, address, local.length, local.checksum, now) == FaultVerdict.TAKEN:
             return 0
         local.checksum = faults.checksum
-    return _deliver(base, reader, local, ring, now)
+    return _deliver(base, reader, local, now)
 
 
 @kernel
-def _fill(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: int, now: int) -> int:
+def _fill(base: int, reader: Reader, local: ReaderLocal, room: int, now: int) -> int:
     """Receive until the NIC is empty, the room is used, or a batch is done; return the packets looked at."""
     counters = counters_of_reader(reader)
-    delivered = _release(base, reader, local, ring, room, now)
+    delivered = _release(base, reader, local, room, now)
     looked_at = delivered
     for _ in range(BATCH):
         if delivered >= room:
@@ -116,8 +121,8 @@ def _fill(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: int, 
             break
         looked_at += 1
         if outcome == Received.PACKET:
-            delivered += _accept(base, reader, local, ring, now)
-            delivered += _release(base, reader, local, ring, room - delivered, now)
+            delivered += _accept(base, reader, local, now)
+            delivered += _release(base, reader, local, room - delivered, now)
     return looked_at
 
 
@@ -125,19 +130,17 @@ def _fill(base: int, reader: Reader, local: ReaderLocal, ring: Ring, room: int, 
 def reader_breath(base: int, reader: Reader, local: ReaderLocal, now: int) -> int:
     """Do one batch of work and return how much it was: frames that came home and packets looked at."""
     work = _collect(base, reader)
-    ring = inbound_ring(base, reader.queue)
-    room = _room(reader, ring)
+    room = _room(base, reader)
     if room:
-        work += _fill(base, reader, local, ring, room, now)
-    if ring_publish(ring):
-        core_of(base, reader.actor).wakes_sent += wake(core_of(base, reader.decider))
+        work += _fill(base, reader, local, room, now)
+    publish_all(base, reader)
     return work
 
 
 @kernel
 def may_take(base: int, reader: Reader) -> bool:
     """Tell whether a packet could be taken now; a NIC that announces one nobody can take would keep the core busy."""
-    return reader.free_count > 0 and ring_room(inbound_ring(base, reader.queue), 1) > 0
+    return reader.free_count > 0 and room_in_rings(base, reader, 1) > 0
 
 
 @kernel

@@ -10,11 +10,12 @@ from ncore_ray.arena.core import Actor
 from ncore_ray.arena.frame import descriptor_frame, frame_meta
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import RING_HEAD_SIZE, Ring, ring_give_back, ring_publish, ring_room, ring_write
-from ncore_ray.arena.rings import inbound_ring, return_ring, transmit_return_ring, transmit_ring
+from ncore_ray.arena.rings import return_ring, transmit_return_ring, transmit_ring
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.memory import load64
 from ncore_ray.machine.record import address_of
 from ncore_ray.nic.partition import Reader, Writer, push_free, reader_of, writer_of
+from ncore_ray.nic.spread import fed_ring, fed_rings
 
 
 @kernel
@@ -24,11 +25,12 @@ def _word(ring: Ring, index: int) -> int:
 
 @kernel
 def _take_back_unpublished(base: int, reader: Reader) -> int:
-    """Frames whose descriptors the distributor never saw are the reader's again."""
-    ring = inbound_ring(base, reader.queue)
-    for index in range(ring.tail, ring.written):
-        frame_meta(base, descriptor_frame(_word(ring, index))).owner = reader.actor
-    ring.written = ring.tail
+    """Frames whose descriptors no distributor ever saw are the reader's again."""
+    for decider in range(fed_rings(base, reader)):
+        ring = fed_ring(base, reader, decider)
+        for index in range(ring.tail, ring.written):
+            frame_meta(base, descriptor_frame(_word(ring, index))).owner = reader.actor
+        ring.written = ring.tail
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from ncore_ray.arena.core import Core, CoreState
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
+from ncore_ray.machine.random import seed_of
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.machine.thread import settle
 from ncore_ray.nic.driver import Driver
@@ -29,6 +30,7 @@ from ncore_ray.nic.reader import reader_run
 from ncore_ray.nic.recover import rebuild_free, recover_writer
 from ncore_ray.nic.settings import NicSettings, make_driver
 from ncore_ray.nic.small_arena import make_small_arena
+from ncore_ray.nic.spread import UserSpread
 from ncore_ray.nic.thread_memory import ReaderMemory, WriterMemory
 from ncore_ray.nic.trace import Tracer
 from ncore_ray.nic.writer import ring_bell, writer_run
@@ -103,10 +105,16 @@ class NicRunner:
             rebuild_free(self._base, self._queue)
             recover_writer(self._base, self._nic)
         self.driver.open()
+        self._spread()
         self.driver.fill_reader(self._reader_memory.local)
         if self._sends:
             self.driver.fill_writer(self._writer_memory.local)
         self._wrap()
+
+    def _spread(self) -> None:
+        several = view(Arena, self._array).decider_count > 1
+        self._reader.spread = self.settings.spread if several else UserSpread.NONE
+        self._reader.random = seed_of(self.settings.spread_seed, self._nic)
 
     def _wrap(self) -> None:
         reader, writer = self._reader_memory.local, self._writer_memory.local

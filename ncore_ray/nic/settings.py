@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ncore_ray.nic.af_packet import AfPacketDriver
 from ncore_ray.nic.driver import Driver, NicError, parse_mac
-from ncore_ray.nic.fanout import Fanout
+from ncore_ray.nic.fanout import Fanout, Spread
 from ncore_ray.nic.faults import FaultSettings
 from ncore_ray.nic.memory import MemoryDriver
 from ncore_ray.nic.pcap import PcapDriver
+from ncore_ray.nic.spread import SPREAD_OF, UserSpread
 from ncore_ray.nic.tap import TapDriver
 
 
@@ -39,7 +40,11 @@ class NicSettings:
     spin_us: int = 0
     """So long a thread without work looks again before it sleeps."""
     fanout: Fanout | None = None
-    """How the kernel spreads packets over several receive queues (af_packet); None: there is one."""
+    """How the kernel spreads packets over several receive queues (af_packet, tap); None: there is one."""
+    spread: UserSpread = UserSpread.NONE
+    """How the reader of the one receive queue spreads packets over the engines."""
+    spread_seed: int = 1
+    """Of a random spread."""
 
     @property
     def wrapped(self) -> bool:
@@ -51,9 +56,18 @@ class NicSettings:
         """True if engines send through the transmit rings (`Transmit.RING`)."""
         return self.driver != "af_packet" or self.wrapped
 
+    def has_queues(self, fanout: Fanout) -> bool:
+        """Tell whether the kernel fills a receive queue for each engine.
 
-def settings_of_queue(settings: NicSettings, decider: int, fanout: Fanout | None) -> NicSettings:
+        TAP devices have as many queues as one likes, but the kernel chooses by its own hash of the flow only.
+        """
+        return self.driver == "af_packet" or (self.driver == "tap" and fanout.spread is Spread.HASH)
+
+
+def settings_of_queue(settings: NicSettings, decider: int, fanout: Fanout) -> NicSettings:
     """Return the settings of the receive queue that a decider reads: faults of its own, a trace of its own."""
+    if not settings.has_queues(fanout):
+        return replace(settings, spread=SPREAD_OF[fanout.spread])
     if decider == 0:
         return replace(settings, fanout=fanout)
     faults, trace = settings.faults, settings.trace
@@ -79,7 +93,9 @@ def make_driver(settings: NicSettings) -> Driver:
             fanout=settings.fanout,
         )
     if settings.driver == "tap":
-        return TapDriver(interface, netns=settings.netns, mtu=settings.mtu, mac=mac, host=settings.host)
+        return TapDriver(
+            interface, netns=settings.netns, mtu=settings.mtu, mac=mac, host=settings.host, fanout=settings.fanout
+        )
     if settings.driver == "pcap":
         return PcapDriver(settings.input, settings.output, paced=settings.paced, mac=mac, mtu=settings.mtu)
     if settings.driver == "memory":

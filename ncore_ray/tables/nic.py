@@ -29,7 +29,7 @@ class Nic(Record):
     offload: I64
     """1 if the kernel completes checksums and cuts large segments (`DIRECT` only; by virtio headers)."""
     fanout_group: I64
-    """Of the sockets that the engines read (placement `per-core`, `rss`), or 0."""
+    """Of the queues that the engines read (placement `per-core`, `rss`); 0: the kernel fills one queue only."""
     writer: I64
     """Number of the actor that writes what comes over transmit rings."""
 

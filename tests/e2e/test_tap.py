@@ -28,14 +28,23 @@ def host(namespaces: None) -> Iterator[Namespace]:
     namespace.remove()
 
 
+REDIRECTED: dict[tuple[str, str], tuple[float, float]] = {
+    ("core", "hash"): (0.0, 0.0),
+    ("per-core", "hash"): (0.1, 0.6),
+    ("per-core", "random"): (0.4, 0.6),
+    ("rss", "hash"): (0.0, 0.01),
+}
+"""By placement and fanout: the least and the greatest share of packets that come to another engine than their flow's."""
+
+
 @pytest.mark.skipif(find_program("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize(("placement", "engines"), [("core", 1), ("per-core", 2)])
-def test_curl_through_a_tap_device(
-    host: Namespace, ray_node: str, tmp_path: Path, placement: str, engines: int
+@pytest.mark.parametrize(("placement", "fanout"), REDIRECTED)
+def test_curl_and_load_through_a_tap_device(
+    host: Namespace, ray_node: str, tmp_path: Path, placement: str, fanout: str
 ) -> None:
     tree = yaml.safe_load(WORKSTATION.read_text())
-    tree["appliance"]["name"], tree["appliance"]["engines"] = unique("tap"), engines
-    tree["distribution"] = {"placement": placement}
+    tree["appliance"]["name"], tree["appliance"]["engines"] = unique("tap"), 2
+    tree["distribution"] = {"placement": placement, "fanout": fanout}
     tree["nics"][0]["netns"] = host.name
     path = tmp_path / "workstation.yaml"
     path.write_text(yaml.safe_dump(tree))
@@ -54,6 +63,13 @@ def test_curl_through_a_tap_device(
             curl = Process(line, namespace=host, log=tmp_path / "curl.log")
             assert curl.wait(25) == 0, curl.log_tail()
             assert body.read_bytes() == patterned(4, length)
+        line = python_module("ncore_ray.lab.client", "--http", "10.99.0.100:80", "--requests", "300")
+        client = Process([*line, "--connections", "20", "--rate", "0"], namespace=host, log=tmp_path / "client.log")
+        assert client.wait(60) == 0, client.log_tail()
+        counters = appliance.ask("stat")["actors"]["distributor"]
+        least, most = REDIRECTED[placement, fanout]
+        assert least <= counters.get("redirected_packets", 0) / counters["received_packets"] <= most
+        assert all(counters[f"forwarded_engine_{engine}_packets"] > 0 for engine in range(2))
     finally:
         appliance.take_down()
         for server in servers:

@@ -1,4 +1,4 @@
-"""Many proxied streams at once over bad wires, through one engine with a small pool of frames, in simulated time."""
+"""Many proxied streams at once over bad wires, through engines with small pools of frames, in simulated time."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from tests.support.tcp_script import (
 from tests.wire.build import ethernet, ipv4, tcp
 
 TICK = 10_000
+PATIENT = "client_idle: 240s, connect: 240s"
+"""Timeouts."""
 _FIRST_PORT = 40_000
 
 
@@ -87,7 +89,7 @@ def _unwrapped(number: int, near: int) -> int:
 
 
 class Crowd:
-    """An engine between clients and services."""
+    """An engine, or the engines of a lab, between clients and services."""
 
     def __init__(
         self,
@@ -100,12 +102,13 @@ class Crowd:
         frames: int = 512,
         tcp: str = "",
         capacity: int = 20_000,
+        lab: EngineLab | None = None,
     ) -> None:
         self.choice = random.Random(seed)
         self.wires = wires
         self.sizes, self.pace, self.capacity = sizes, pace, capacity
-        text = configuration_text(tcp=tcp, timeouts="client_idle: 240s, connect: 240s")
-        self.lab = EngineLab(text, connections=max(4 * clients, 16), frames=frames)
+        text = configuration_text(tcp=tcp, timeouts=PATIENT)
+        self.lab = lab or EngineLab(text, connections=max(4 * clients, 16), frames=frames)
         self.lab.engine().half_open_limit = 10 * clients
         self.lab.learn(1, SERVICE, SERVICE_MAC)
         self.events: list[tuple[int, int, Stream, bytes | Wire]] = []
@@ -203,6 +206,13 @@ class Crowd:
         position = _unwrapped(segment.sequence - stream.engine_first, stream.peer.peer_position) - 1
         acknowledged = _unwrapped(segment.acknowledgment - stream.first, stream.peer.una) - 1
         return Wire(position, acknowledged, flags, window, segment.payload)
+
+    def check_bytes(self) -> None:
+        """Check that every end got what its peer sent."""
+        clients = [stream.peer for (nic, _), stream in self.streams.items() if nic == 0]
+        services = [stream.peer for (nic, _), stream in self.streams.items() if nic == 1]
+        assert all(bytes(peer.received) == self.response for peer in clients)
+        assert sorted(bytes(peer.received) for peer in services) == sorted(peer.data for peer in clients)
 
     def pool(self) -> str:
         """Return what the pool of frames is taken by (for messages)."""

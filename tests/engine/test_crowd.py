@@ -29,15 +29,8 @@ def test_all_get_on_with_few_frames(case: int, seed: int) -> None:
     where = f"seed {100 * case + seed}: {crowd.pool()}"
     assert len(streams) == 2 * CLIENTS, where
     assert all(stream.peer.is_done and not stream.reset for stream in streams), where
-    _check_bytes(crowd)
+    crowd.check_bytes()
     # A loss or two in a row, each with its time-out; and work only for packets and for timers.
     assert max(stream.longest_stall_us for stream in streams) < 15_000_000, where
     assert crowd.work < 3 * crowd.packets + 1_000, where
     check_accounts(crowd.lab.totals())
-
-
-def _check_bytes(crowd: Crowd) -> None:
-    clients = [stream.peer for (nic, _), stream in crowd.streams.items() if nic == 0]
-    services = [stream.peer for (nic, _), stream in crowd.streams.items() if nic == 1]
-    assert all(bytes(peer.received) == crowd.response for peer in clients)
-    assert sorted(bytes(peer.received) for peer in services) == sorted(peer.data for peer in clients)

@@ -11,6 +11,7 @@ import pytest
 from ncore_ray.arena.frame import Checksum
 from ncore_ray.lab.namespace import Namespace
 from ncore_ray.nic.driver import NicError, format_mac, parse_mac
+from ncore_ray.nic.fanout import Fanout, Spread
 from ncore_ray.nic.small_arena import make_small_arena
 from ncore_ray.nic.tap import TapDriver, stable_mac
 from tests.nic.harness import Arrived, Rig
@@ -111,3 +112,53 @@ def test_mac_addresses() -> None:
 def test_not_a_mac_address(text: str) -> None:
     with pytest.raises(NicError, match="is not a MAC address"):
         parse_mac(text)
+
+
+@pytest.mark.network
+def test_several_queues_share_the_flows_and_keep_them(namespace: Namespace) -> None:
+    """Also when one of them sends for all: the kernel would learn from that where the flow's packets shall go."""
+    first = TapDriver("tap0", netns=namespace.name, host="10.8.0.1/24", fanout=Fanout(Spread.HASH))
+    first.open()
+    second = TapDriver("tap0", netns=namespace.name, fanout=Fanout(Spread.HASH, group=first.fanout_group))
+    second.open()
+    rigs = [Rig(make_small_arena(), driver) for driver in (first, second)]
+
+    def prepare(ip: Any) -> bytes:
+        index = ip.link_lookup(ifname="tap0")[0]
+        ip.neigh("add", dst=APPLIANCE, lladdr=format_mac(first.mac), ifindex=index, state="permanent")
+        return bytes.fromhex(ip.get_links(index)[0].get_attr("IFLA_ADDRESS").replace(":", ""))
+
+    host_mac = namespace.netlink(prepare)
+    sockets = [namespace.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(32)]
+    for number, udp in enumerate(sockets):
+        udp.bind(("10.8.0.1", 4_000 + number))
+    before = flows_by_queue(rigs, sockets)
+    for number in range(32):
+        answer = bytearray(ipv4_udp(host_mac, first.mac.to_bytes(6, "big"), b"answer"))
+        answer[36:38] = (4_000 + number).to_bytes(2, "big")
+        rigs[0].send(64, bytes(answer))
+        assert rigs[0].write() == 1
+        assert rigs[0].sent_home() == [64]
+    for udp in sockets:
+        udp.settimeout(10)
+        assert udp.recv(100) == b"answer"
+    assert flows_by_queue(rigs, sockets) == before
+    assert 0 < sum(before.values()) < 32
+    for each in (*sockets, first, second):
+        each.close()
+    assert namespace.netlink(lambda ip: ip.link_lookup(ifname="tap0")) == []
+
+
+def flows_by_queue(rigs: list[Rig], sockets: list[socket.socket]) -> dict[int, int]:
+    """Send a datagram by each socket; return the queue that it came by, for each port."""
+    found: dict[int, int] = {}
+    for udp in sockets:
+        udp.sendto(b"?", (APPLIANCE, 7))
+    end = time.monotonic() + 20
+    while len(found) < len(sockets) and time.monotonic() < end:
+        for queue, rig in enumerate(rigs):
+            for one in rig.receive():
+                if one.data[12:14] == b"\x08\x00" and one.data[23] == 17 and one.data.endswith(b"?"):
+                    found[int.from_bytes(one.data[34:36], "big")] = queue
+    assert len(found) == len(sockets)
+    return found

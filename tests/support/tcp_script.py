@@ -38,6 +38,7 @@ WINDOW: Final = 128 << 10
 FLAGS: Final = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
 _TEXT: Final = """
 appliance: {{name: script, engines: {engines}}}
+distribution: {{{distribution}}}
 nics:
   - {{name: nc0, driver: memory, addresses: [10.1.0.10/24]}}
   - {{name: nc1, driver: memory, addresses: [10.2.0.10/24]}}
@@ -54,9 +55,9 @@ timeouts: {{{timeouts}}}
 """
 
 
-def configuration_text(*, tcp: str = "", timeouts: str = "", engines: int = 1) -> str:
+def configuration_text(*, tcp: str = "", timeouts: str = "", engines: int = 1, distribution: str = "") -> str:
     """Return the configuration of all scripts: one TCP vServer with one service; tests of any packet use the others."""
-    return _TEXT.format(tcp=tcp, timeouts=timeouts, engines=engines)
+    return _TEXT.format(tcp=tcp, timeouts=timeouts, engines=engines, distribution=distribution)
 
 
 def pattern(sequence: int, length: int) -> bytes:
