@@ -31,10 +31,10 @@ from ncore_ray.flow.distributor import (
     make_local,
 )
 from ncore_ray.flow.key import hash_for_engine, hash_for_lookup
+from ncore_ray.lab.dry.arena import SNIPS, VIP, SmallArena, make_arena
+from ncore_ray.lab.dry.packets import tcp_packet
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.wire.packet import packet_at
-from tests.support.arena import SNIPS, VIP, SmallArena, make_arena
-from tests.wire.build import tcp_packet
 
 FRAMES: Final = 4096
 BURST: Final = 64

@@ -15,9 +15,9 @@ from typing import Final
 from ncore_ray.blueprint.parallelism import shared_out
 from ncore_ray.flow.distributor import Algorithm, DistributorPlan, Parallelism, live_flows
 from ncore_ray.flow.records import ALGORITHM_WORDS
-from tests.flow.appliance import Appliance
-from tests.support.arena import VIP, make_arena
-from tests.wire.build import tcp_packet
+from ncore_ray.lab.dry.arena import VIP, make_arena
+from ncore_ray.lab.dry.distributor import Appliance
+from ncore_ray.lab.dry.packets import tcp_packet
 
 SYN: Final = 2
 ACK: Final = 16

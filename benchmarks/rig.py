@@ -12,6 +12,8 @@ from ncore_ray.blueprint.build import build, draw
 from ncore_ray.blueprint.dimensions import Dimensions
 from ncore_ray.config.load import parse
 from ncore_ray.flow.explain import explain
+from ncore_ray.lab.dry.arena import mapped_bytes
+from ncore_ray.lab.dry.packets import ethernet, ipv4, tcp
 from ncore_ray.machine.record import new, size_of, view
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory
@@ -20,8 +22,6 @@ from ncore_ray.nic.queue import PrivateQueue
 from ncore_ray.nic.thread_memory import ReaderMemory
 from ncore_ray.tables.nic import Nic, Transmit
 from ncore_ray.wire.packet import Packet
-from tests.support.arena import mapped_bytes
-from tests.wire.build import ethernet, ipv4, tcp
 
 VIP: Final = "10.1.0.100"
 PORT: Final = 80

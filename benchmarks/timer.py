@@ -20,12 +20,12 @@ from ncore_ray.arena.core import Core
 from ncore_ray.config.appliance import TIMER_PERIODS
 from ncore_ray.engine.queues import OwnQueues
 from ncore_ray.engine.run import EngineLocal, engine_run
+from ncore_ray.lab.dry.engine import EngineLab
 from ncore_ray.machine.record import new, size_of, view
 from ncore_ray.management.timers import timer_of
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory
 from ncore_ray.wire.packet import Packet
-from tests.support.engine import EngineLab
 
 _TEXT: Final = """
 appliance: {name: lab, arena: 64MiB, timer: %dms}

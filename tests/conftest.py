@@ -53,7 +53,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any(item.get_closest_marker("ray") for item in session.items):
         subprocess.run([sys.executable, "-m", "ncore_ray.cli.main", "compile"], check=True)
         _actors_kernels.append("compiled")
-    if "tests.support.engine" in sys.modules:
+    if "ncore_ray.lab.dry.engine" in sys.modules:
         _compile_engine()
 
 

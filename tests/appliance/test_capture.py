@@ -9,9 +9,9 @@ import pytest
 
 from ncore_ray.appliance import session
 from ncore_ray.config.load import parse
+from ncore_ray.lab.dry.packets import ethernet, internet_checksum, ip_bytes, ipv4
 from ncore_ray.management.processes import wait_until
 from ncore_ray.nic.capture import CaptureWriter, read_capture
-from tests.wire.build import ethernet, internet_checksum, ip_bytes, ipv4
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600), pytest.mark.usefixtures("own_ray")]
 

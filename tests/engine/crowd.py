@@ -7,7 +7,8 @@ import random
 from dataclasses import dataclass, field
 
 from ncore_ray.engine.connection import Role
-from tests.support.engine import NIC_MACS, EngineLab
+from ncore_ray.lab.dry.engine import NIC_MACS, EngineLab
+from ncore_ray.lab.dry.packets import ethernet, ipv4, tcp
 from tests.support.reference_tcp import ReferenceTcp, Wire
 from tests.support.tcp_script import (
     CLIENT,
@@ -22,7 +23,6 @@ from tests.support.tcp_script import (
     configuration_text,
     read_segment,
 )
-from tests.wire.build import ethernet, ipv4, tcp
 
 TICK = 10_000
 PATIENT = "client_idle: 240s, connect: 240s"

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ncore_ray.lab.dry.engine import NIC_MACS
+from ncore_ray.lab.dry.packets import arp, ethernet, icmp, ipv4, tcp, udp
 from ncore_ray.machine.jit import JIT
 from tests.engine.tcp.test_blind_attacks import STATES
-from tests.support.engine import NIC_MACS
 from tests.support.tcp_script import (
     CLIENT,
     CLIENT_MAC,
@@ -29,7 +30,6 @@ from tests.support.tcp_script import (
     reset_all,
     syn_sent,
 )
-from tests.wire.build import arp, ethernet, icmp, ipv4, tcp, udp
 
 EXAMPLES: Final = 150 if JIT else 40
 BUILDERS: Final = STATES | {"syn_sent": lambda _: syn_sent()}

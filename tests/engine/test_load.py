@@ -6,9 +6,9 @@ from ncore_ray.engine.partition import engine_at
 from ncore_ray.engine.run import EngineLocal, engine_local_at, tell_load
 from ncore_ray.flow.burden import LOAD_PERIOD_US
 from ncore_ray.flow.distributor import slot_view
+from ncore_ray.lab.dry.engine import START, EngineLab
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
-from tests.support.engine import START, EngineLab
 
 TEXT = """
 appliance: {name: lab, engines: 2, arena: 64MiB}

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from ncore_ray.arena.core import Core, core_at
 from ncore_ray.config.appliance import TIMER_PERIODS
 from ncore_ray.engine.pacing import BUCKETS, Pace, await_instant, bucket_of, next_instant, note_instant, pace_at
+from ncore_ray.lab.dry.engine import EngineLab
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management.timers import bound_of, pace_view, quantile_bound, timer_of, timers
-from tests.support.engine import EngineLab
 
 TEXT = """
 appliance: {name: lab, engines: 2, arena: 64MiB, timer: %s}

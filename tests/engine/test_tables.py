@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from ncore_ray.engine.buffer import Chain
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.timer import MAX_SLEEP_US, TICK_BITS
+from ncore_ray.lab.dry.engine import EngineLab
 from ncore_ray.machine.record import new, size_of, view
 from tests.engine import doors
-from tests.support.engine import EngineLab
 from tests.support.tcp_script import check_nothing_leaked, configuration_text
 
 CONNECTIONS = 32

@@ -20,10 +20,10 @@ from ncore_ray.flow.distributor import (
 )
 from ncore_ray.flow.explain import explain
 from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
+from ncore_ray.lab.dry.arena import VIP, put, take_all
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import tcp_packet
 from ncore_ray.tables.own_address import AddressKind
-from tests.flow.appliance import Appliance, make_appliance
-from tests.support.arena import VIP, put, take_all
-from tests.wire.build import tcp_packet
 
 engine_sets = st.sets(st.integers(0, 3), min_size=1).map(sorted)
 flows = st.tuples(st.integers(1, 6), st.integers(1, 3))

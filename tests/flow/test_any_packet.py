@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from ncore_ray.flow.decide import decide
 from ncore_ray.flow.records import Drop, distributor_of
+from ncore_ray.lab.dry.arena import SNIPS, VIP, GuardedBytes
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import MAC_A, arp, ethernet, icmp, ipv4, tcp, tcp_packet, udp, udp_packet
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
 from ncore_ray.tables.service import VserverProtocol
 from ncore_ray.wire.packet import Packet, packet_at
-from tests.flow.appliance import Appliance, make_appliance
-from tests.support.arena import SNIPS, VIP, GuardedBytes
-from tests.wire.build import MAC_A, arp, ethernet, icmp, ipv4, tcp, tcp_packet, udp, udp_packet
 
 CLIENT = "10.1.0.7"
 KINDS = [

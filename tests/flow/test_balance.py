@@ -10,10 +10,10 @@ import pytest
 from ncore_ray.flow.burden import ALL_THE_TIME, LEAST_PER_FLOW, publish_load
 from ncore_ray.flow.distributor import Algorithm, distributor_of, distributor_view, live_flows, slot_view
 from ncore_ray.flow.distributor import set_active_engines as set_active
+from ncore_ray.lab.dry.arena import VIP
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import tcp_packet
 from ncore_ray.machine.jit import JIT, entry_kernel
-from tests.flow.appliance import Appliance, make_appliance
-from tests.support.arena import VIP
-from tests.wire.build import tcp_packet
 
 SEED = 20261124
 ENGINES = 8

@@ -9,12 +9,12 @@ import pytest
 from ncore_ray.flow.distributor import Algorithm, counters_view, distributor_view, live_flows, set_active_engines
 from ncore_ray.flow.key import FlowKeyError, fields_of
 from ncore_ray.flow.records import Fragment
+from ncore_ray.lab.dry.arena import SNIPS, VIP
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import MAC_A, arp, ethernet, icmp, ipv4, tcp, tcp_packet, udp, udp_packet
 from ncore_ray.machine.record import table
 from ncore_ray.tables.port_owner import port_ranges
 from ncore_ray.tables.service import VserverProtocol
-from tests.flow.appliance import Appliance, make_appliance
-from tests.support.arena import SNIPS, VIP
-from tests.wire.build import MAC_A, arp, ethernet, icmp, ipv4, tcp, tcp_packet, udp, udp_packet
 
 SYN, ACK, FIN, RST = 2, 16, 1, 4
 CLIENT = "10.1.0.7"

@@ -11,13 +11,13 @@ from ncore_ray.flow.decide import decide
 from ncore_ray.flow.distributor import Algorithm, DistributorPlan, counters_view, live_flows, slot_view
 from ncore_ray.flow.explain import list_flows
 from ncore_ray.flow.records import Drop, distributor_of
+from ncore_ray.lab.dry.arena import VIP, make_arena, mapped_bytes
+from ncore_ray.lab.dry.packets import tcp_packet
 from ncore_ray.machine.atomic import fetch_add, load_acquire
 from ncore_ray.machine.jit import JIT, entry_kernel
 from ncore_ray.machine.memory import store16be, store64
 from ncore_ray.machine.record import new
 from ncore_ray.wire.packet import Packet, packet_at
-from tests.support.arena import VIP, make_arena, mapped_bytes
-from tests.wire.build import tcp_packet
 
 FLOWS = 20_000
 SOURCE_PORT = 14 + 20

@@ -7,9 +7,9 @@ import pytest
 from ncore_ray.flow.distributor import Algorithm, distributor_view, set_active_engines
 from ncore_ray.flow.explain import ExplainError, explain
 from ncore_ray.flow.records import Drop, FlowState, Rule
-from tests.flow.appliance import make_appliance
-from tests.support.arena import SNIPS, VIP
-from tests.wire.build import tcp_packet
+from ncore_ray.lab.dry.arena import SNIPS, VIP
+from ncore_ray.lab.dry.distributor import make_appliance
+from ncore_ray.lab.dry.packets import tcp_packet
 
 CLIENT = "10.1.0.7"
 

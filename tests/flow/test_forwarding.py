@@ -14,13 +14,13 @@ from ncore_ray.arena.rings import return_ring
 from ncore_ray.flow.distributor import Algorithm, Forwarding, distributor_of, distributor_view
 from ncore_ray.flow.handing import hand_on
 from ncore_ray.flow.repair import repair_table
+from ncore_ray.lab.dry.arena import SNIPS, VIP, put, take_all
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import tcp_packet, udp, udp_packet
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.tables.port_owner import FIRST_PORT
 from ncore_ray.tables.service import VserverProtocol
-from tests.flow.appliance import Appliance, make_appliance
 from tests.flow.test_decide import fragments
-from tests.support.arena import SNIPS, VIP, put, take_all
-from tests.wire.build import tcp_packet, udp, udp_packet
 
 CLIENT = "10.1.0.7"
 

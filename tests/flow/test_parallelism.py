@@ -18,11 +18,11 @@ from ncore_ray.flow.distributor import (
 )
 from ncore_ray.flow.explain import explain
 from ncore_ray.flow.records import Rule
+from ncore_ray.lab.dry.arena import SNIPS, VIP
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import MAC_A, arp, ethernet, icmp, ipv4, tcp_packet, udp_packet
 from ncore_ray.tables.port_owner import port_ranges
 from ncore_ray.tables.service import VserverProtocol
-from tests.flow.appliance import Appliance, make_appliance
-from tests.support.arena import SNIPS, VIP
-from tests.wire.build import MAC_A, arp, ethernet, icmp, ipv4, tcp_packet, udp_packet
 
 SYN, ACK = 2, 16
 CLIENT = "10.1.0.7"

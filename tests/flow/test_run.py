@@ -9,10 +9,10 @@ import pytest
 
 from ncore_ray.arena.core import CoreState
 from ncore_ray.flow.distributor import distributor_run
+from ncore_ray.lab.dry.arena import VIP
+from ncore_ray.lab.dry.distributor import make_appliance
+from ncore_ray.lab.dry.packets import tcp_packet
 from ncore_ray.machine.jit import JIT
-from tests.flow.appliance import make_appliance
-from tests.support.arena import VIP
-from tests.wire.build import tcp_packet
 
 
 @pytest.mark.skipif(not JIT, reason="plain Python has no second thread that runs at the same time")

@@ -11,11 +11,11 @@ from ncore_ray.flow.distributor import distributor_view, set_active_engines
 from ncore_ray.flow.key import FIVE_TUPLE, Field
 from ncore_ray.flow.steering import Steering, steering_program
 from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
+from ncore_ray.lab.dry.arena import SNIPS, VIP
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import arp, ethernet, tcp_packet, udp_packet
 from ncore_ray.tables.port_owner import port_ranges
-from tests.flow.appliance import Appliance, make_appliance
-from tests.support.arena import SNIPS, VIP
 from tests.support.bpf import Machine
-from tests.wire.build import arp, ethernet, tcp_packet, udp_packet
 
 ENGINES = 4
 SEED = 20261123

@@ -10,13 +10,13 @@ from ncore_ray.flow.explain import flow_text, list_flows
 from ncore_ray.flow.records import Distributor, FlowState, distributor_at
 from ncore_ray.flow.repair import close_flow4, repair_table
 from ncore_ray.flow.state import TRANSITIONS, Event
+from ncore_ray.lab.dry.arena import VIP
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import tcp_packet, udp_packet
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new, size_of
 from ncore_ray.tables.service import VserverProtocol
 from ncore_ray.wire.address import words_of
-from tests.flow.appliance import Appliance, make_appliance
-from tests.support.arena import VIP
-from tests.wire.build import tcp_packet, udp_packet
 
 SECOND = 1_000_000
 CLIENT = "10.1.0.7"

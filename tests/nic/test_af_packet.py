@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
+from ncore_ray.lab.dry.packets import ethernet, ipv4, tcp
 from ncore_ray.nic.af_packet import AfPacketDriver
 from ncore_ray.nic.driver import NicError
 from ncore_ray.nic.small_arena import make_small_arena
 from tests.nic.conftest import Link
 from tests.nic.harness import Arrived, Rig, packet
-from tests.wire.build import ethernet, ipv4, tcp
 
 pytestmark = pytest.mark.network
 SOL_UDP, UDP_SEGMENT = 17, 103

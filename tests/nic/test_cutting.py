@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
+from ncore_ray.lab.dry.arena import GuardedBytes
+from ncore_ray.lab.dry.packets import ethernet, internet_checksum, ipv4, tcp, udp
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.nic.cutting import LARGEST, begin_cutting, cut, headers_of, is_cutting
 from ncore_ray.nic.local import ReaderLocal, reader_local_at
 from ncore_ray.nic.thread_memory import ReaderMemory
-from tests.support.arena import GuardedBytes
-from tests.wire.build import ethernet, internet_checksum, ipv4, tcp, udp
 
 CLIENT, SERVER = "10.1.0.2", "10.1.0.100"
 FIN, PSH, ACK, CWR = 1, 8, 16, 0x80

@@ -13,6 +13,9 @@ from ncore_ray.flow.distributor import distributor_view, set_active_engines
 from ncore_ray.flow.key import FIVE_TUPLE, Field
 from ncore_ray.flow.steering import Steering, steering_program
 from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
+from ncore_ray.lab.dry.arena import SNIPS, VIP, GuardedBytes, take_all
+from ncore_ray.lab.dry.distributor import Appliance, make_appliance
+from ncore_ray.lab.dry.packets import arp, ethernet, ipv4, tcp_packet, udp_packet
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new, view
 from ncore_ray.nic.fanout import Fanout, Spread
@@ -24,11 +27,8 @@ from ncore_ray.nic.settings import NicSettings, settings_of_queue
 from ncore_ray.nic.small_arena import make_small_arena
 from ncore_ray.nic.spread import UserSpread, choose_decider
 from ncore_ray.tables.port_owner import port_ranges
-from tests.flow.appliance import Appliance, make_appliance
 from tests.nic.harness import Rig, number_of, packet
-from tests.support.arena import SNIPS, VIP, GuardedBytes, take_all
 from tests.support.bpf import Machine
-from tests.wire.build import arp, ethernet, ipv4, tcp_packet, udp_packet
 
 ENGINES = 4
 SEED = 20261123

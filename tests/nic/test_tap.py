@@ -144,8 +144,10 @@ def test_several_queues_share_the_flows_and_keep_them(namespace: Namespace) -> N
         assert udp.recv(100) == b"answer"
     assert flows_by_queue(rigs, sockets) == before
     assert 0 < sum(before.values()) < 32
-    for each in (*sockets, first, second):
-        each.close()
+    for udp in sockets:
+        udp.close()
+    for driver in (first, second):
+        driver.close()
     assert namespace.netlink(lambda ip: ip.link_lookup(ifname="tap0")) == []
 
 

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from ncore_ray.arena.core import Core
 from ncore_ray.engine.connection import Tcb
+from ncore_ray.lab.dry.engine import NIC_MACS, EngineLab
 from ncore_ray.machine.record import size_of, view
-from tests.support.engine import NIC_MACS, EngineLab
 from tests.support.tcp_peer import ACK, FIN, RST, SYN, Peer, Segment, read_segment
 
 VIP: Final = "10.1.0.100"

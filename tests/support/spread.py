@@ -7,6 +7,7 @@ from typing import Final
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.run import breathe_once
 from ncore_ray.flow.breath import breathe
+from ncore_ray.lab.dry.engine import EngineLab
 from ncore_ray.machine.record import view
 from ncore_ray.management.counters import distributor_counters, nic_counters, summed
 from ncore_ray.nic.fanout import Fanout, Spread
@@ -15,7 +16,6 @@ from ncore_ray.nic.partition import Reader
 from ncore_ray.nic.runner import NicRunner
 from ncore_ray.nic.settings import NicSettings, settings_of_queue
 from tests.nic.harness import read_once
-from tests.support.engine import EngineLab
 
 _QUEUE_BYTES: Final = 1 << 20
 

@@ -22,8 +22,8 @@ from typing import Final
 
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.tcp.state import TcpState
-from tests.support.engine import NIC_MACS, START, EngineLab, Totals
-from tests.wire.build import arp, ethernet, ip_bytes, ipv4, tcp
+from ncore_ray.lab.dry.engine import NIC_MACS, START, EngineLab, Totals
+from ncore_ray.lab.dry.packets import arp, ethernet, ip_bytes, ipv4, tcp
 
 VIP: Final = "10.1.0.100"
 SNIP: Final = "10.2.0.10"

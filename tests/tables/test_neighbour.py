@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from ncore_ray.lab.dry.arena import SmallArena, make_arena
 from ncore_ray.machine.jit import JIT, entry_kernel
 from ncore_ray.machine.record import table
 from ncore_ray.tables.neighbour import (
@@ -22,7 +23,6 @@ from ncore_ray.tables.neighbour import (
     should_request,
 )
 from ncore_ray.wire.address import MAPPED, mapped, words_of
-from tests.support.arena import SmallArena, make_arena
 
 MAC = 0x0200_0000_00AA
 HOST = words_of("10.1.0.7")

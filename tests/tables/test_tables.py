@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ncore_ray.lab.dry.arena import SNIPS, VIP, SmallArena, make_arena
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import table, view
 from ncore_ray.tables.nic import nic_of
@@ -17,7 +18,6 @@ from ncore_ray.tables.port_owner import FIRST_PORT, NO_OWNER, PORTS, port_owner,
 from ncore_ray.tables.route import NO_ROUTE, Route, find_route
 from ncore_ray.tables.service import NO_VSERVER, VserverProtocol, find_vserver
 from ncore_ray.wire.address import words_of
-from tests.support.arena import SNIPS, VIP, SmallArena, make_arena
 
 ipv4s = st.integers(0, 2**32 - 1).map(lambda number: str(ipaddress.IPv4Address(number)))
 ipv6s = st.integers(0, 2**128 - 1).map(lambda number: str(ipaddress.IPv6Address(number)))

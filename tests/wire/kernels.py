@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ncore_ray.arena.frame import Checksum
+from ncore_ray.lab.dry.arena import GuardedBytes
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
 from ncore_ray.wire import arp, ethernet, icmp, ipv4, tcp, udp
 from ncore_ray.wire.checksum import checksum, fold, sum_bytes, sum_pseudo_header, update16
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet, Verdict, packet_at
-from tests.support.arena import GuardedBytes
 
 
 @entry_kernel

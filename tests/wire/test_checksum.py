@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ncore_ray.lab.dry.arena import GuardedBytes
+from ncore_ray.lab.dry.packets import internet_checksum, pseudo_header
 from ncore_ray.wire.address import mac_of, mac_text, text_of, words_of
-from tests.support.arena import GuardedBytes
-from tests.wire.build import internet_checksum, pseudo_header
 from tests.wire.kernels import checksum_of, fold_of, pseudo_sum, updated
 
 GUARDED = GuardedBytes()

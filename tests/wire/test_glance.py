@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ncore_ray.lab.dry.arena import GuardedBytes
+from ncore_ray.lab.dry.packets import arp, ethernet, ipv4, tcp, udp
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.wire.glance import destination_in, ports_in, protocol_in, source_in
-from tests.support.arena import GuardedBytes
-from tests.wire.build import arp, ethernet, ipv4, tcp, udp
 
 SOURCE, DESTINATION = "10.1.0.2", "10.1.0.100"
 

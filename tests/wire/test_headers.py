@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ncore_ray.arena.frame import Checksum
+from ncore_ray.lab.dry import packets as build
+from ncore_ray.lab.dry.arena import GuardedBytes
 from ncore_ray.wire.address import words_of
 from ncore_ray.wire.packet import Verdict
-from tests.support.arena import GuardedBytes
-from tests.wire import build
 from tests.wire.kernels import (
     Reader,
     arp_fields,

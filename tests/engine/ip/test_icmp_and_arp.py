@@ -7,7 +7,8 @@ import struct
 import pytest
 
 from ncore_ray.engine.tcp.state import TcpState
-from tests.support.engine import NIC_MACS, EngineLab
+from ncore_ray.lab.dry.engine import NIC_MACS, EngineLab
+from ncore_ray.lab.dry.packets import arp, ethernet, icmp, internet_checksum, ip_bytes, ipv4, tcp, udp
 from tests.support.tcp_script import (
     CLIENT,
     CLIENT_MAC,
@@ -22,7 +23,6 @@ from tests.support.tcp_script import (
     established,
     syn_sent,
 )
-from tests.wire.build import arp, ethernet, icmp, internet_checksum, ip_bytes, ipv4, tcp, udp
 
 
 def _run(frame: bytes, **causes: int) -> list[bytes]:

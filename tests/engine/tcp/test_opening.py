@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from ncore_ray.engine.tcp.state import TcpState
-from tests.support.engine import EngineLab
+from ncore_ray.lab.dry.engine import EngineLab
 from tests.support.tcp_script import (
     PORT,
     SYN,

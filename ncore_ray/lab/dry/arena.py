@@ -1,4 +1,4 @@
-"""A small arena for tests, with every region that several actors share and inaccessible pages between the regions.
+"""A small arena, with every region that several actors share and inaccessible pages between the regions.
 
 small = make_arena(engines=2, nics=2)
 small.add_vserver("10.1.0.100", 80)

@@ -1,4 +1,4 @@
-"""A distributor under test: packets in, where each went out."""
+"""A distributor by itself: packets in, where each went out."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from ncore_ray.flow.distributor import (
     counters_view,
     make_local,
 )
-from tests.support.arena import VIP, SmallArena, make_arena
+from ncore_ray.lab.dry.arena import VIP, SmallArena, make_arena
 
 
 def counter_names() -> list[str]:
+    """Return the names of a distributor's counters."""
     return list(DistributorCounters.__annotations__)
 
 
@@ -30,10 +31,12 @@ class Appliance:
     now: int = 1_000_000
 
     def counters(self) -> dict[str, int]:
+        """Return a copy of the counters."""
         counters = counters_view(self.arena.array)
         return {name: getattr(counters, name) for name in counter_names()}
 
     def breathe(self) -> int:
+        """Let the distributor take a breath; return how many packets it took."""
         return breathe(self.arena.base, 0, self.local.packet_address, self.now)
 
     def send(self, packet: bytes, nic: int = 0) -> int | str:

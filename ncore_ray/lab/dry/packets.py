@@ -1,4 +1,4 @@
-"""Packets written by obviously correct Python, for tests; nothing here is shared with the code under test."""
+"""Packets written by obviously correct Python; nothing here is shared with the code that reads them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def internet_checksum(data: bytes) -> int:
 
 
 def ip_bytes(text: str) -> bytes:
+    """Return the bytes of an IP address."""
     return ipaddress.ip_address(text).packed
 
 
 def ethernet(payload: bytes, ether_type: int = 0x0800, destination: int = MAC_B, source: int = MAC_A) -> bytes:
+    """Return an Ethernet frame."""
     return destination.to_bytes(6, "big") + source.to_bytes(6, "big") + struct.pack(">H", ether_type) + payload
 
 
@@ -38,7 +40,7 @@ def ipv4(
     more: bool = False,
     options: bytes = b"",
 ) -> bytes:
-    """``offset`` counts bytes."""
+    """Return an IPv4 packet, or a fragment; ``offset`` counts bytes."""
     fragment = offset // 8 | 0x2000 * more
     start = struct.pack(
         ">BBHHHBB",
@@ -56,6 +58,7 @@ def ipv4(
 
 
 def pseudo_header(source: str, destination: str, protocol: int, length: int) -> bytes:
+    """Return what a transport checksum covers of the network header."""
     return ip_bytes(source) + ip_bytes(destination) + struct.pack(">BBH", 0, protocol, length)
 
 
@@ -82,6 +85,7 @@ def tcp(
 
 
 def udp(source: str, source_port: int, destination: str, destination_port: int, payload: bytes = b"") -> bytes:
+    """Return a UDP datagram with its checksum."""
     start = struct.pack(">HHH", source_port, destination_port, 8 + len(payload))
     whole = start + b"\0\0" + payload
     total = internet_checksum(pseudo_header(source, destination, 17, len(whole)) + whole)
@@ -89,23 +93,24 @@ def udp(source: str, source_port: int, destination: str, destination_port: int, 
 
 
 def icmp(kind: int, code: int = 0, rest: bytes = b"\0\0\0\0") -> bytes:
-    """``rest``: the four bytes behind the checksum and the data."""
+    """Return an ICMP message; ``rest``: the four bytes behind the checksum and the data."""
     start = struct.pack(">BB", kind, code)
     return start + struct.pack(">H", internet_checksum(start + b"\0\0" + rest)) + rest
 
 
 def arp(operation: int, sender_mac: int, sender: str, target_mac: int, target: str) -> bytes:
+    """Return an ARP packet: operation 1 asks, 2 answers."""
     start = struct.pack(">HHBBH", 1, 0x0800, 6, 4, operation)
     ends = sender_mac.to_bytes(6, "big") + ip_bytes(sender) + target_mac.to_bytes(6, "big") + ip_bytes(target)
     return start + ends
 
 
 def tcp_packet(source: str, source_port: int, destination: str, destination_port: int, flags: int = 2) -> bytes:
-    """An Ethernet frame with a segment without payload."""
+    """Return an Ethernet frame with a segment without payload."""
     segment = tcp(source, source_port, destination, destination_port, flags)
     return ethernet(ipv4(source, destination, 6, segment))
 
 
 def udp_packet(source: str, source_port: int, destination: str, destination_port: int, payload: bytes = b"x") -> bytes:
-    """An Ethernet frame with a datagram."""
+    """Return an Ethernet frame with a datagram."""
     return ethernet(ipv4(source, destination, 17, udp(source, source_port, destination, destination_port, payload)))

@@ -23,13 +23,13 @@ from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.run import breathe_once
+from ncore_ray.lab.dry.arena import forbid, mapped_bytes
 from ncore_ray.machine.record import dtype_of, new, size_of, table, view
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory
 from ncore_ray.tables.nic import Nic, Transmit
 from ncore_ray.tables.service import Health, Service
 from ncore_ray.wire.packet import Packet
-from tests.support.arena import forbid, mapped_bytes
 
 SECRET: Final = (0x0123_4567, 0x89AB_CDEF)
 NIC_MACS: Final = (0x0200_0000_0001, 0x0200_0000_0002)
