@@ -11,7 +11,6 @@ from ncore_ray.arena.frame import (
     descriptor_length,
     descriptor_queue,
     frame_address,
-    frame_meta,
 )
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import (
@@ -24,19 +23,17 @@ from ncore_ray.arena.ring import (
     ring_waiting,
 )
 from ncore_ray.arena.rings import inbound_ring, nic_of_queue, return_ring
+from ncore_ray.flow.ahead import begin_batch, fetch_ahead
 from ncore_ray.flow.decide import decide
 from ncore_ray.flow.handing import hand_on, hand_on_by_flow, note_packet, publish_to, send_home
-from ncore_ray.flow.prefetch import prefetch
 from ncore_ray.flow.records import BATCH, Distributor, Forwarding, count_drop, counters_of, distributor_of
 from ncore_ray.flow.table import sweep_due
 from ncore_ray.machine.jit import entry_kernel, kernel
-from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to
+from ncore_ray.machine.record import I64, Record, offset_of, pointer_to
 from ncore_ray.machine.system import now_us
 from ncore_ray.wire.packet import Packet, packet_at
 
 SLEEP_US: Final = 20_000
-_AHEAD: Final = 4
-"""How many packets before its turn a packet's headers are fetched."""
 _SWEEP_BUSY: Final = 16
 _SWEEP_IDLE: Final = 512
 """Buckets that a breath sweeps at most, with and without packets."""
@@ -87,14 +84,6 @@ def _distribute(base: int, distributor: Distributor, packet: Packet, home: Ring,
 
 
 @kernel
-def _fetch_ahead(base: int, ring: Ring, ahead: int) -> int:
-    """Begin to load the headers and the meta record of a packet whose turn comes soon."""
-    frame = descriptor_frame(ring_peek(ring, ahead))
-    prefetch(frame_address(base, frame))
-    return prefetch(address_of(frame_meta(base, frame)))
-
-
-@kernel
 def _serve_queue(base: int, distributor: Distributor, packet: Packet, queue: int, now: int) -> int:
     """Take a batch from one queue; return how many packets. Only as many are taken as could all go home.
 
@@ -106,9 +95,9 @@ def _serve_queue(base: int, distributor: Distributor, packet: Packet, queue: int
         return 0
     home = return_ring(base, distributor.actor, descriptor_queue(ring_peek(inbound, 0)))
     count = min(count, ring_room(home, count))
+    begin_batch(base, distributor, inbound, count)
     for i in range(count):
-        if i + _AHEAD < count:
-            _fetch_ahead(base, inbound, _AHEAD)
+        fetch_ahead(base, distributor, inbound, i, count)
         _distribute(base, distributor, packet, home, ring_take(inbound), now)
     if distributor.noted:
         hand_on_by_flow(base, distributor, home)

@@ -23,6 +23,8 @@ from ncore_ray.flow.records import (
     ENGINE_SET_SIZE,
     ENGINE_SLOT_SIZE,
     FRAGMENT_SIZE,
+    GUESS_SIZE,
+    GUESSES,
     MAX_ENGINES,
     NOTE_SIZE,
     Algorithm,
@@ -35,6 +37,7 @@ from ncore_ray.flow.records import (
     FlowEntry,
     Forwarding,
     Fragment,
+    Guess,
     Note,
     Parallelism,
     Rule,
@@ -82,6 +85,7 @@ FLOW_RECORDS: Final[list[Any]] = [
     FlowBucket,
     FlowEntry,
     Fragment,
+    Guess,
     Note,
 ]
 """For the digest of record layouts."""
@@ -167,6 +171,7 @@ class DistributorSpans:
     engine_slots: int
     engine_sets: int
     notes: int
+    guesses: int
     indirection: int
     toeplitz: int
     flow_buckets: int
@@ -182,6 +187,7 @@ def plan_distributor(layout: Layout, plan: DistributorPlan) -> DistributorSpans:
         engine_slots=layout.reserve_table("distributor engines", EngineSlot, plan.engines),
         engine_sets=layout.reserve_table("engine sets", EngineSet, len(plan.engine_sets)),
         notes=layout.reserve_table("distributor notes", Note, BATCH * plan.deciders),
+        guesses=layout.reserve_table("distributor guesses", Guess, GUESSES * plan.deciders),
         indirection=layout.reserve("indirection", plan.indirection),
         toeplitz=layout.reserve("toeplitz", TABLE_SIZE),
         flow_buckets=layout.reserve("flows", BUCKET_SIZE * plan.buckets),
@@ -224,6 +230,7 @@ def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, 
     distributor.among = ALL_ENGINES
     distributor.forwarding = plan.forwarding
     distributor.notes = spans.notes + number * BATCH * NOTE_SIZE
+    distributor.guesses = spans.guesses + number * GUESSES * GUESS_SIZE
     distributor.flow_buckets = spans.flow_buckets
     distributor.flow_bucket_count = plan.buckets
     distributor.fragments = spans.fragments

@@ -133,6 +133,7 @@ def _private_copy(array: Bytes) -> tuple[npt.NDArray[np.uint8], Distributor, int
     start = view(Arena, array).distributor
     memory[:] = array[start : start + size_of(Distributor)]
     copy.read_only = 1
+    copy.guess = 0  # the decider is at work on its guesses
     return memory, copy, address
 
 

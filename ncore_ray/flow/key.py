@@ -14,7 +14,7 @@ from typing import Final
 
 from ncore_ray.arena.header import arena_at
 from ncore_ray.errors import NcoreError
-from ncore_ray.flow.records import Distributor
+from ncore_ray.flow.records import Distributor, guess_at
 from ncore_ray.flow.toeplitz import toeplitz4, toeplitz6
 from ncore_ray.machine.hash import MASK32, hash_tuple, sip_begin, sip_end, sip_word
 from ncore_ray.machine.jit import kernel
@@ -173,11 +173,25 @@ def _hash4(key0: int, key1: int, source: int, destination: int, ports: int, prot
 
 
 @kernel
+def _was_guessed(base: int, distributor: Distributor) -> int:
+    """Return 1 if the guess at the packet at hand has the same key: then it has the hash."""
+    if distributor.guess == 0:
+        return 0
+    guess = guess_at(base + distributor.guess)
+    if guess.ports != distributor.key_4 or guess.source != distributor.key_1:
+        return 0
+    return 1 if guess.destination == distributor.key_3 else 0
+
+
+@kernel
 def hash_for_lookup(base: int, distributor: Distributor) -> int:
-    """Return the keyed hash of the key and note it.
+    """Return the keyed hash of the key and note it, unless it has been worked out before.
 
     An IPv4 key is three words and the protocol, which stands in the key: half the work of ten words.
     """
+    if _was_guessed(base, distributor):
+        distributor.lookup_hash = guess_at(base + distributor.guess).lookup_hash
+        return distributor.lookup_hash
     arena = arena_at(base)
     ports = distributor.key_4
     if ports & IPV6_KEY:

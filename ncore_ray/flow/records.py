@@ -63,6 +63,8 @@ class Forwarding(IntEnum):
 
 BATCH: Final = 64
 """Descriptors taken from one queue in one breath."""
+GUESSES: Final = 16
+"""More packets than are looked ahead: a power of two."""
 ALL_ENGINES: Final = -1
 """The set (a bit for each engine) with all of them."""
 
@@ -206,6 +208,22 @@ class Note(Record):
     """A number that its flow's packets have in common."""
 
 
+class Guess(Record):
+    """The key that a packet further back in the batch seems to have, and its hash (64 bytes)."""
+
+    lookup_hash: I64
+    source: I64
+    """Word `key_1` of the key."""
+    destination: I64
+    """Word `key_3`."""
+    ports: I64
+    """Word `key_4`, of an IPv4 key; −1: nothing was guessed."""
+    pad_0: I64
+    pad_1: I64
+    pad_2: I64
+    pad_3: I64
+
+
 class DistributorCounters(Record):
     """Counters of one decider; received = forwarded + all that begin with ``drop``."""
 
@@ -256,6 +274,8 @@ class Distributor(Record):
     notes: I64
     """`Note` of each packet of a batch (BATCH_FLOW)."""
     noted: I64
+    guesses: I64
+    """A circle of GUESSES `Guess` records."""
 
     mask_source: I64
     """−1 if the source address is part of the key, else 0."""
@@ -301,6 +321,8 @@ class Distributor(Record):
     key_4: I64
     lookup_hash: I64
     engine_hash: I64
+    guess: I64
+    """Offset of the `Guess` at the key of the packet at hand, or 0."""
     event: I64
     rule: I64
     state: I64
@@ -315,6 +337,7 @@ fragment_at = pointer_to(Fragment)
 engine_slot_at = pointer_to(EngineSlot)
 engine_set_at = pointer_to(EngineSet)
 note_at = pointer_to(Note)
+guess_at = pointer_to(Guess)
 counters_at = pointer_to(DistributorCounters)
 distributor_at = pointer_to(Distributor)
 
@@ -323,6 +346,7 @@ COUNTERS_STRIDE: Final = -(-size_of(DistributorCounters) // 64) * 64
 ENGINE_SLOT_SIZE: Final = size_of(EngineSlot)
 ENGINE_SET_SIZE: Final = size_of(EngineSet)
 NOTE_SIZE: Final = size_of(Note)
+GUESS_SIZE: Final = size_of(Guess)
 FRAGMENT_SIZE: Final = size_of(Fragment)
 BUCKET_SIZE: Final = 512
 WAYS: Final = 7

@@ -59,19 +59,40 @@ def _word(tag: int, generation: int, engine: int, state: int) -> int:
 
 
 @kernel
+def first_bucket_of(base: int, distributor: Distributor, lookup_hash: int) -> int:
+    """Return the address of the bucket that a hash names first."""
+    index = lookup_hash * distributor.flow_bucket_count >> 32
+    return base + distributor.flow_buckets + index * BUCKET_SIZE
+
+
+@kernel
 def first_bucket(base: int, distributor: Distributor) -> int:
     """Return the address of the bucket that the latest key's hash names first."""
-    index = distributor.lookup_hash * distributor.flow_bucket_count >> 32
+    return first_bucket_of(base, distributor, distributor.lookup_hash)
+
+
+@kernel
+def entry_line(bucket: int, tag: int) -> int:
+    """Return the address of the first entry of a bucket whose word has a tag, or 0: a hint only."""
+    for way in range(WAYS):
+        if load64(bucket + 8 + 8 * way) & MASK32 == tag:
+            return bucket + 64 * (1 + way)
+    return 0
+
+
+@kernel
+def second_bucket_of(base: int, distributor: Distributor, lookup_hash: int) -> int:
+    """Return the address of the bucket that is taken when the first of a hash is well filled."""
+    again = (lookup_hash ^ lookup_hash >> 15) * 0x2C1B_3C6D & MASK32
+    again = (again ^ again >> 12) * 0x297A_2D39 & MASK32
+    index = (again ^ again >> 15) * distributor.flow_bucket_count >> 32
     return base + distributor.flow_buckets + index * BUCKET_SIZE
 
 
 @kernel
 def second_bucket(base: int, distributor: Distributor) -> int:
     """Return the address of the bucket that is taken when the first is well filled."""
-    again = (distributor.lookup_hash ^ distributor.lookup_hash >> 15) * 0x2C1B_3C6D & MASK32
-    again = (again ^ again >> 12) * 0x297A_2D39 & MASK32
-    index = (again ^ again >> 15) * distributor.flow_bucket_count >> 32
-    return base + distributor.flow_buckets + index * BUCKET_SIZE
+    return second_bucket_of(base, distributor, distributor.lookup_hash)
 
 
 @kernel
