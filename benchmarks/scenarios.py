@@ -6,6 +6,7 @@ from typing import Final
 
 from benchmarks import (
     engines,
+    forwarding,
     http_bodies,
     http_connections,
     http_download,
@@ -31,7 +32,7 @@ _WIRE: Final[tuple[Scenario, ...]] = (
     udp_packets.SCENARIO,
     http_idle.SCENARIO,
 )
-_MEMORY: Final[tuple[MemoryScenario, ...]] = (stages.SCENARIO, engines.SCENARIO)
+_MEMORY: Final[tuple[MemoryScenario, ...]] = (stages.SCENARIO, forwarding.SCENARIO, engines.SCENARIO)
 ON_THE_WIRE: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in _WIRE}
 """Client, peer and server in namespaces, joined by veth pairs."""
 IN_MEMORY: Final[dict[str, MemoryScenario]] = {scenario.name: scenario for scenario in _MEMORY}
