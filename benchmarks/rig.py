@@ -86,6 +86,11 @@ class EngineThread:
             raise ValueError("too many clients for the NIC's queue")
         self.flows += 1
 
+    def drop_clients(self) -> None:
+        """Take away what waits on the NICs."""
+        for queue in self._queues:
+            list(queue.drain())
+
     def run(self, answers: int, *, on_cpu: bool = False) -> None:
         """Go on until so many more requests have been answered. Raises StalledError."""
         came = rig_run(self.address, answers, int(on_cpu))

@@ -15,7 +15,7 @@ from numba import types
 from ncore_ray.arena.frame import Checksum, descriptor_frame, frame_address
 from ncore_ray.arena.ring import ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
 from ncore_ray.arena.rings import inbound_ring, transmit_return_ring, transmit_ring
-from ncore_ray.engine.breath import _send_frames_home, _take_batches, _work
+from ncore_ray.engine.breath import _send_frames_home, _take_batches, _work, engine_breath
 from ncore_ray.engine.flush import flush
 from ncore_ray.engine.partition import Engine, engine_at
 from ncore_ray.engine.timer import advance
@@ -248,6 +248,22 @@ def rig_run(rig_address: int, answers: int, on_cpu: int) -> int:
             rig.progress_at = now
         now = now_us(rig.scratch)
     return rig.answered - before
+
+
+@entry_kernel
+def empty_breaths(rig_address: int, count: int, with_queues: int) -> int:
+    """Breathe where nothing waits, as the loop of an engine does; ``with_queues``: read and distribute as well."""
+    rig = rig_at(rig_address)
+    engine, packet, sender = engine_at(rig.engine), packet_at(rig.packet), sender_at(rig.sender)
+    now = now_us(rig.scratch)
+    done = 0
+    for _ in range(count):
+        if with_queues:
+            done += reader_breath(rig.base, reader_at(rig.reader_0), reader_local_at(rig.local_0), now)
+            done += reader_breath(rig.base, reader_at(rig.reader_1), reader_local_at(rig.local_1), now)
+            done += distributor_breath(rig.base, distributor_of(rig.base, engine.index), packet, now)
+        done += engine_breath(engine, packet, sender, now)
+    return done
 
 
 @kernel

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import flow
 from benchmarks.memory_scenario import MemoryResult, Target
 from benchmarks.rig import RigArena
-from benchmarks.rig_kernels import ip_many
+from benchmarks.rig_kernels import empty_breaths, ip_many
 from ncore_ray.machine.record import new
 from ncore_ray.wire.packet import Packet
 
@@ -26,6 +26,8 @@ _REQUESTS: Final = 200_000
 _IP_PACKETS: Final = 2_000_000
 _TABLE_FLOWS: Final = 100_000
 _WANTED_PACKETS: Final = 3e6
+_BREATHS: Final = 500_000
+_ENGINES: Final = (1, 4, 8)
 _NOTE: Final = (
     "One thread, 256 connections, requests of 36 bytes and responses of 85, valid checksums; medians. "
     "ns/packet is per packet received (TX: sent). The clients' and servers' own time is not in it, nor the kernel's: "
@@ -75,6 +77,40 @@ def ip_ns() -> float:
     ip_many(*arguments, _IP_PACKETS)
     del memory
     return (time.perf_counter_ns() - started_at) / _IP_PACKETS
+
+
+def empty_breath_ns(engines: int, *, with_queues: bool) -> float:
+    """Return the ns of a breath without work of one of some engines; with its two receive queues, or without."""
+    thread = RigArena(engines, 4).threads[-1]
+    thread.drop_clients()
+    empty_breaths(thread.address, 100, int(with_queues))
+    started_at = time.perf_counter_ns()
+    if empty_breaths(thread.address, _BREATHS, int(with_queues)):
+        raise RuntimeError("a breath that was to be empty had work to do")
+    return (time.perf_counter_ns() - started_at) / _BREATHS
+
+
+@dataclass(frozen=True)
+class EmptyBreath:
+    """What it costs to look at all rings in vain, ns."""
+
+    engines: int
+    engine_ns: float
+    """Of an engine's own part."""
+    all_ns: float
+    """With its two receive queues, which it reads and distributes by itself."""
+
+    def __str__(self) -> str:
+        return f"{self.engine_ns:.0f} ns ({self.all_ns:.0f} ns) with {self.engines}"
+
+
+def empty_breaths_of(engines: int, rounds: int) -> EmptyBreath:
+    """Measure; medians."""
+    parts = [
+        statistics.median(empty_breath_ns(engines, with_queues=with_queues) for _ in range(rounds))
+        for with_queues in (False, True)
+    ]
+    return EmptyBreath(engines, parts[0], parts[1])
 
 
 @dataclass(frozen=True)
@@ -138,18 +174,21 @@ class Stages:
         tcp = _median([run_round("TCP") for _ in range(rounds)])
         rows = stages_of(http, tcp, statistics.median(ip_ns() for _ in range(rounds)))
         flows = flow.measure(_TABLE_FLOWS, rounds)
+        idle = [empty_breaths_of(engines, rounds) for engines in _ENGINES]
         total = sum(row.request_ns for row in rows)
         cells = [row.row() for row in rows]
         cells.append(["all", "", "", f"{total:,.0f}"])
         serial = http.reader + http.distributor
         note = (
             f"{_NOTE} One core: {1e9 / total / 1e3:,.0f} thousand requests/s. In placement core, reader and "
-            f"distributor need {serial:,.0f} ns per request and an engine {total - serial:,.0f} ns."
+            f"distributor need {serial:,.0f} ns per request and an engine {total - serial:,.0f} ns. An engine's breath "
+            f"without work (in brackets: with two receive queues of its own): {', '.join(map(str, idle))} engines."
         )
         figures = {
             "stages": [{"name": row.name, "packet_ns": row.packet_ns, "request_ns": row.request_ns} for row in rows],
             "requests_per_s": 1e9 / total,
             "distributor": {row.name: 1e9 / row.total_ns for row in flows},
+            "empty_breaths": [vars(row) for row in idle],
         }
         headings = ["stage", "ns/packet", "packets/request", "ns/request"]
         return MemoryResult(self.name, self.title, headings, cells, _distributor_targets(flows), note, figures)
