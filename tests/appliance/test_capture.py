@@ -1,4 +1,4 @@
-"""A capture in, a capture out, through a whole appliance: ARP and ICMP echo for a VIP are answered."""
+"""A capture in, a capture out, through a whole appliance: ARP, ICMP echo and SYNs for a VIP are answered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ncore_ray.appliance import session
 from ncore_ray.config.load import parse
-from ncore_ray.lab.dry.packets import ethernet, internet_checksum, ip_bytes, ipv4
+from ncore_ray.lab.dry.packets import ethernet, internet_checksum, ip_bytes, ipv4, tcp
 from ncore_ray.management.processes import wait_until
 from ncore_ray.nic.capture import CaptureWriter, read_capture
 
@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(600), pytest.mark.usefixtures
 CLIENT_MAC, NIC_MAC, ALL = 0x0200_0000_0001, 0x0200_0000_0002, (1 << 48) - 1
 CLIENT, VIP = "10.1.0.2", "10.1.0.100"
 TEXT = """
-appliance: {{name: capture, engines: 2, arena: 32MiB}}
+appliance: {{name: capture, engines: 2, arena: 64MiB}}
+distribution: {{{1}}}
 nics:
   - name: nc0
     driver: pcap
@@ -57,7 +58,7 @@ def test_arp_and_echo_are_answered(tmp_path: Path) -> None:
     with CaptureWriter(tmp_path / "in.pcap") as capture:
         capture.write(1_000_000, question.ljust(60, b"\0"))
         capture.write(1_000_500, ping)
-    appliance = session.create(parse(TEXT.format(tmp_path)), "test", detached=False)
+    appliance = session.create(parse(TEXT.format(tmp_path, "")), "test", detached=False)
     assert wait_until(lambda: sent_packets(appliance) >= 2, 20.0)
     appliance.take_down()
     sent = [packet.data for packet in read_capture(tmp_path / "out.pcap")]
@@ -68,3 +69,32 @@ def test_arp_and_echo_are_answered(tmp_path: Path) -> None:
     assert pong[26:34] == ip_bytes(VIP) + ip_bytes(CLIENT)
     assert internet_checksum(pong[14:34]) == 0
     assert pong[34:72] == echo(0, b"golden" * 5)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "strays"),
+    [("placement: per-core, fanout: random", (12, 28)), ("placement: rss", (0, 1))],
+)
+def test_every_syn_is_answered_by_one_engine_whoever_got_it(
+    tmp_path: Path, distribution: str, strays: tuple[int, int]
+) -> None:
+    question = ethernet(arp(1, (CLIENT_MAC, CLIENT), (0, VIP)), 0x0806, ALL, CLIENT_MAC)
+    ports = range(40_000, 40_040)
+    with CaptureWriter(tmp_path / "in.pcap") as capture:
+        capture.write(1_000_000, question.ljust(60, b"\0"))
+        for port in ports:
+            syn = ethernet(ipv4(CLIENT, VIP, 6, tcp(CLIENT, port, VIP, 80, 2)), 0x0800, NIC_MAC, CLIENT_MAC)
+            capture.write(1_000_500 + port, syn)
+    appliance = session.create(parse(TEXT.format(tmp_path, distribution)), "test", detached=False)
+    assert wait_until(lambda: sent_packets(appliance) >= 41, 20.0)
+    counters = appliance.ask("stat")["actors"]["distributor"]
+    appliance.take_down()
+    assert (counters["received_packets"], counters["flows_created"]) == (41, 40)
+    assert strays[0] <= counters["redirected_packets"] <= strays[1]
+    assert min(counters[f"live_flows_engine_{engine}"] for engine in range(2)) > 0
+    first_numbers: dict[int, set[bytes]] = {}
+    for packet in read_capture(tmp_path / "out.pcap"):
+        if packet.data[12:14] == b"\x08\x00" and packet.data[47] == 18:  # SYN, ACK
+            first_numbers.setdefault(int.from_bytes(packet.data[36:38], "big"), set()).add(packet.data[38:42])
+    assert sorted(first_numbers) == list(ports)
+    assert all(len(numbers) == 1 for numbers in first_numbers.values()), "one engine, also when it asks again"
