@@ -21,6 +21,8 @@ from ncore_ray.management.health import HealthWatch
 from ncore_ray.management.processes import wait_until
 from ncore_ray.management.report import Reporter
 from ncore_ray.management.team import Member, Team
+from ncore_ray.metrics.exporter import Exporter, ExportThread, Instruments
+from ncore_ray.metrics.vitals import Vitals
 
 log: Final = logging.getLogger("ncore_ray")
 _IDLE_S: Final = 2.0
@@ -40,6 +42,7 @@ class Management:
         self._mapping: Mapping | None = None
         self._built: Reporter | None = None
         self._health: HealthWatch | None = None
+        self._export: ExportThread | None = None
         self._started_at = 0.0
 
     def __repr__(self) -> str:
@@ -82,6 +85,9 @@ class Management:
         names = [service.name for service in built.configuration.services]
         self._health = HealthWatch(names, lambda: counters.service_health(built.array), self._events.add)
         self._health.start()
+        vitals = Vitals(built, self._started_at, lambda: self._state)
+        self._export = ExportThread(Exporter(built.array, vitals.names(), vitals), _instruments)
+        self._export.start()
 
     def _failed(self, member: Member) -> None:
         """Say loudly that an actor is gone."""
@@ -173,7 +179,16 @@ class Management:
         self._events.add("info", farewell(self.name))
         if self._health is not None:
             self._health.stop()
+        if self._export is not None:
+            self._export.stop()
         late = self._team.stop() if self._team is not None else []
-        self._team, self._mapping, self._built, self._health = None, None, None, None
+        self._team, self._mapping, self._built, self._health, self._export = None, None, None, None, None
         self._state = "stopped"
         return late
+
+
+def _instruments() -> Instruments:
+    """Make Ray's instruments; called in the thread that exports, so that a start does not wait for the import."""
+    from ncore_ray.metrics.ray_instruments import RayInstruments
+
+    return RayInstruments()
