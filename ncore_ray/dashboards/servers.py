@@ -1,0 +1,89 @@
+"""vServers and services: what clients ask for, and who answers."""
+
+from __future__ import annotations
+
+from ncore_ray.dashboards.board import Choice, Row, dashboard
+from ncore_ray.dashboards.panels import GREEN, RED, Json, Query, bars, lines, states
+from ncore_ray.dashboards.promql import rate, value
+
+
+def _of(subject: str, name: str, legend: str = "", factor: str = "") -> Query:
+    """Return the rate of a counter of each vServer or service that is chosen."""
+    return Query(
+        factor + rate(f"{subject}_{name}", subject, **{subject: f"${subject}"}), legend or f"{{{{{subject}}}}}"
+    )
+
+
+def _now(subject: str, name: str, legend: str = "") -> Query:
+    found = value(f"{subject}_{name}", subject, **{subject: f"${subject}"})
+    return Query(found, legend or f"{{{{{subject}}}}}")
+
+
+def _vservers() -> Row:
+    return Row(
+        "vServers",
+        [
+            lines("Requests", _of("vserver", "requests"), unit="reqps"),
+            lines("New connections and sessions", _of("vserver", "accepted_connections"), unit="cps"),
+            lines("Open connections", _now("vserver", "open_connections"), unit="short"),
+            lines(
+                "Payload to clients (up) and from clients (down)",
+                _of("vserver", "sent_bytes", "{{vserver}} out", "8 * "),
+                _of("vserver", "received_bytes", "{{vserver}} in", "8 * "),
+                unit="bps",
+                below=" in$",
+            ),
+            lines("Errors", _of("vserver", "errors"), unit="cps"),
+            lines(
+                "Services that are up, and all",
+                _now("vserver", "services_up", "{{vserver}} up"),
+                _now("vserver", "services", "{{vserver}} all"),
+                unit="short",
+            ),
+        ],
+    )
+
+
+def _services() -> Row:
+    total = rate("service_requests", service="$service")
+    share = f"{rate('service_requests', 'service', service='$service')} / scalar({total} > 0 or {total} + 1)"
+    return Row(
+        "Services",
+        [
+            states("Health", _now("service", "up"), words={0: ("down", RED), 1: ("up", GREEN)}),
+            lines("Requests", _of("service", "requests"), unit="reqps"),
+            bars("Share of the requests now", Query(share, "{{service}}"), unit="percentunit", most=1),
+            lines("New connections and sessions", _of("service", "opened_connections"), unit="cps"),
+            lines(
+                "Payload from servers (up) and to servers (down)",
+                _of("service", "received_bytes", "{{service}} from", "8 * "),
+                _of("service", "sent_bytes", "{{service}} to", "8 * "),
+                unit="bps",
+                below=" to$",
+            ),
+            lines("Clients or requests that it works on", _now("service", "busy_connections"), unit="short", width=8),
+            lines("Open connections", _now("service", "open_connections"), unit="short", width=8),
+            lines("Idle connections in the pool", _now("service", "idle_connections"), unit="short", width=8),
+            lines("Failures", _of("service", "failures"), unit="cps"),
+            lines(
+                "Probes, and those that failed",
+                _of("service", "probes", "{{service}}"),
+                _of("service", "failed_probes", "{{service}} failed"),
+                unit="cps",
+            ),
+        ],
+    )
+
+
+def servers() -> Json:
+    """Return the dashboard."""
+    return dashboard(
+        "servers",
+        "vServers and services",
+        "What clients ask for, and who answers.",
+        [_vservers(), _services()],
+        [
+            Choice("vserver", "vServer", "vserver_open_connections"),
+            Choice("service", "Service", "service_up"),
+        ],
+    )
