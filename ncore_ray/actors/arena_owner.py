@@ -16,11 +16,15 @@ import ray
 class ArenaOwner:
     """Owner of one arena on its node."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, name: str, size: int) -> None:
         """Put ``size`` zeroed bytes (plus a page, for alignment) into the store and keep them mapped."""
+        self.name = name
         self._reference = ray.put(np.zeros(size, np.uint8))
         self._mapped = ray.get(self._reference)
         self._stopping = threading.Event()
+
+    def __repr__(self) -> str:
+        return self.name
 
     def hand_out(self) -> tuple[list[Any], str, int]:
         """Return the reference, in a list so that Ray does not resolve it on the way, this node's id, and the pid."""

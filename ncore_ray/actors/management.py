@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +22,7 @@ from ncore_ray.management.health import HealthWatch
 from ncore_ray.management.processes import wait_until
 from ncore_ray.management.report import Reporter
 from ncore_ray.management.team import Member, Team
-from ncore_ray.metrics.exporter import Exporter, ExportThread, Instruments
-from ncore_ray.metrics.vitals import Vitals
+from ncore_ray.metrics.thread import ExportThread
 
 log: Final = logging.getLogger("ncore_ray")
 _IDLE_S: Final = 2.0
@@ -85,9 +85,18 @@ class Management:
         names = [service.name for service in built.configuration.services]
         self._health = HealthWatch(names, lambda: counters.service_health(built.array), self._events.add)
         self._health.start()
-        vitals = Vitals(built, self._started_at, lambda: self._state)
-        self._export = ExportThread(Exporter(built.array, vitals.names(), vitals), _instruments)
+        self._export = ExportThread(lambda: self._exporting(built))
         self._export.start()
+
+    def _exporting(self, built: Reporter) -> Callable[[], None]:
+        """Return what exports the metrics once."""
+        from ncore_ray.metrics.exporter import Exporter
+        from ncore_ray.metrics.ray_instruments import RayInstruments
+        from ncore_ray.metrics.vitals import Vitals
+
+        vitals = Vitals(built, self._started_at, lambda: self._state)
+        exporter, instruments = Exporter(built.array, vitals.names(), vitals), RayInstruments()
+        return lambda: exporter.export(instruments)
 
     def _failed(self, member: Member) -> None:
         """Say loudly that an actor is gone."""
@@ -118,7 +127,7 @@ class Management:
         """Return the state of the appliance and of each actor."""
         head = {"appliance": self.name, "state": self._state, "since": self._started_at, "process": os.getpid()}
         origin = {"configuration": self._source, "detached": self._detached}
-        return {**head, **origin, **self._reporter.status()}
+        return {**head, **origin, "metrics": _metrics_page(), **self._reporter.status()}
 
     def overview(self) -> dict[str, Any]:
         """Return the appliance in one row, whatever state it is in."""
@@ -187,8 +196,7 @@ class Management:
         return late
 
 
-def _instruments() -> Instruments:
-    """Make Ray's instruments; called in the thread that exports, so that a start does not wait for the import."""
-    from ncore_ray.metrics.ray_instruments import RayInstruments
+def _metrics_page() -> str:
+    from ncore_ray.metrics.ray_instruments import own_page
 
-    return RayInstruments()
+    return own_page()

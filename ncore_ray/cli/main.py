@@ -14,8 +14,10 @@ from ncore_ray import __version__
 from ncore_ray.cli import (
     compile_command,
     config_commands,
+    dashboards_commands,
     deploy_commands,
     flows_commands,
+    metrics_command,
     run_command,
     stat_command,
     status_commands,
@@ -55,6 +57,8 @@ _FILES = (
     stat_command,
     top_command,
     flows_commands,
+    metrics_command,
+    dashboards_commands,
     config_commands,
     compile_command,
 )

@@ -36,8 +36,13 @@ def _parts(status: dict[str, Any], dashboard: str) -> list[tuple[str, list[Text]
         ("NICs", _nics(status["nics"])),
         ("arena", [Text(f"{status['arena_bytes'] >> 20:,} MiB, room for {connections:,} connections")]),
         ("runs", [Text(_running(status))]),
-        ("dashboard", [Text(dashboard or "–", style="underline" if dashboard else "")]),
+        ("dashboard", [_link(dashboard)]),
+        ("metrics", [_link(status["metrics"])]),
     ]
+
+
+def _link(url: str) -> Text:
+    return Text(url or "–", style="underline" if url else "")
 
 
 def _running(status: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ def _flows() -> Row:
                 most=1,
                 steps=BUSY,
             ),
-            lines("Live flows", Query(flows, "{{engine}}"), unit="short"),
+            lines("Live flows over time", Query(flows, "{{engine}}"), unit="short"),
             lines(
                 "Flows created and forgotten",
                 Query(rate("distributor_flows_created", "actor"), "{{actor}} created"),

@@ -63,7 +63,7 @@ class Team:
         self._on_failure = on_failure
         self._stopping = threading.Event()
         self._watchers: list[threading.Thread] = []
-        self.owner = self._create("arena", ArenaOwner, blueprint.size + PAGE)
+        self.owner = self._create("arena", ArenaOwner, f"{self.name}/arena", blueprint.size + PAGE)
         self.members: list[Member] = [Member("arena", "ArenaOwner", -1, None, self.owner)]
 
     def _create(self, name: str, actor: type, *arguments: Any) -> Any:

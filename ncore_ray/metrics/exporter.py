@@ -1,12 +1,10 @@
-"""Hands the metrics of one appliance to Ray, once a second, from a thread of the management actor."""
+"""Reads the metrics of one appliance, and tells instruments such as Ray's what they are."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.metrics.catalogue import metric_of
@@ -14,9 +12,6 @@ from ncore_ray.metrics.gather import Gather
 from ncore_ray.metrics.ledger import Ledger
 from ncore_ray.metrics.metric import APPLIANCE, Kind, Metric
 from ncore_ray.metrics.words import Names, plan_series
-
-PERIOD_S: Final = 1.0
-log: Final = logging.getLogger("ncore_ray")
 
 
 class Vital(NamedTuple):
@@ -97,34 +92,3 @@ class Exporter:
         fed = metric_of(vital.source)
         assert fed is not None, vital.source
         told(fed[0], {APPLIANCE: self._name, **vital.labels, **dict(fed[1])}, vital.value)
-
-
-class ExportThread:
-    """Exports every second, in step with the clock, until it is stopped."""
-
-    def __init__(self, exporter: Exporter, make_instruments: Callable[[], Instruments]) -> None:
-        """``make_instruments`` is called in the thread: what it imports delays nobody."""
-        self._exporter = exporter
-        self._make = make_instruments
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def _work(self) -> None:
-        try:
-            instruments = self._make()
-            due_at = time.monotonic()
-            while not self._stopping.wait(max(due_at - time.monotonic(), 0.0)):
-                self._exporter.export(instruments)
-                due_at = max(due_at + PERIOD_S, time.monotonic())
-        except Exception:  # packets flow without metrics
-            log.exception("metrics are exported no more")
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Mapping
+from functools import cache
 from http.client import HTTPException
 from typing import Any, Final
 
@@ -25,6 +26,12 @@ def pages() -> dict[str, str]:
     }
 
 
+@cache
+def own_page() -> str:
+    """Return the URL of the metrics page of the node that this actor runs on, or "" if it has none."""
+    return pages().get(ray.get_runtime_context().get_node_id(), "")
+
+
 class _Count(Counter):  # type: ignore[misc]
     """A counter that can be known before it counts: else the first rate after a change would miss that change."""
 
@@ -38,7 +45,7 @@ class RayInstruments:
 
     def __init__(self) -> None:
         context = ray.get_runtime_context()
-        self._page = pages().get(context.get_node_id(), "")
+        self._page = own_page()
         self._worker = f'WorkerId="{context.get_worker_id()}"'.encode()
         self._sign = metric_named("appliance_start_time_seconds").exported.encode() + b"{"
         self._open = False

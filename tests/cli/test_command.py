@@ -11,8 +11,21 @@ from ncore_ray.cli.main import app
 from ncore_ray.cli.output import print_error
 from ncore_ray.errors import NcoreError
 
-COMMANDS = ["run", "deploy", "drain", "shutdown", "status", "events", "stat", "top", "flows", "explain", "compile"]
-ATTACHING = ["status", "stat", "top", "flows", "events", "drain", "shutdown"]
+COMMANDS = [
+    "run",
+    "deploy",
+    "drain",
+    "shutdown",
+    "status",
+    "events",
+    "stat",
+    "top",
+    "flows",
+    "explain",
+    "compile",
+    "metrics",
+]
+ATTACHING = ["status", "stat", "top", "flows", "events", "drain", "shutdown", "metrics"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -52,6 +52,7 @@ def status() -> Plain:
         "process": 1,
         "configuration": "configs/edge.yaml",
         "detached": True,
+        "metrics": "http://192.0.2.1:8080/metrics",
         "engines": 1,
         "arena_bytes": 256 << 20,
         "dimensions": {"connections": 24_000},

@@ -29,8 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def ray_node() -> Iterator[str]:
     """One Ray for all appliances here, at an address; its actors run the normal build of the kernels."""
     leave_ray()
-    with own_ray(RAY_STORE_BYTES) as started:
-        yield started.address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_metrics_report_interval_ms", "1000")  # instead of every 10 s
+        with own_ray(RAY_STORE_BYTES) as started:
+            yield started.address
 
 
 @pytest.fixture(scope="package")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from ncore_ray.machine.record import dtype_of, table, view
 from ncore_ray.management import counters
 from ncore_ray.management.timers import pace_view
 from ncore_ray.metrics.catalogue import CATALOGUE, metric_of
-from ncore_ray.metrics.exporter import Exporter, ExportThread, Vital
+from ncore_ray.metrics.exporter import Exporter, Vital
 from ncore_ray.metrics.metric import Kind
 from ncore_ray.metrics.words import Names, plan_series
 from ncore_ray.nic.partition import COUNTERS
@@ -258,31 +257,3 @@ def test_every_metric_has_a_source_that_exists() -> None:
     fed = {series.metric.name for series in plan_series(array, names)}
     rest = [metric for metric in CATALOGUE if metric.name not in fed]
     assert {source.partition(".")[0] for metric in rest for source in metric.sources} == {"vitals"}
-
-
-def test_the_thread_exports_until_it_is_stopped() -> None:
-    array, names = made()
-    told = threading.Event()
-
-    class Signals(Kept):
-        def is_open(self) -> bool:
-            told.set()
-            return True
-
-    thread = ExportThread(Exporter(array, names, vitals), Signals)
-    thread.start()
-    assert told.wait(30)
-    thread.stop()
-    assert "metrics" not in [one.name for one in threading.enumerate()]
-
-
-def test_packets_flow_on_when_metrics_cannot_be_exported(caplog: pytest.LogCaptureFixture) -> None:
-    array, names = made()
-
-    def broken() -> Kept:
-        raise OSError("no metrics here")
-
-    thread = ExportThread(Exporter(array, names, vitals), broken)
-    thread.start()
-    thread.stop()
-    assert "metrics are exported no more" in caplog.text
