@@ -122,6 +122,7 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> En
         receive_window=tcp.receive_window,
         send_buffer=tcp.send_buffer,
         initial_window=tcp.initial_window,
+        sack=tcp.sack,
         delayed_ack_us=tcp.delayed_ack,
         min_rto_us=tcp.min_rto,
         max_rto_us=tcp.max_rto,

@@ -73,6 +73,8 @@ class Tcp(Section):
     """Bytes that may wait to be sent or acknowledged."""
     initial_window: Annotated[int, whole(1, 64)] = 10
     """Segments in flight at the start (RFC 6928)."""
+    sack: bool = True
+    """Selective acknowledgments, where the peer understands them too (RFC 2018)."""
     delayed_ack: Annotated[Microseconds, time_within(0, 500 * MILLISECOND)] = 40 * MILLISECOND
     """µs that an acknowledgment may wait for company (RFC 9293, section 3.8.6.3: below 0.5 s)."""
     min_rto: Annotated[Microseconds, time_within(10 * MILLISECOND, MINUTE)] = 200 * MILLISECOND

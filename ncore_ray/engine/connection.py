@@ -108,6 +108,37 @@ class Tcb(Record):
     discard: I64
     """1: incoming bytes are acknowledged and thrown away (nobody reads any more)."""
 
+    sack_permitted: I64
+    """1: both ends understand selective acknowledgments (RFC 2018)."""
+    early_0: I64
+    """First bytes of the latest segments that came too early, latest first, each of a block of its own; see `sack`."""
+    early_1: I64
+    early_2: I64
+    early_3: I64
+    duplicate_range: I64
+    """What arrived twice and is to be said (RFC 2883): first byte << 31 | length, or 0."""
+    sacked_count: I64
+    """Ranges in flight that the peer has said to hold; see `scoreboard`."""
+    sacked_bytes: I64
+    sacked_0: I64
+    sacked_1: I64
+    sacked_2: I64
+    sacked_3: I64
+    sacked_4: I64
+    sacked_5: I64
+    sacked_6: I64
+    sacked_7: I64
+    lost_edge: I64
+    """All holes before this sequence number are lost (RFC 6675, IsLost)."""
+    resent_to: I64
+    """All holes before this one were sent again in this recovery (RFC 6675, HighRxt)."""
+    delivered_in_recovery: I64
+    """prr_delivered of RFC 6937."""
+    sent_in_recovery: I64
+    """prr_out."""
+    flight_at_loss: I64
+    """RecoverFS."""
+
     cwnd: I64
     ssthresh: I64
     recover: I64

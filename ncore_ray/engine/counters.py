@@ -77,6 +77,10 @@ class EngineCounters(Record):
     time_wait_recycled: I64
     retransmitted_segments: I64
     fast_retransmits: I64
+    duplicate_sack_blocks: I64
+    """Blocks by which peers said that something had arrived twice (RFC 2883)."""
+    bad_sack_blocks: I64
+    """Blocks of what was never sent, or empty."""
     retransmission_timeouts: I64
     zero_window_probes: I64
     keepalive_probes: I64

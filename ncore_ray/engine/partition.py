@@ -105,6 +105,8 @@ class Engine(Record):
     send_limit: I64
     receive_scale: I64
     initial_window: I64
+    sack: I64
+    """1: selective acknowledgments are offered and accepted."""
     delayed_ack_us: I64
     min_rto_us: I64
     max_rto_us: I64

@@ -37,6 +37,7 @@ class EngineSettings:
     receive_window: int = 128 << 10
     send_buffer: int = 128 << 10
     initial_window: int = 10
+    sack: bool = True
     delayed_ack_us: int = 40_000
     min_rto_us: int = 200_000
     max_rto_us: int = 60_000_000
@@ -133,6 +134,7 @@ def _write_settings(engine: Engine, settings: EngineSettings) -> None:
     engine.send_limit = settings.send_buffer
     engine.receive_scale = _window_scale(settings.receive_window)
     engine.initial_window = settings.initial_window
+    engine.sack = int(settings.sack)
     engine.delayed_ack_us = settings.delayed_ack_us
     engine.min_rto_us = settings.min_rto_us
     engine.max_rto_us = settings.max_rto_us

@@ -64,6 +64,10 @@ class Packet(Record):
     """0 when the option is absent."""
     option_window_scale: I64
     """−1 when the option is absent."""
+    option_sack_permitted: I64
+    sack_blocks: I64
+    """Address of the first block of a selective acknowledgment: two big-endian words of 32 bits each."""
+    sack_count: I64
 
     payload: I64
     payload_length: I64

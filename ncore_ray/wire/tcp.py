@@ -1,4 +1,4 @@
-"""TCP headers and options (RFC 9293 §3.1, §3.2; RFC 7323 §2)."""
+"""TCP headers and options (RFC 9293 §3.1, §3.2; RFC 2018 §2, §3; RFC 7323 §2)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ _OPTION_END: Final = 0
 _OPTION_NOP: Final = 1
 _OPTION_MSS: Final = 2
 _OPTION_WINDOW_SCALE: Final = 3
+_OPTION_SACK_PERMITTED: Final = 4
+_OPTION_SACK: Final = 5
 MAX_WINDOW_SCALE: Final = 14
-SYN_OPTIONS: Final = 8
-"""Bytes of the options that a SYN of ours carries: MSS, NOP, window scale."""
+SYN_OPTIONS: Final = 12
+"""Bytes of the options that a SYN of ours carries at the most: MSS, SACK permitted, window scale, with padding."""
+SACK_BLOCK: Final = 8
+MAX_SACK_BLOCKS: Final = 4
 
 
 @kernel
@@ -61,8 +65,12 @@ def read_tcp(packet: Packet) -> Verdict:
     packet.payload_length = packet.transport_length - header_length
     packet.option_mss = 0
     packet.option_window_scale = -1
+    packet.option_sack_permitted = 0
+    packet.sack_count = 0
     if packet.flags & SYN:
         return _read_syn_options(packet, at + TCP_HEADER, at + header_length)
+    if header_length >= TCP_HEADER + SACK_BLOCK:
+        _read_options(packet, at + TCP_HEADER, at + header_length)
     return Verdict.GOOD
 
 
@@ -97,8 +105,27 @@ def _read_syn_options(packet: Packet, at: int, end: int) -> Verdict:
             packet.option_mss = load16be(at + 2)
         elif kind == _OPTION_WINDOW_SCALE and length == 3:
             packet.option_window_scale = min(load8(at + 2), MAX_WINDOW_SCALE)  # RFC 7323 §2.3
+        elif kind == _OPTION_SACK_PERMITTED and length == 2:
+            packet.option_sack_permitted = 1
         at += length
     return Verdict.GOOD
+
+
+@kernel
+def _read_options(packet: Packet, at: int, end: int) -> int:
+    """Read the options of a segment that is no SYN; what stands behind a broken one is passed over."""
+    while at < end and load8(at) != _OPTION_END:
+        if load8(at) == _OPTION_NOP:
+            at += 1
+            continue
+        length = load8(at + 1) if at + 1 < end else 0
+        if length < 2 or at + length > end:
+            return 0
+        if load8(at) == _OPTION_SACK and length > 2 and length % SACK_BLOCK == 2:
+            packet.sack_blocks = at + 2
+            packet.sack_count = length // SACK_BLOCK
+        at += length
+    return 0
 
 
 @kernel
@@ -125,15 +152,26 @@ def write_tcp(
 
 
 @kernel
-def write_syn_options(target: int, mss: int, window_scale: int) -> int:
-    """Write MSS and window scale options, 8 bytes; a negative scale leaves out the second. Return their length."""
+def write_syn_options(target: int, mss: int, window_scale: int, sack: int) -> int:
+    """Write the options of a SYN; a negative scale and a ``sack`` of 0 leave theirs out. Return their 4 to 12 bytes."""
     store8(target, _OPTION_MSS)
     store8(target + 1, 4)
     store16be(target + 2, mss)
-    if window_scale < 0:
-        return 4
-    store32be(target + 4, _OPTION_NOP << 24 | _OPTION_WINDOW_SCALE << 16 | 3 << 8 | window_scale)
-    return SYN_OPTIONS
+    at = target + 4
+    if sack:
+        store32be(at, _OPTION_NOP << 24 | _OPTION_NOP << 16 | _OPTION_SACK_PERMITTED << 8 | 2)
+        at += 4
+    if window_scale >= 0:
+        store32be(at, _OPTION_NOP << 24 | _OPTION_WINDOW_SCALE << 16 | 3 << 8 | window_scale)
+        at += 4
+    return at - target
+
+
+@kernel
+def write_sack_option(target: int, blocks: int) -> int:
+    """Write the head of a selective acknowledgment, with padding, before ``blocks`` blocks; return its 4 bytes."""
+    store32be(target, _OPTION_NOP << 24 | _OPTION_NOP << 16 | _OPTION_SACK << 8 | 2 + SACK_BLOCK * blocks)
+    return 4
 
 
 @kernel

@@ -7,6 +7,7 @@ Positions count bytes of the stream from 0, so nothing in here wraps; only the n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 _PATIENCE_US: Final = 300_000
@@ -24,6 +25,8 @@ class Wire:
     flags: str
     window: int
     payload: bytes = b""
+    blocks: tuple[tuple[int, int], ...] = ()
+    """What came too early, by SACK: first position and the one behind the last."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ class ReferenceTcp:
     """Position of the other end's FIN."""
     moved_at: int = 0
     told: int = 0
+    says_blocks: bool = False
 
     @property
     def fin(self) -> int:
@@ -66,7 +70,14 @@ class ReferenceTcp:
     def _make(self, flags: str, position: int, payload: bytes = b"") -> Wire:
         self.told = self.peer_position + self.window()
         heard = self.peer_position > SYN_POSITION
-        return Wire(position, self.peer_position, flags + "A" * heard, self.window(), payload)
+        return Wire(position, self.peer_position, flags + "A" * heard, self.window(), payload, self.blocks())
+
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """Return up to three runs of what came too early, the last ones."""
+        if not self.says_blocks or not self.early:
+            return ()
+        starts = [at for at in sorted(self.early) if at - 1 not in self.early][-3:]
+        return tuple((start, next(at for at in count(start) if at not in self.early)) for start in starts)
 
     def take(self, segment: Wire, now: int) -> list[Wire]:
         """Take a segment; return the answers."""

@@ -14,6 +14,7 @@ packets must have been looked at, the counters must be as said, and nothing may 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import IPv4Address
@@ -177,17 +178,28 @@ class End:
         window: int = 65535,
         mss: int = 0,
         scale: int = -1,
+        sack: bool | Sequence[tuple[int, int]] = False,
     ) -> None:
-        """Hand a segment to the engine; it is taken at the next breath. ``data``: bytes, or a length of the pattern."""
+        """Hand a segment to the engine; it is taken at the next breath. ``data``: bytes, or a length of the pattern.
+
+        ``sack``: True permits it (in a SYN), or the blocks by relative numbers, each with the number behind its last.
+        """
         at = self.next if seq is None else seq
         payload = pattern(at, data) if isinstance(data, int) else data
         for i, byte in enumerate(payload):
             self.said.setdefault(at + i, byte)
         options = struct.pack(">BBH", 2, 4, mss) if mss else b""
         options += struct.pack(">BBBB", 1, 3, 3, scale) if scale >= 0 else b""
+        options += self._sack(sack)
         frame = self.segment(flags, at, self.received if ack is None else ack, payload, window, options)
         self.next = max(self.next, at + len(payload) + ("S" in flags) + ("F" in flags))
         self.script.inject(self.nic, frame)
+
+    def _sack(self, sack: bool | Sequence[tuple[int, int]]) -> bytes:
+        if isinstance(sack, bool):
+            return struct.pack(">BBBB", 1, 1, 4, 2) if sack else b""
+        blocks = [(edge + self.engine_first) % WRAP for block in sack for edge in block]
+        return struct.pack(f">BBBB{len(blocks)}I", 1, 1, 5, 2 + 4 * len(blocks), *blocks) if blocks else b""
 
     def gets(self, *expected: str) -> None:
         """Let the engine take what was sent, and compare all that this end got since the last look."""
@@ -233,19 +245,26 @@ class End:
                 options = options[1:]
                 continue
             kind, length = options[:2]
+            assert (kind == 5) != ("S" in flags)
             if kind == 2:
                 text += f" mss {int.from_bytes(options[2:length], 'big')}"
-            else:
-                assert kind == 3
+            elif kind == 3:
                 self.scale = options[2]
                 text += f" scale {options[2]}"
+            elif kind == 4:
+                text += " sackok"
+            else:
+                text += f" sack {self._blocks_text(options[2:length])}"
             options = options[length:]
-        assert "S" in flags or not text
         return text
 
-    def opens(self, *, mss: int = 1460, scale: int = 7, window: int = 65535) -> None:
+    def _blocks_text(self, blocks: bytes) -> str:
+        edges = [(edge - self.first + WRAP // 2) % WRAP - WRAP // 2 for (edge,) in struct.iter_unpack(">I", blocks)]
+        return " ".join(f"{start}-{end}" for start, end in zip(edges[::2], edges[1::2], strict=True))
+
+    def opens(self, *, mss: int = 1460, scale: int = 7, window: int = 65535, sack: bool = False) -> None:
         """Client: send a SYN. Service: answer the engine's."""
-        self.sends("S" if self is self.script.client else "SA", mss=mss, scale=scale, window=window)
+        self.sends("S" if self is self.script.client else "SA", mss=mss, scale=scale, window=window, sack=sack)
         if scale < 0:
             self.scale = 0
 
@@ -284,9 +303,13 @@ class Script:
         rtt_ms: int = 0,
         wrap: bool = True,
         learn: bool = True,
+        sack: bool = False,
     ) -> None:
+        """``sack``: both ends permit selective acknowledgments."""
+        self.sack = sack
         self.lab = EngineLab(configuration_text(tcp=tcp, timeouts=timeouts), connections=connections, frames=frames)
         self.receive_limit = self.lab.engine().receive_limit
+        self.offers_sack = bool(self.lab.engine().sack)
         self.rtt_us = 1000 * rtt_ms
         self.client = End(self, "client", 0, CLIENT_MAC, (CLIENT, 40000), (VIP, PORT))
         self.service = End(self, "service", 1, SERVICE_MAC, (SERVICE, PORT), (SNIP, 0))
@@ -495,30 +518,30 @@ def _first_numbers() -> dict[str, int]:
 
 
 SYN_ACK: Final = "SA 0 ack 1 win 65535 mss 1460 scale 2"
-SYN: Final = "S 0 win 65535 mss 1460 scale 2"
+SYN: Final = "S 0 win 65535 mss 1460 sackok scale 2"
 
 
-def _options_of(script: Script) -> str:
+def _options_of(script: Script, sack: bool) -> str:
     """Return what the engine's SYN says with a receive window other than the usual one."""
     scale = next(n for n in range(15) if 65535 << n >= script.receive_limit)
-    return f"win {min(script.receive_limit, 65535)} mss 1460 scale {scale}"
+    return f"win {min(script.receive_limit, 65535)} mss 1460{' sackok' if sack else ''} scale {scale}"
 
 
 def open_client(script: Script) -> None:
     """Let the client connect; the engine connects to the service."""
-    script.client.opens()
-    script.client.gets(f"SA 0 ack 1 {_options_of(script)}")
+    script.client.opens(sack=script.sack)
+    script.client.gets(f"SA 0 ack 1 {_options_of(script, script.sack and script.offers_sack)}")
     script.lab.now += script.rtt_us
     script.client.sends("A")
     script.client.gets()
-    script.service.gets(f"S 0 {_options_of(script)}")
+    script.service.gets(f"S 0 {_options_of(script, script.offers_sack)}")
 
 
 def open_pair(script: Script) -> None:
     """Let the client connect, and the service accept."""
     open_client(script)
     script.lab.now += script.rtt_us
-    script.service.opens()
+    script.service.opens(sack=script.sack)
     script.service.gets("A 1 ack 1")
 
 

@@ -88,17 +88,17 @@ def write_tcp(
     target: int, source_port: int, destination_port: int, sequence: int, acknowledgment: int, flags: int, window: int
 ) -> int:
     """With the options of a SYN if the flags say so, and without a checksum."""
-    options = tcp.SYN_OPTIONS if flags & tcp.SYN else 0
+    options = 12 if flags & tcp.SYN else 0
     header = tcp.TCP_HEADER + options
     tcp.write_tcp(target, source_port, destination_port, sequence, acknowledgment, flags, window, header)
     if options:
-        tcp.write_syn_options(target + tcp.TCP_HEADER, 1460, 7)
+        tcp.write_syn_options(target + tcp.TCP_HEADER, 1460, 7, 1)
     return header
 
 
 @entry_kernel
-def write_options(target: int, mss: int, window_scale: int) -> int:
-    return tcp.write_syn_options(target, mss, window_scale)
+def write_options(target: int, mss: int, window_scale: int, sack: int) -> int:
+    return tcp.write_syn_options(target, mss, window_scale, sack)
 
 
 @entry_kernel

@@ -87,6 +87,29 @@ def test_syn_options(options: bytes, mss: int, scale: int) -> None:
     segment = build.tcp(A, 1, B, 80, 2, options=options)
     assert READER.read(build.ethernet(build.ipv4(A, B, 6, segment))) == Verdict.GOOD
     assert (READER.packet.option_mss, READER.packet.option_window_scale) == (mss, scale)
+    assert READER.packet.option_sack_permitted == (options[:1] == b"\4")
+    assert READER.packet.sack_count == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "blocks"),
+    [
+        (b"\1\1\5\x0a" + bytes(range(8)), 1),
+        (b"\5\x22" + bytes(32) + b"\0\0", 4),
+        (b"\x08\x0a" + bytes(8) + b"\5\x12" + bytes(16), 2),
+        (b"\0\1\5\x0a" + bytes(8), 0),
+        (b"\1\1\5\x0b" + bytes(9) + b"\0\0\0", 0),
+        (b"\1\1\5\2" + bytes(8), 0),
+        (b"\1\1\5\x12" + bytes(8), 0),
+        (b"\1\1\1\1\1\1\1\1\1\1\1\5", 0),
+        (b"\2\0\1\1\5\x0a" + bytes(10), 0),
+    ],
+)
+def test_selective_acknowledgments_are_read(options: bytes, blocks: int) -> None:
+    segment = build.tcp(A, 1, B, 80, 16, b"payload", options=options)
+    assert READER.read(build.ethernet(build.ipv4(A, B, 6, segment))) == Verdict.GOOD
+    assert READER.packet.sack_count == blocks
+    assert READER.part("payload") == b"payload"
 
 
 @pytest.mark.parametrize("options", [b"\2\0\0\0", b"\2\1\0\0", b"\1\1\1\2", b"\1\1\2\4", b"\5\5\0\0", b"\xff\xff\0\0"])
@@ -205,7 +228,7 @@ def test_tcp_is_written(
     source: str, destination: str, sport: int, dport: int, sequence: int, acknowledgment: int, flags: int,
     window: int, payload: bytes,
 ) -> None:  # fmt: skip
-    options = b"\2\4\5\xb4\1\3\3\7" if flags & 2 else b""
+    options = b"\2\4\5\xb4\1\1\4\2\1\3\3\7" if flags & 2 else b""
     at = GUARDED.put(bytes(20 + len(options)) + payload)
     header = write_tcp(at, sport, dport, sequence, acknowledgment, flags, window)
     finish_tcp(at, header, words_of(source)[1], words_of(destination)[1], len(payload))
@@ -214,9 +237,17 @@ def test_tcp_is_written(
     assert GUARDED.get(header + len(payload)) == expected
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(-1, b"\2\4\5\xb4"), (0, b"\2\4\5\xb4\1\3\3\0")])
-def test_syn_options_are_written(scale: int, expected: bytes) -> None:
-    assert write_options(GUARDED.put(bytes(len(expected))), 1460, scale) == len(expected)
+@pytest.mark.parametrize(
+    ("scale", "sack", "expected"),
+    [
+        (-1, 0, b"\2\4\5\xb4"),
+        (0, 0, b"\2\4\5\xb4\1\3\3\0"),
+        (-1, 1, b"\2\4\5\xb4\1\1\4\2"),
+        (14, 1, b"\2\4\5\xb4\1\1\4\2\1\3\3\x0e"),
+    ],
+)
+def test_syn_options_are_written(scale: int, sack: int, expected: bytes) -> None:
+    assert write_options(GUARDED.put(bytes(len(expected))), 1460, scale, sack) == len(expected)
     assert GUARDED.get(len(expected)) == expected
 
 

@@ -6,6 +6,7 @@ from ncore_ray.engine.buffer import chain_drop
 from ncore_ray.engine.connection import Tcb, Work, mark, send_chain
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp.congestion import on_ack, on_duplicate_ack
+from ncore_ray.engine.tcp.recovery import take_selective
 from ncore_ray.engine.tcp.rtt import restore_rto, take_sample
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
 from ncore_ray.machine.jit import kernel
@@ -50,7 +51,6 @@ def leave_probing(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def _new_data_acknowledged(engine: Engine, tcb: Tcb, acknowledgment: int) -> int:
-    acked = seq_diff(acknowledgment, tcb.snd_una)
     if tcb.probing:
         leave_probing(engine, tcb)
     if tcb.rtt_started_at and seq_lt(tcb.rtt_sequence, acknowledgment):
@@ -59,7 +59,6 @@ def _new_data_acknowledged(engine: Engine, tcb: Tcb, acknowledgment: int) -> int
     tcb.snd_una = acknowledgment
     tcb.snd_nxt = seq_max(tcb.snd_nxt, acknowledgment)
     tcb.retransmissions = 0
-    on_ack(tcb, acked)
     # RFC 6298 §5.2, §5.3
     tcb.retransmit_at = 0 if tcb.snd_una == tcb.snd_max else engine.now + tcb.rto
     return drop_acknowledged(engine, tcb)
@@ -92,11 +91,14 @@ def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if seq_lt(packet.acknowledgment, tcb.snd_una):
         return 0  # an old one says nothing, of the window neither
     window = packet.window << max(tcb.snd_scale, 0)
-    freed = 0
-    if seq_lt(tcb.snd_una, packet.acknowledgment):
-        freed = _new_data_acknowledged(engine, tcb, packet.acknowledgment)
-    elif tcb.probing:
+    acked = seq_diff(packet.acknowledgment, tcb.snd_una)
+    freed = _new_data_acknowledged(engine, tcb, packet.acknowledgment) if acked else 0
+    if tcb.probing:
         tcb.retransmissions = 0  # an answer to a probe: the peer lives (RFC 9293 §3.8.6.1)
+    elif tcb.sack_permitted:
+        counters_of(engine).fast_retransmits += take_selective(engine, tcb, packet, acked)
+    elif acked:
+        on_ack(tcb, acked)
     elif window > 0 and _is_duplicate(tcb, packet, window):
         counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
     _update_window(tcb, packet, window)

@@ -6,6 +6,7 @@ from typing import Final
 
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.tcp.scoreboard import arrived_before, clear_sacked, uncounted
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le
 from ncore_ray.machine.jit import kernel
 
@@ -19,6 +20,12 @@ def begin(engine: Engine, tcb: Tcb) -> int:
     tcb.ssthresh = 1 << 30
     tcb.recover = tcb.iss
     return 0
+
+
+@kernel
+def reduced(tcb: Tcb) -> int:
+    """Return the slow start threshold after a loss."""
+    return _halved(tcb)
 
 
 @kernel
@@ -65,7 +72,7 @@ def on_duplicate_ack(tcb: Tcb) -> int:
     # RFC 6582 §3.2 step 2: not for duplicates of what was sent before the last recovery.
     if tcb.duplicate_acks != 3 or seq_le(tcb.snd_una, tcb.recover):
         return 0
-    tcb.ssthresh = _halved(tcb)
+    tcb.ssthresh = reduced(tcb)
     tcb.cwnd = tcb.ssthresh + 3 * tcb.mss
     tcb.recover = tcb.snd_max
     tcb.in_recovery = 1
@@ -77,13 +84,14 @@ def on_duplicate_ack(tcb: Tcb) -> int:
 def on_timeout(tcb: Tcb) -> int:
     """Take a retransmission time-out (RFC 5681 §3.1 equation 4; RFC 6582 §3.2 step 4)."""
     if tcb.retransmissions <= 1:
-        tcb.ssthresh = _halved(tcb)
+        tcb.ssthresh = reduced(tcb)
     tcb.cwnd = tcb.mss
     tcb.recover = tcb.snd_max
     tcb.in_recovery = 0
     tcb.duplicate_acks = 0
     tcb.resend = 0
-    return 0
+    tcb.resent_to = tcb.snd_una
+    return clear_sacked(tcb)
 
 
 @kernel
@@ -95,7 +103,14 @@ def on_lost_syn(tcb: Tcb) -> int:
 
 @kernel
 def send_allowance(tcb: Tcb) -> int:
-    """Return how many bytes may be in flight: with each of the first two duplicates one segment more (RFC 3042)."""
+    """Return how far behind `snd_una` may be sent: with each of the first two duplicates one segment more (RFC 3042).
+
+    With SACK what has arrived, or is lost, is not in flight (RFC 6675, `pipe`).
+    """
+    if tcb.sack_permitted:
+        if tcb.snd_nxt != tcb.snd_max:
+            return tcb.cwnd + arrived_before(tcb, tcb.snd_nxt)
+        return tcb.cwnd + (uncounted(tcb) if tcb.sacked_count or tcb.in_recovery else 0)
     return tcb.cwnd + (0 if tcb.in_recovery else min(tcb.duplicate_acks, 2) * tcb.mss)
 
 

@@ -11,7 +11,15 @@ from ncore_ray.engine.connection import Tcb, send_chain
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
-from ncore_ray.engine.tcp.segment import most_payload, send_segment, send_syn, window_gain, window_step
+from ncore_ray.engine.tcp.scoreboard import NO_HOLE, hole_length, next_hole, past_sacked
+from ncore_ray.engine.tcp.segment import (
+    most_payload,
+    send_acknowledgment,
+    send_segment,
+    send_syn,
+    window_gain,
+    window_step,
+)
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_lt, seq_max
 from ncore_ray.engine.tcp.state import TcpState, can_receive, can_send
 from ncore_ray.engine.transmit import SPARE_SLOTS, resolve, slots_left
@@ -52,6 +60,8 @@ def tcp_output(engine: Engine, tcb: Tcb) -> int:
         return _output_syn(engine, tcb) if tcb.snd_nxt == tcb.iss else _send_acknowledgments(engine, tcb)
     if tcb.resend:
         _resend(engine, tcb)
+    if tcb.in_recovery and tcb.sack_permitted:
+        _fill_holes(engine, tcb)
     blocked = _output_data(engine, tcb) if can_send(tcb.state) else Output.DONE
     if tcb.keepalive_due:
         tcb.keepalive_due = 0
@@ -79,7 +89,7 @@ def _has_something(engine: Engine, tcb: Tcb) -> int:
         return 1 if tcb.snd_nxt == tcb.iss or tcb.ack_now else 0
     if not tcb.ack_now and _window_update_due(engine, tcb):
         tcb.ack_now = 1
-    if tcb.ack_now or tcb.resend or tcb.keepalive_due or tcb.duplicate_acks_due:
+    if tcb.ack_now or tcb.resend or tcb.keepalive_due or tcb.duplicate_acks_due or tcb.in_recovery:
         return 1
     return 1 if can_send(tcb.state) and (_unsent(tcb) > 0 or tcb.probing) else 0
 
@@ -152,6 +162,7 @@ def _send_at(engine: Engine, tcb: Tcb, sequence: int, length: int, fin: int) -> 
     flags = PSH if seq_add(sequence, length) == fin_sequence(tcb) and length > 0 else 0
     taken = send_segment(engine, tcb, sequence, flags | (FIN if fin else 0), length)
     tcb.sent_bytes += taken
+    tcb.sent_in_recovery += taken
     tcb.last_sent_at = engine.now
     if fin and taken == length:
         _fin_sent(tcb)
@@ -178,12 +189,35 @@ def _resend(engine: Engine, tcb: Tcb) -> int:
     """Send the oldest unacknowledged segment again, whatever the windows say (RFC 5681 §3.2)."""
     tcb.resend = 0
     tcb.rtt_started_at = 0
+    return _send_again(engine, tcb, tcb.snd_una, min(tcb.mss, seq_diff(tcb.snd_max, tcb.snd_una)))
+
+
+@kernel
+def _send_again(engine: Engine, tcb: Tcb, sequence: int, length: int) -> int:
+    """Send up to ``length`` of what went out before from ``sequence`` on, a FIN included; return what was sent."""
     end = fin_sequence(tcb)
-    length = min(tcb.mss, seq_diff(end, tcb.snd_una), seq_diff(tcb.snd_max, tcb.snd_una))
-    fin = tcb.fin_wanted and seq_add(tcb.snd_una, max(length, 0)) == end and seq_lt(end, tcb.snd_max)
-    if length > 0 or fin:
-        _send_at(engine, tcb, tcb.snd_una, max(length, 0), 1 if fin else 0)
-        tcb.retransmit_at = engine.now + tcb.rto
+    length = max(min(hole_length(tcb, sequence, length), seq_diff(end, sequence)), 0)
+    fin = tcb.fin_wanted and seq_add(sequence, length) == end and seq_lt(end, tcb.snd_max)
+    if length == 0 and not fin:
+        return 0
+    taken = _send_at(engine, tcb, sequence, length, 1 if fin else 0)
+    tcb.resent_to = seq_add(sequence, taken)
+    tcb.retransmit_at = engine.now + tcb.rto
+    return taken
+
+
+@kernel
+def _fill_holes(engine: Engine, tcb: Tcb) -> int:
+    """Send again what is lost, as far as the window of the recovery allows (RFC 6675 §5, step C)."""
+    while slots_left(engine) > SPARE_SLOTS:
+        at = next_hole(tcb)
+        if at == NO_HOLE:
+            return 0
+        length = min(tcb.mss, hole_length(tcb, at, seq_diff(tcb.lost_edge, at)))
+        in_flight = seq_diff(tcb.snd_max, tcb.snd_una) - congestion.uncounted(tcb)
+        if in_flight + length > tcb.cwnd or _send_again(engine, tcb, at, length) == 0:
+            return 0
+        tcb.rtt_started_at = 0
     return 0
 
 
@@ -195,6 +229,9 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
         tcb.snd_nxt = tcb.snd_una  # the peer may have thrown the probe's byte away
     most = most_payload(engine, tcb)
     while _unsent(tcb) > 0:
+        if tcb.sacked_count and seq_lt(tcb.snd_nxt, tcb.snd_max):
+            tcb.snd_nxt = past_sacked(tcb, tcb.snd_nxt)
+            most = hole_length(tcb, tcb.snd_nxt, most)
         waiting = seq_diff(fin_sequence(tcb), tcb.snd_nxt)
         in_flight = seq_diff(tcb.snd_nxt, tcb.snd_una)
         window = tcb.snd_wnd - in_flight
@@ -246,5 +283,5 @@ def _send_acknowledgments(engine: Engine, tcb: Tcb) -> int:
     for i in range(count):
         if i > 0 and slots_left(engine) <= SPARE_SLOTS:
             break
-        send_segment(engine, tcb, seq_max(tcb.snd_nxt, tcb.snd_max), 0, 0)
+        send_acknowledgment(engine, tcb, seq_max(tcb.snd_nxt, tcb.snd_max))
     return Output.DONE

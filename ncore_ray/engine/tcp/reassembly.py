@@ -5,6 +5,7 @@ The first 8 bytes of such a frame hold the sequence number of its first byte.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
@@ -19,6 +20,15 @@ from ncore_ray.wire.packet import Packet
 MAX_SEGMENTS: Final = 96
 """Per connection: a window of 128 KiB in full segments."""
 _HEAD: Final = 8
+
+
+class Kept(IntEnum):
+    """What became of a segment that came too early."""
+
+    NOT = 0
+    NOW = 1
+    BEFORE = 2
+    """All its bytes are there already."""
 
 
 @kernel
@@ -64,24 +74,24 @@ def _may_keep(engine: Engine, tcb: Tcb, length: int) -> int:
 
 @kernel
 def keep_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    """Keep the payload of a segment beyond `rcv_nxt`; return 1 if it was kept.
+    """Keep the payload of a segment beyond `rcv_nxt`; return a `Kept`.
 
     What is there already is not kept twice; what overlaps in part is, and is cut when it is delivered.
     """
     length = packet.payload_length
     if length == 0 or length > FRAME_SIZE - _HEAD:
-        return 0
+        return Kept.NOT
     before = _position(engine, tcb, packet.sequence)
     if _covered(engine, before, packet.sequence, length):
         counters_of(engine).duplicate_segments += 1
-        return 0
+        return Kept.BEFORE
     if not _may_keep(engine, tcb, length):
         counters_of(engine).drop_tcp_no_memory_packets += 1
         counters_of(engine).used_tcp_packets -= 1
-        return 0
+        return Kept.NOT
     _insert(engine, tcb, packet, before)
     counters_of(engine).out_of_order_segments += 1
-    return 1
+    return Kept.NOW
 
 
 @kernel

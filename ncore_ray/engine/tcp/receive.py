@@ -16,8 +16,9 @@ from ncore_ray.engine.lifecycle import destroy, enter_time_wait
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
-from ncore_ray.engine.tcp.reassembly import clear_early, detach_early, keep_early, next_early
+from ncore_ray.engine.tcp.reassembly import Kept, clear_early, detach_early, keep_early, next_early
 from ncore_ray.engine.tcp.rtt import after_lost_syn, take_sample
+from ncore_ray.engine.tcp.sack import note_duplicate, note_early
 from ncore_ray.engine.tcp.segment import answer_reset, own_mss
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
 from ncore_ray.engine.tcp.state import TcpState, can_receive
@@ -100,6 +101,7 @@ def _not_in_window(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         return _receive_syn_again(engine, tcb, packet)
     if seq_lt(packet.sequence, tcb.rcv_nxt):
         counters.drop_tcp_bad_sequence_packets += 1
+        note_duplicate(tcb, packet.sequence, min(packet.payload_length, seq_diff(tcb.rcv_nxt, packet.sequence)))
     else:
         counters.drop_tcp_out_of_window_packets += 1
     if tcb.state == TcpState.TIME_WAIT and packet.flags & FIN:
@@ -271,13 +273,22 @@ def _receive_text(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     _cut_to_window(tcb, packet)
     if seq_lt(tcb.rcv_nxt, packet.sequence):
         tcb.duplicate_acks_due += 1  # at once, so that the sender learns of the gap (RFC 5681 §4.2)
-        keep_early(engine, tcb, packet)
+        _keep(engine, tcb, packet)
         return Event.NOTHING
     if not tcb.discard and packet.payload_length and not _make_room(engine, tcb, packet.payload_length):
         counters_of(engine).drop_tcp_no_memory_packets += 1
         counters_of(engine).used_tcp_packets -= 1
         return Event.NOTHING
     return _receive_in_order(engine, tcb, packet)
+
+
+@kernel
+def _keep(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Keep what came too early, and note what to say of it."""
+    kept = keep_early(engine, tcb, packet)
+    if tcb.sack_permitted and kept != Kept.NOT:
+        note_early(engine, tcb, packet.sequence)
+    return note_duplicate(tcb, packet.sequence, packet.payload_length if kept == Kept.BEFORE else 0)
 
 
 @kernel
@@ -301,6 +312,7 @@ def _cut_to_window(tcb: Tcb, packet: Packet) -> int:
     known = seq_diff(tcb.rcv_nxt, packet.sequence)
     if known > 0:
         known = min(known, packet.payload_length)
+        note_duplicate(tcb, packet.sequence, known)
         packet.payload += known
         packet.payload_length -= known
         packet.sequence = seq_add(packet.sequence, known)
@@ -384,6 +396,7 @@ def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     tcb.rcv_edge = seq_add(tcb.rcv_nxt, min(engine.receive_limit, 65535))
     tcb.snd_scale = packet.option_window_scale
     tcb.rcv_scale = engine.receive_scale if packet.option_window_scale >= 0 else 0
+    tcb.sack_permitted = engine.sack & packet.option_sack_permitted
     tcb.snd_wnd = packet.window  # never scaled in a SYN
     tcb.max_window = packet.window
     tcb.snd_wl1 = packet.sequence

@@ -15,6 +15,7 @@ from ncore_ray.engine.connection import (
     send_chain,
 )
 from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp.sack import has_blocks, write_blocks
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
@@ -29,7 +30,6 @@ from ncore_ray.wire.tcp import (
     FIN,
     RST,
     SYN,
-    SYN_OPTIONS,
     TCP_HEADER,
     begin_tcp_checksum,
     finish_tcp_checksum,
@@ -122,9 +122,7 @@ def send_segment(engine: Engine, tcb: Tcb, sequence: int, flags: int, length: in
         taken = _name_payload(engine, tcb, slot, sequence, length)
         if taken < length:
             flags &= ~FIN
-    pseudo = sum_pseudo_header(
-        tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, TCP_HEADER + taken
-    )
+    pseudo = _pseudo_sum(tcb, TCP_HEADER + taken)
     at = _write_headers(engine, tcb, index, TCP_HEADER + taken)
     window = _advertise(engine, tcb, 0)
     write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags | ACK, window, TCP_HEADER)
@@ -192,19 +190,38 @@ def _sum_payload(engine: Engine, slot: Slot) -> int:
 
 
 @kernel
+def send_acknowledgment(engine: Engine, tcb: Tcb, sequence: int) -> int:
+    """Make a segment without payload, with what came too early or twice where the peer understands it (RFC 2018 §3)."""
+    if not has_blocks(tcb):
+        return send_segment(engine, tcb, sequence, 0, 0)
+    index = take_slot(engine, tcb.nic, HEADERS)
+    length = TCP_HEADER + write_blocks(engine, tcb, header_address(engine, index) + HEADERS)
+    slot_of(engine, index).header_length = HEADERS - TCP_HEADER + length
+    at = _write_headers(engine, tcb, index, length)
+    window = _advertise(engine, tcb, 0)
+    write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, ACK, window, length)
+    finish_tcp_checksum(at, length, _pseudo_sum(tcb, length))
+    return _acknowledged(tcb)
+
+
+@kernel
+def _pseudo_sum(tcb: Tcb, length: int) -> int:
+    return sum_pseudo_header(tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, length)
+
+
+@kernel
 def send_syn(engine: Engine, tcb: Tcb, flags: int) -> int:
-    """Make a SYN, or a SYN with ACK; the scale option of the latter only if the peer sent one (RFC 7323 §2.2)."""
-    offer_scale = flags & ACK == 0 or tcb.snd_scale >= 0
-    options = SYN_OPTIONS if offer_scale else 4
-    length = TCP_HEADER + options
-    index = take_slot(engine, tcb.nic, HEADERS + options)
+    """Make a SYN, or a SYN with ACK, whose options answer the peer's (RFC 7323 §2.2, RFC 2018 §2)."""
+    scale = engine.receive_scale if flags & ACK == 0 or tcb.snd_scale >= 0 else -1
+    index = take_slot(engine, tcb.nic, HEADERS)
+    options = header_address(engine, index) + HEADERS
+    length = TCP_HEADER + write_syn_options(options, own_mss(engine, tcb.nic), scale, tcb.sack_permitted)
+    slot_of(engine, index).header_length = HEADERS - TCP_HEADER + length
     at = _write_headers(engine, tcb, index, length)
     acknowledgment = tcb.rcv_nxt if flags & ACK else 0
     window = _advertise(engine, tcb, 1)
     write_tcp(at, local_port(tcb), remote_port(tcb), tcb.iss, acknowledgment, flags, window, length)
-    write_syn_options(at + TCP_HEADER, own_mss(engine, tcb.nic), engine.receive_scale if offer_scale else -1)
-    pseudo = sum_pseudo_header(tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, length)
-    finish_tcp_checksum(at, length, pseudo)
+    finish_tcp_checksum(at, length, _pseudo_sum(tcb, length))
     return _acknowledged(tcb)
 
 
@@ -215,8 +232,7 @@ def send_reset(engine: Engine, tcb: Tcb) -> int:
     at = _write_headers(engine, tcb, index, TCP_HEADER)
     # Of all that is in flight the last: never before the peer's window (RFC 5961 §3.2 lets it ask again).
     write_tcp(at, local_port(tcb), remote_port(tcb), tcb.snd_max, tcb.rcv_nxt, RST | ACK, 0, TCP_HEADER)
-    pseudo = sum_pseudo_header(tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, TCP_HEADER)
-    finish_tcp_checksum(at, TCP_HEADER, pseudo)
+    finish_tcp_checksum(at, TCP_HEADER, _pseudo_sum(tcb, TCP_HEADER))
     counters_of(engine).resets_sent += 1
     return 0
 

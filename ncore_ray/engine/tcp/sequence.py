@@ -38,3 +38,9 @@ def seq_le(a: int, b: int) -> int:
 def seq_max(a: int, b: int) -> int:
     """Return the later of two."""
     return a if seq_diff(a, b) >= 0 else b
+
+
+@kernel
+def seq_min(a: int, b: int) -> int:
+    """Return the earlier of two."""
+    return a if seq_diff(a, b) <= 0 else b

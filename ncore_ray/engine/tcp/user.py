@@ -145,6 +145,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
     tcb.role = role
     tcb.mss = own_mss(engine, tcb.nic)
     tcb.rcv_scale = engine.receive_scale
+    tcb.sack_permitted = engine.sack
     _begin(engine, tcb, TcpState.SYN_SENT)
     congestion.begin(engine, tcb)
     counters_of(engine).connections_opened += 1
