@@ -10,12 +10,14 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.texts import Texts, probe_text
 from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Protocol, Service, VServer
 from ncore_ray.config.model import Method as ConfiguredMethod
+from ncore_ray.config.transport import CongestionControl
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.tables.own_address import AddressKind, add_address
 from ncore_ray.tables.port_owner import NO_OWNER, PORTS, port_ranges
 from ncore_ray.tables.route import NO_ROUTE, Route
 from ncore_ray.tables.service import (
     Binding,
+    Congestion,
     Method,
     MonitorKind,
     Vserver,
@@ -29,6 +31,10 @@ _PROTOCOLS: Final = {
     Protocol.TCP: VserverProtocol.TCP,
     Protocol.HTTP: VserverProtocol.HTTP,
     Protocol.UDP: VserverProtocol.UDP,
+}
+_CONGESTION: Final = {
+    CongestionControl.CUBIC: Congestion.CUBIC,
+    CongestionControl.NEWRENO: Congestion.NEWRENO,
 }
 _METHODS: Final = {
     ConfiguredMethod.ROUNDROBIN: Method.ROUND_ROBIN,
@@ -88,6 +94,7 @@ def write_services(array: Bytes, arena: Arena, configuration: Configuration, tex
         record.high, record.low = words_of(str(service.address.address))
         record.port, record.weight = service.address.port, service.weight
         record.route = _route_to(configuration, service.address.address)
+        record.congestion = _CONGESTION[service.congestion or configuration.tcp.congestion]
         record.host, record.host_length = texts.add(str(service.address).encode("ascii"))
         record.monitor_engine = index % configuration.appliance.engines
         _write_monitor(record, service, texts)
@@ -117,6 +124,7 @@ def write_vservers(array: Bytes, arena: Arena, configuration: Configuration) -> 
         record.port = vserver.address.port
         record.protocol, record.method = _PROTOCOLS[vserver.protocol], _METHODS[vserver.method]
         record.first_binding, record.bindings = place, len(vserver.services)
+        record.congestion = _CONGESTION[vserver.congestion or configuration.tcp.congestion]
         _write_limits(record, configuration, vserver)
         for name in vserver.services:
             binding = view(Binding, array, arena.bindings + place * size_of(Binding))

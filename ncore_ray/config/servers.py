@@ -19,7 +19,7 @@ from ncore_ray.config.expect import (
     suggestion,
 )
 from ncore_ray.config.section import Section
-from ncore_ray.config.transport import TimeoutOverrides
+from ncore_ray.config.transport import OwnCongestion, TimeoutOverrides
 from ncore_ray.config.units import (
     DAY,
     HOUR,
@@ -144,6 +144,8 @@ class Service(Section):
     weight: Annotated[int, whole(1, 255)] = 1
     """Its share of the load, compared with the other services of a vServer."""
     monitor: Monitor = TcpMonitor()
+    congestion: OwnCongestion = None
+    """Of the appliance's connections to it."""
 
 
 class HttpOptions(Section):
@@ -177,6 +179,8 @@ class VServer(Section):
     """Names of services."""
     method: Annotated[Method, *word(Method)] = Method.ROUNDROBIN
     timeouts: TimeoutOverrides = TimeoutOverrides()
+    congestion: OwnCongestion = None
+    """Of the clients' connections."""
     http: HttpOptions = HttpOptions()
     """Of no meaning unless the protocol is HTTP."""
     engines: EngineNumbers = None

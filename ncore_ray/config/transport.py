@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated
 
 from ncore_ray.config.expect import Finding, shown
@@ -22,7 +23,7 @@ from ncore_ray.config.units import (
     size_within,
     time_within,
 )
-from ncore_ray.config.words import none_is, whole
+from ncore_ray.config.words import Switch, none_is, whole, word
 
 _Wait = Annotated[Microseconds, time_within(MILLISECOND, 7 * DAY)]
 _KeepAlive = Annotated[MicrosecondsOrOff, time_within(SECOND, 7 * DAY, or_off=True)]
@@ -64,6 +65,19 @@ class TimeoutOverrides(Section):
     udp: _Wait | None = None
 
 
+class CongestionControl(StrEnum):
+    """How a sender keeps from congesting the way to the peer."""
+
+    CUBIC = "cubic"
+    """RFC 9438."""
+    NEWRENO = "newreno"
+    """RFC 5681, RFC 6582."""
+
+
+OwnCongestion = Annotated[CongestionControl, *word(CongestionControl)] | None
+"""A vServer's or service's own choice; None: as in `tcp`."""
+
+
 class Tcp(Section):
     """Parameters of every TCP connection."""
 
@@ -73,7 +87,8 @@ class Tcp(Section):
     """Bytes that may wait to be sent or acknowledged."""
     initial_window: Annotated[int, whole(1, 64)] = 10
     """Segments in flight at the start (RFC 6928)."""
-    sack: bool = True
+    congestion: Annotated[CongestionControl, *word(CongestionControl)] = CongestionControl.CUBIC
+    sack: Switch = True
     """Selective acknowledgments, where the peer understands them too (RFC 2018)."""
     delayed_ack: Annotated[Microseconds, time_within(0, 500 * MILLISECOND)] = 40 * MILLISECOND
     """µs that an acknowledgment may wait for company (RFC 9293, section 3.8.6.3: below 0.5 s)."""

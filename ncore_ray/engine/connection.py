@@ -139,6 +139,16 @@ class Tcb(Record):
     flight_at_loss: I64
     """RecoverFS."""
 
+    congestion: I64
+    """`Congestion` control in use."""
+    cubic_epoch_at: I64
+    """When the present stage of congestion avoidance began."""
+    cubic_from: I64
+    """Bytes of the window then (cwnd_epoch of RFC 9438)."""
+    cubic_most: I64
+    """Bytes of the window before the last reduction (W_max)."""
+    cubic_reno: I64
+    """Bytes of the window that Reno would have (W_est)."""
     cwnd: I64
     ssthresh: I64
     recover: I64

@@ -8,7 +8,7 @@ from typing import Final
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.machine.jit import CHECKED, entry_kernel, kernel
 from ncore_ray.machine.memory import load32, store32
-from ncore_ray.machine.record import I64, Record, offset_of, pointer_to, size_of
+from ncore_ray.machine.record import I64, Pad7, Record, offset_of, pointer_to, size_of
 from ncore_ray.tables.own_address import mix
 
 
@@ -25,6 +25,13 @@ class Method(IntEnum):
 
     ROUND_ROBIN = 0
     LEAST_CONNECTION = 1
+
+
+class Congestion(IntEnum):
+    """How a connection keeps from congesting its way."""
+
+    NEWRENO = 0
+    CUBIC = 1
 
 
 class MonitorKind(IntEnum):
@@ -55,6 +62,8 @@ class Vserver(Record):
     first_binding: I64
     bindings: I64
 
+    congestion: I64
+    """`Congestion` control of the clients' connections."""
     client_idle_us: I64
     header_us: I64
     connect_us: I64
@@ -101,6 +110,10 @@ class Service(Record):
     probe: I64
     """Offset in `texts` of the bytes that an HTTP probe sends."""
     probe_length: I64
+
+    congestion: I64
+    """`Congestion` control of our connections to it."""
+    pad: Pad7
 
     health: I64
     """`Health`; written by the engine that monitors it, and set DOWN by any engine that cannot connect."""

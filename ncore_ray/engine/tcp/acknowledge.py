@@ -98,7 +98,7 @@ def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     elif tcb.sack_permitted:
         counters_of(engine).fast_retransmits += take_selective(engine, tcb, packet, acked)
     elif acked:
-        on_ack(tcb, acked)
+        on_ack(engine, tcb, acked)
     elif window > 0 and _is_duplicate(tcb, packet, window):
         counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
     _update_window(tcb, packet, window)

@@ -1,4 +1,4 @@
-"""Congestion control: NewReno (RFC 5681, RFC 6582), initial window of RFC 6928."""
+"""Congestion control: CUBIC (RFC 9438) or NewReno (RFC 5681, RFC 6582), initial window of RFC 6928."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Final
 
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.tcp.cubic import cubic_grow, cubic_reduced
 from ncore_ray.engine.tcp.scoreboard import arrived_before, clear_sacked, uncounted
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le
 from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.service import Congestion
 
 _MAX_RECOVER_AGE: Final = 1 << 30
 
@@ -19,23 +21,22 @@ def begin(engine: Engine, tcb: Tcb) -> int:
     tcb.cwnd = engine.initial_window * tcb.mss
     tcb.ssthresh = 1 << 30
     tcb.recover = tcb.iss
+    tcb.cubic_epoch_at = 0
     return 0
 
 
 @kernel
 def reduced(tcb: Tcb) -> int:
     """Return the slow start threshold after a loss."""
-    return _halved(tcb)
+    # RFC 5681 §3.1 equation 4; what the first duplicates let out (RFC 3042) is not counted in.
+    flight = min(seq_diff(tcb.snd_max, tcb.snd_una), tcb.cwnd)
+    if tcb.congestion == Congestion.CUBIC:
+        return cubic_reduced(tcb, flight)
+    return max(flight // 2, 2 * tcb.mss)
 
 
 @kernel
-def _halved(tcb: Tcb) -> int:
-    """RFC 5681 §3.1 equation 4; what the first duplicates let out (RFC 3042) is not counted in."""
-    return max(min(seq_diff(tcb.snd_max, tcb.snd_una), tcb.cwnd) // 2, 2 * tcb.mss)
-
-
-@kernel
-def on_ack(tcb: Tcb, acked: int) -> int:
+def on_ack(engine: Engine, tcb: Tcb, acked: int) -> int:
     """Take an acknowledgment of ``acked`` new bytes; `snd_una` is already the new one."""
     tcb.duplicate_acks = 0
     if tcb.in_recovery:
@@ -44,6 +45,8 @@ def on_ack(tcb: Tcb, acked: int) -> int:
         tcb.recover = seq_add(tcb.snd_una, -1)  # keep it comparable: sequence numbers come round
     if tcb.cwnd < tcb.ssthresh:
         tcb.cwnd += min(acked, 2 * tcb.mss)  # slow start; RFC 3465 with L = 2
+    elif tcb.congestion == Congestion.CUBIC:
+        cubic_grow(tcb, acked, engine.now)
     else:
         tcb.cwnd += max(tcb.mss * tcb.mss // tcb.cwnd, 1)
     return 0
@@ -118,4 +121,5 @@ def send_allowance(tcb: Tcb) -> int:
 def on_restart(engine: Engine, tcb: Tcb) -> int:
     """Begin again with the restart window after an idle time of more than one time-out (RFC 5681 §4.1)."""
     tcb.cwnd = min(tcb.cwnd, engine.initial_window * tcb.mss)
+    tcb.cubic_epoch_at = 0
     return 0

@@ -11,7 +11,7 @@ from ncore_ray.engine.connection import Tcb, send_chain
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
-from ncore_ray.engine.tcp.scoreboard import NO_HOLE, hole_length, next_hole, past_sacked
+from ncore_ray.engine.tcp.scoreboard import NO_HOLE, hole_length, next_hole, past_sacked, uncounted
 from ncore_ray.engine.tcp.segment import (
     most_payload,
     send_acknowledgment,
@@ -214,7 +214,7 @@ def _fill_holes(engine: Engine, tcb: Tcb) -> int:
         if at == NO_HOLE:
             return 0
         length = min(tcb.mss, hole_length(tcb, at, seq_diff(tcb.lost_edge, at)))
-        in_flight = seq_diff(tcb.snd_max, tcb.snd_una) - congestion.uncounted(tcb)
+        in_flight = seq_diff(tcb.snd_max, tcb.snd_una) - uncounted(tcb)
         if in_flight + length > tcb.cwnd or _send_again(engine, tcb, at, length) == 0:
             return 0
         tcb.rtt_started_at = 0

@@ -38,7 +38,7 @@ def take_selective(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
     if tcb.in_recovery:
         return _go_on(tcb, acked, delivered)
     if acked:
-        congestion.on_ack(tcb, acked)
+        congestion.on_ack(engine, tcb, acked)
     if fresh == 0:
         if tcb.sacked_count == 0:
             tcb.lost_edge = tcb.snd_una

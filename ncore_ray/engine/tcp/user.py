@@ -33,7 +33,7 @@ from ncore_ray.engine.transmit import slots_left
 from ncore_ray.machine.hash import MASK32, hash_tuple
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.route import NO_ROUTE, route_of
-from ncore_ray.tables.service import service_of
+from ncore_ray.tables.service import service_of, vserver_of
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
 
@@ -115,6 +115,7 @@ def open_passive(engine: Engine, packet: Packet, vserver: int) -> int:
     tcb.nic = packet.nic
     tcb.remote_mac = packet.ethernet_source
     tcb.route = NO_ROUTE
+    tcb.congestion = vserver_of(base_of(engine), vserver).congestion
     _begin(engine, tcb, TcpState.SYN_RECEIVED)
     take_options(engine, tcb, packet)
     engine.half_open += 1
@@ -146,6 +147,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
     tcb.mss = own_mss(engine, tcb.nic)
     tcb.rcv_scale = engine.receive_scale
     tcb.sack_permitted = engine.sack
+    tcb.congestion = service.congestion
     _begin(engine, tcb, TcpState.SYN_SENT)
     congestion.begin(engine, tcb)
     counters_of(engine).connections_opened += 1

@@ -28,7 +28,7 @@ from ncore_ray.machine.record import dtype_of, new, size_of, table, view
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory
 from ncore_ray.tables.nic import Nic, Transmit
-from ncore_ray.tables.service import Health, Service
+from ncore_ray.tables.service import Health, Service, Vserver
 from ncore_ray.wire.packet import Packet
 
 SECRET: Final = (0x0123_4567, 0x89AB_CDEF)
@@ -96,6 +96,10 @@ class EngineLab:
     def service(self, number: int) -> Service:
         """Return the shared record of a service."""
         return view(Service, self.array, self.arena.services + number * size_of(Service))
+
+    def vserver_record(self, number: int) -> Vserver:
+        """Return the shared record of a vServer."""
+        return view(Vserver, self.array, self.arena.vservers + number * size_of(Vserver))
 
     def set_health(self, health: Health) -> None:
         """Give all services the same health."""

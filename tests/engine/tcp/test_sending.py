@@ -143,7 +143,7 @@ def test_established_peers_window() -> None:
 
 
 def test_established_fast_retransmit() -> None:
-    with established() as s:
+    with established(tcp="congestion: newreno") as s:
         give(s, 10 * MSS)
         s.end.gets(*flight(1, 10, last=True))
         for _ in range(2):
@@ -175,7 +175,7 @@ def test_established_partial_acknowledgment() -> None:
 
 
 def test_established_recovery_sends_new_data_for_more_duplicates() -> None:
-    with established() as s:
+    with established(tcp="congestion: newreno") as s:
         give(s, 30 * MSS)
         s.end.gets(*flight(1, 10))
         for _ in range(3):
@@ -239,7 +239,7 @@ def test_established_no_duplicate(kind: str) -> None:
 
 
 def test_established_time_out_begins_with_one_segment() -> None:
-    with established() as s:
+    with established(tcp="congestion: newreno") as s:
         give(s, 10 * MSS)
         s.end.gets(*flight(1, 10, last=True))
         s.wait(210)
