@@ -15,7 +15,7 @@ from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.machine.hash import MASK32, hash_tuple, sip_begin, sip_end, sip_word
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import clear, load32, store32
-from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to, size_of
+from ncore_ray.machine.record import I16, I64, Record, address_of, offset_of, pointer_to, size_of
 from ncore_ray.wire.address import is_ipv4
 
 
@@ -48,8 +48,9 @@ class Tcb(Record):
     """A transmission control block (RFC 9293 §3.3.1), and what the proxy needs to know of the connection.
 
     Names in upper case in the RFC (SND.UNA, RCV.NXT …) stand here in lower case. Sequence numbers are 0 … 2³²−1.
-    Times are µs; an instant of 0 means "not set". Numbers of other connections are plus 1, 0 means none. All words are
-    64 bits wide, because a kernel is compiled once more for each width of integer that it is called with.
+    Times are µs; an instant of 0 means "not set". Numbers of other connections are plus 1, 0 means none. Words that are
+    handed to kernels are 64 bits wide, because a kernel is compiled once more for each width of integer that it is
+    called with; flags and small counts are not, and take 16 bits, so that idle connections take little memory.
     """
 
     remote_high: I64
@@ -93,32 +94,14 @@ class Tcb(Record):
     rcv_scale: I64
     mss: I64
     """Largest payload to send in one segment."""
-    fin_wanted: I64
-    """1 when the stream ends behind the bytes in the send chain."""
-    fin_received: I64
-    ack_now: I64
-    ack_pending: I64
-    """Segments received and not yet acknowledged."""
     duplicate_acks_due: I64
     """Segments that came too early and whose duplicate acknowledgments have not gone out."""
-    resend: I64
-    """1: the oldest unacknowledged segment goes out again (fast retransmit)."""
-    retain: I64
-    """1: acknowledged bytes stay in the send chain, so that a request can be sent again elsewhere."""
-    discard: I64
-    """1: incoming bytes are acknowledged and thrown away (nobody reads any more)."""
 
-    sack_permitted: I64
-    """1: both ends understand selective acknowledgments (RFC 2018)."""
     early_0: I64
-    """First bytes of the latest segments that came too early, latest first, each of a block of its own; see `sack`."""
-    early_1: I64
+    """First bytes of the latest segments that came too early, two in a word, each of a block of its own; see `sack`."""
     early_2: I64
-    early_3: I64
     duplicate_range: I64
     """What arrived twice and is to be said (RFC 2883): first byte << 31 | length, or 0."""
-    sacked_count: I64
-    """Ranges in flight that the peer has said to hold; see `scoreboard`."""
     sacked_bytes: I64
     sacked_0: I64
     sacked_1: I64
@@ -139,8 +122,6 @@ class Tcb(Record):
     flight_at_loss: I64
     """RecoverFS."""
 
-    congestion: I64
-    """`Congestion` control in use."""
     cubic_epoch_at: I64
     """When the present stage of congestion avoidance began."""
     cubic_from: I64
@@ -153,7 +134,6 @@ class Tcb(Record):
     ssthresh: I64
     recover: I64
     duplicate_acks: I64
-    in_recovery: I64
     srtt: I64
     rttvar: I64
     rto: I64
@@ -162,8 +142,6 @@ class Tcb(Record):
     last_sent_at: I64
     retransmissions: I64
     """Of the oldest byte, in a row."""
-    probing: I64
-    """1 while the retransmission timer runs as the persist timer."""
 
     retransmit_at: I64
     ack_at: I64
@@ -175,18 +153,6 @@ class Tcb(Record):
     """Tick of the slot in which it stands."""
     wheel_next: I64
     wheel_previous: I64
-    wheel_armed: I64
-    keepalive_probes: I64
-    keepalive_due: I64
-    """1: a keep-alive probe is to be sent."""
-    probe_now: I64
-    """1: one byte may go out into a closed window."""
-    unresolved: I64
-    """How often in a row what should have gone out found no link-layer address of the next hop, up to a limit."""
-    pooled: I64
-    """1: stands in its service's pool of idle connections."""
-    busy: I64
-    """1: counted as busy at its service."""
     attempts: I64
     """Services tried for the client so far."""
     last_received_at: I64
@@ -209,6 +175,40 @@ class Tcb(Record):
     list_next: I64
     """Next in the pool of idle connections, or in the queue of TIME-WAIT."""
     list_previous: I64
+    fin_wanted: I16
+    """1 when the stream ends behind the bytes in the send chain."""
+    fin_received: I16
+    ack_now: I16
+    ack_pending: I16
+    """Segments received and not yet acknowledged."""
+    resend: I16
+    """1: the oldest unacknowledged segment goes out again (fast retransmit)."""
+    retain: I16
+    """1: acknowledged bytes stay in the send chain, so that a request can be sent again elsewhere."""
+    discard: I16
+    """1: incoming bytes are acknowledged and thrown away (nobody reads any more)."""
+    in_recovery: I16
+    probing: I16
+    """1 while the retransmission timer runs as the persist timer."""
+    keepalive_due: I16
+    """1: a keep-alive probe is to be sent."""
+    probe_now: I16
+    """1: one byte may go out into a closed window."""
+    pooled: I16
+    """1: stands in its service's pool of idle connections."""
+    busy: I16
+    """1: counted as busy at its service."""
+    wheel_armed: I16
+    sack_permitted: I16
+    """1: both ends understand selective acknowledgments (RFC 2018)."""
+    congestion: I16
+    """`Congestion` control in use."""
+    sacked_count: I16
+    """Ranges in flight that the peer has said to hold; see `scoreboard`."""
+    keepalive_probes: I16
+    unresolved: I16
+    """How often in a row what should have gone out found no link-layer address of the next hop, up to a limit."""
+
     received_bytes: I64
     sent_bytes: I64
     received_at_request: I64

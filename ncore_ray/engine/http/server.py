@@ -86,7 +86,7 @@ def _unasked(engine: Engine, tcb: Tcb) -> int:
     """
     client = peer_of(engine, tcb)
     unpair(engine, tcb)
-    _send_again_or_fail(engine, tcb, client, tcb.retain)
+    _send_again_or_fail(engine, tcb, client, 1 if tcb.retain else 0)
     return abort(engine, tcb)
 
 
@@ -324,7 +324,7 @@ def _broken(engine: Engine, tcb: Tcb, exchange: Exchange, client: Tcb) -> int:
     """
     unpair(engine, tcb)
     untouched = exchange.phase == Phase.READ_HEAD and tcb.received_at_request == tcb.received_bytes
-    return _send_again_or_fail(engine, tcb, client, tcb.retain & untouched)
+    return _send_again_or_fail(engine, tcb, client, 1 if tcb.retain and untouched else 0)
 
 
 @kernel

@@ -15,7 +15,7 @@ from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.tcp.reassembly import early_length, early_sequence
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.memory import load32be, load64, store32be, store64
+from ncore_ray.machine.memory import load32, load32be, store32, store32be
 from ncore_ray.machine.record import address_of, offset_of
 from ncore_ray.wire.tcp import MAX_SACK_BLOCKS, SACK_BLOCK, write_sack_option
 
@@ -51,7 +51,7 @@ def _block_of(engine: Engine, tcb: Tcb, sequence: int) -> int:
 
 @kernel
 def _early(tcb: Tcb, index: int) -> int:
-    return load64(address_of(tcb) + _EARLY + 8 * index)
+    return load32(address_of(tcb) + _EARLY + 4 * index)
 
 
 @kernel
@@ -62,7 +62,7 @@ def note_early(engine: Engine, tcb: Tcb, sequence: int) -> int:
     moving = sequence
     for i in range(MAX_SACK_BLOCKS):
         before = _early(tcb, i)
-        store64(address_of(tcb) + _EARLY + 8 * i, moving)
+        store32(address_of(tcb) + _EARLY + 4 * i, moving)
         if block == _NO_BLOCK or 0 <= seq_diff(before, start) < length:
             return 0  # the word that named this block makes room
         moving = before

@@ -215,7 +215,7 @@ def send_syn(engine: Engine, tcb: Tcb, flags: int) -> int:
     scale = engine.receive_scale if flags & ACK == 0 or tcb.snd_scale >= 0 else -1
     index = take_slot(engine, tcb.nic, HEADERS)
     options = header_address(engine, index) + HEADERS
-    length = TCP_HEADER + write_syn_options(options, own_mss(engine, tcb.nic), scale, tcb.sack_permitted)
+    length = TCP_HEADER + write_syn_options(options, own_mss(engine, tcb.nic), scale, 1 if tcb.sack_permitted else 0)
     slot_of(engine, index).header_length = HEADERS - TCP_HEADER + length
     at = _write_headers(engine, tcb, index, length)
     acknowledgment = tcb.rcv_nxt if flags & ACK else 0
