@@ -6,11 +6,11 @@ import pytest
 
 from ncore_ray.engine.connection import Tcb, tcb_at
 from ncore_ray.engine.tcp import cubic
+from ncore_ray.lab.dry.engine import EngineLab
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
 from ncore_ray.tables.service import Congestion
 from tests.engine.tcp.test_sending import MSS, flight, give
-from tests.support.engine import EngineLab
 from tests.support.tcp_script import configuration_text, established
 
 SECOND = 1_000_000
