@@ -11,10 +11,17 @@ from ncore_ray.machine.record import I32, Record, pointer_to, size_of
 
 FRAME_SIZE: Final = 2048
 """Bytes of a frame: the largest packet of an MTU up to 2,034, or a piece of a byte stream."""
+NO_FRAME: Final = -1
+CHAINED: Final = -2
+"""Instead of an owner: the frame goes where the first one of its packet goes."""
 
 
 class FrameMeta(Record):
-    """What is known of one frame. An RX frame uses the owner only; a piece of a stream all fields."""
+    """What is known of one frame. A received packet uses the owner and the link; a piece of a stream all fields.
+
+    A received packet longer than a frame lies in a chain of them, all full but the last. Its descriptor names the
+    first, which alone has an owner.
+    """
 
     owner: I32
     """Number of the actor that must send, hand on or free it (`Actor`)."""

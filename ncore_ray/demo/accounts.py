@@ -129,7 +129,8 @@ class Accounts:
     def _frames_home(self) -> tuple[int, int]:
         """Compare since the start, not since the first snapshot: a frame may have been on its way then."""
         readers = [numbers for name, numbers in self.after.stat["actors"].items() if name.startswith("nic-")]
-        return sum(n["received_packets"] for n in readers), sum(n["returned_frames"] for n in readers)
+        lent = sum(n["received_packets"] + n.get("chained_frames", 0) for n in readers)
+        return lent, sum(n["returned_frames"] for n in readers)
 
     def _kernel_sums(self) -> list[tuple[str, int, int]]:
         if not self.after.links:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
+from ncore_ray.arena.frame import NO_FRAME as NO_FRAME
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load32, store32
 from ncore_ray.machine.record import I32, I64, Record, pointer_to
-
-NO_FRAME: Final = -1
 
 
 class Chain(Record):

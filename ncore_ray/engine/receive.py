@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.frame import (
+    FRAME_SIZE,
     descriptor_checksum,
     descriptor_frame,
     descriptor_length,
@@ -19,6 +20,7 @@ from ncore_ray.engine.ip.arp import receive_arp
 from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.pieces import piece_address, piece_length
 from ncore_ray.engine.tcp.receive import Event, continue_early, receive_segment
 from ncore_ray.engine.tcp.segment import answer_reset
 from ncore_ray.engine.tcp.sequence import seq_le, seq_lt
@@ -43,6 +45,8 @@ def receive_packet(engine: Engine, packet: Packet, descriptor: int) -> int:
     """Take the packet that a descriptor names; the frame stays the caller's."""
     packet.frame = frame_address(base_of(engine), descriptor_frame(descriptor))
     packet.length = descriptor_length(descriptor)
+    packet.chain = descriptor_frame(descriptor)
+    packet.chain_at = packet.frame
     packet.nic = nic_of_queue(base_of(engine), descriptor_queue(descriptor))
     packet.checksum = descriptor_checksum(descriptor)
     counters = counters_of(engine)
@@ -180,10 +184,29 @@ def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     engine.changing = index_of(engine, tcb) + 1
     events = receive_segment(engine, tcb, packet)
     if events != Event.NOTHING and not events & Event.GONE:
-        on_events(engine, tcb, events, packet.payload, packet.payload_length)
+        if packet.length > FRAME_SIZE and events & Event.DATA:
+            _deliver_pieces(engine, tcb, events, packet)
+        else:
+            on_events(engine, tcb, events, packet.payload, packet.payload_length)
         if events & Event.DATA and tcb.out_of_order_count:
             _deliver_early(engine, tcb, packet)
     engine.changing = 0
+    return 0
+
+
+@kernel
+def _deliver_pieces(engine: Engine, tcb: Tcb, events: int, packet: Packet) -> int:
+    """Hand over the payload of a packet in several frames piece by piece; no such packet ends a stream.
+
+    One piece may end the connection, and its record be that of a new one already.
+    """
+    left = packet.payload_length
+    while left > 0 and tcb.role != Role.FREE and tcb.state != TcpState.SYN_SENT:
+        length = min(piece_length(packet), left)
+        on_events(engine, tcb, events, piece_address(base_of(engine), packet), length)
+        packet.payload += length
+        left -= length
+        events = Event.DATA
     return 0
 
 

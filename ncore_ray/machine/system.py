@@ -66,6 +66,7 @@ ppoll = _external("ppoll", types.int32, types.int64, types.int64, types.int64, t
 poll = _external("poll", types.int32, types.int64, types.int64, types.int32)
 write = _external("write", types.int64, types.int32, types.int64, types.int64)
 read = _external("read", types.int64, types.int32, types.int64, types.int64)
+readv = _external("readv", types.int64, types.int32, types.int64, types.int32)
 
 
 def _python_errno() -> int:

@@ -1,7 +1,8 @@
-"""Large TCP packets that the kernel has put together (TSO of a veth's other end, GRO): cut to frames by the reader.
+"""Large TCP packets that the kernel has put together (TSO of a veth's other end, GRO): what can go on, and how.
 
-Everything behind the reader sees packets that fit into a frame: the headers of the large one, each with its part of the
-bytes (RFC 9293 leaves the boundaries of segments without a meaning).
+Most go on as they came, in a chain of frames (`may_chain`). The others are cut: everything behind the reader then sees
+packets that fit into a frame, each with the headers of the large one and its part of the bytes (RFC 9293 leaves the
+boundaries of segments without a meaning).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from ncore_ray.nic.local import ReaderLocal
 from ncore_ray.wire.checksum import checksum
 from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4
 from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP
-from ncore_ray.wire.tcp import FIN, PSH, TCP_HEADER
+from ncore_ray.wire.tcp import ACK, FIN, PSH, TCP_HEADER
 
 LARGEST: Final = 65_536 + 128
 """Room for the largest packet that the kernel puts together."""
+CHAIN_FRAMES: Final = -(-LARGEST // FRAME_SIZE)
+"""Frames that the largest packet takes."""
 _LAST_ONLY: Final = FIN | PSH
 _CWR: Final = 0x80
 _ETHER_TYPE: Final = 12
@@ -40,6 +43,18 @@ def headers_of(packet: int, length: int) -> int:
     if transport_header < TCP_HEADER or headers >= length:
         return 0
     return headers if load16be(network + 2) == length - ETHERNET_HEADER else 0
+
+
+@kernel
+def may_chain(packet: int, length: int, state: int) -> bool:
+    """Tell from its headers whether a packet can go on in a chain of frames: bytes of a stream and nothing else.
+
+    Those with flags that mean more than that are rare, and cut. So nobody has to deliver the end of a stream in pieces.
+    """
+    if state == Checksum.UNKNOWN or headers_of(packet, length) == 0 or length > LARGEST:
+        return False
+    transport = packet + ETHERNET_HEADER + (load8(packet + ETHERNET_HEADER) & 15) * 4
+    return load8(transport + 13) & ~PSH == ACK
 
 
 @kernel

@@ -60,6 +60,9 @@ class ReaderLocal(Record):
     """What has been handed on of it, headers included; `large_length`: all."""
     large_checksum: I64
 
+    vectors: I64
+    """Address of CHAIN_FRAMES `Vector` records: where a large packet is read to."""
+
     length: I64
     """Of the packet just received."""
     checksum: I64

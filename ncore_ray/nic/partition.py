@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ncore_ray.arena.core import Actor
-from ncore_ray.arena.frame import FrameMeta, frame_meta
+from ncore_ray.arena.frame import CHAINED, NO_FRAME, FrameMeta, frame_meta
 from ncore_ray.arena.header import Arena, arena_at, check_index
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.machine.jit import CHECKED, kernel
@@ -46,9 +46,11 @@ class ReaderCounters(Record):
     received_bytes: I64
     received_partial_checksum_packets: I64
     received_large_packets: I64
-    """Packets that were longer than a frame and were cut."""
+    """Packets that were longer than a frame."""
     received_parts: I64
-    """Of those packets: each part counts as a received packet."""
+    """Of those packets: each part that they were handed on in counts as a received packet (one: as it came)."""
+    chained_frames: I64
+    """Further frames that packets took which were longer than one and were handed on as they came."""
     returned_frames: I64
     """Frames that came home."""
     stalled_no_frame_breaths: I64
@@ -198,4 +200,36 @@ def push_free(base: int, reader: Reader, frame: int) -> int:
     frame_meta(base, frame).owner = reader.actor
     store32(base + reader.free_frames + 4 * reader.free_count, frame)
     reader.free_count += 1
+    return 0
+
+
+@kernel
+def push_chain(base: int, reader: Reader, frame: int) -> int:
+    """Put all frames of a packet on the stack; return how many. The links stay, for a successor to follow."""
+    count = 0
+    while frame != NO_FRAME:
+        push_free(base, reader, frame)
+        count += 1
+        frame = frame_meta(base, frame).next
+    return count
+
+
+@kernel
+def lend(base: int, reader: Reader, frame: int, decider: int) -> int:
+    """The frames of a packet, whose descriptor is written, are those of the reader's ``decider``-th from here on."""
+    meta = frame_meta(base, frame)
+    meta.owner = reader.decider + decider
+    while meta.next != NO_FRAME:
+        meta = frame_meta(base, meta.next)
+        meta.owner = CHAINED
+    return 0
+
+
+@kernel
+def take_back(base: int, reader: Reader, frame: int) -> int:
+    """The frames of a packet are the reader's again."""
+    while frame != NO_FRAME:
+        meta = frame_meta(base, frame)
+        meta.owner = reader.actor
+        frame = meta.next
     return 0

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.core import Actor, Core, core_of, should_stop
-from ncore_ray.arena.frame import Checksum, descriptor_frame, frame_address, frame_meta, make_descriptor
+from ncore_ray.arena.frame import NO_FRAME, Checksum, descriptor_frame, frame_address, frame_meta, make_descriptor
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_take, ring_waiting, ring_write
 from ncore_ray.arena.rings import return_ring
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.system import POLLIN, now_us, poll, poll_fd_at, read
+from ncore_ray.nic.chain import receive_chain
 from ncore_ray.nic.faults import FaultVerdict, fault_due, fault_holds, fault_offer, fault_state_at, fault_take
 from ncore_ray.nic.local import BATCH, ReaderLocal, reader_local_at
-from ncore_ray.nic.partition import Reader, counters_of_reader, free_frame, push_free, reader_at
+from ncore_ray.nic.partition import Reader, counters_of_reader, free_frame, lend, push_chain, reader_at
 from ncore_ray.nic.queue import packet_queue_at, queue_put
 from ncore_ray.nic.receive import Received, receive
 from ncore_ray.nic.spread import choose_decider, fed_ring, publish_all, room_in_rings
@@ -25,11 +26,12 @@ _BUSY_POLL_MS: Final = 1
 @kernel
 def _collect_from(base: int, reader: Reader, ring: Ring) -> int:
     count = ring_waiting(ring)
+    frames = 0
     for _ in range(count):
-        push_free(base, reader, descriptor_frame(ring_take(ring)))
+        frames += push_chain(base, reader, descriptor_frame(ring_take(ring)))
     if count:
         ring_give_back(ring)
-    return count
+    return frames
 
 
 @kernel
@@ -56,23 +58,31 @@ def _room(base: int, reader: Reader) -> int:
 
 @kernel
 def _deliver(base: int, reader: Reader, local: ReaderLocal, now: int) -> int:
-    """Hand the packet in the top free frame to its distributor.
+    """Hand the packet in the top free frame to its distributor."""
+    frame = free_frame(base, reader)
+    if local.trace:
+        traced = queue_put(packet_queue_at(local.trace), now, frame_address(base, frame), local.length, 0)
+        counters_of_reader(reader).lost_trace_packets += 1 - traced
+    frame_meta(base, frame).next = NO_FRAME
+    return _hand_on(base, reader, local, 1)
+
+
+@kernel
+def _hand_on(base: int, reader: Reader, local: ReaderLocal, frames: int) -> int:
+    """Hand the packet in the top free frames, which are linked, to its distributor.
 
     The descriptor is written first, then the frame changes its owner: whoever finds an unpublished word after a crash
     knows that the frame it names is still the reader's.
     """
     frame = free_frame(base, reader)
     counters = counters_of_reader(reader)
-    if local.trace:
-        traced = queue_put(packet_queue_at(local.trace), now, frame_address(base, frame), local.length, 0)
-        counters.lost_trace_packets += 1 - traced
     decider = 0
     if reader.spread:
         decider = choose_decider(base, reader, frame_address(base, frame), local.length)
     descriptor = make_descriptor(frame, local.length, reader.queue, local.checksum)
     ring_write(fed_ring(base, reader, decider), descriptor)
-    frame_meta(base, frame).owner = reader.decider + decider
-    reader.free_count -= 1
+    lend(base, reader, frame, decider)
+    reader.free_count -= frames
     counters.received_packets += 1
     counters.received_bytes += local.length
     if local.checksum == Checksum.PARTIAL:
@@ -114,13 +124,17 @@ def _fill(base: int, reader: Reader, local: ReaderLocal, room: int, now: int) ->
     delivered = _release(base, reader, local, room, now)
     looked_at = delivered
     for _ in range(BATCH):
-        if delivered >= room:
+        if delivered >= room or reader.free_count == 0:
             break
-        outcome = receive(local, counters, frame_address(base, free_frame(base, reader)), now)
+        spare = reader.free_count if local.faults == 0 and local.trace == 0 else 0
+        outcome = receive(local, counters, frame_address(base, free_frame(base, reader)), spare, now)
         if outcome == Received.NOTHING:
             break
         looked_at += 1
-        if outcome == Received.PACKET:
+        if outcome == Received.LARGE:
+            frames = receive_chain(base, reader, local)
+            delivered += _hand_on(base, reader, local, frames) if frames else 0
+        elif outcome == Received.PACKET:
             delivered += _accept(base, reader, local, now)
             delivered += _release(base, reader, local, room - delivered, now)
     return looked_at

@@ -10,7 +10,7 @@ from ncore_ray.machine.atomic import load_acquire32, store_release32
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load16, load16be, load32
 from ncore_ray.machine.system import EAGAIN, EINTR, errno, read
-from ncore_ray.nic.cutting import LARGEST, begin_cutting, cut, is_cutting
+from ncore_ray.nic.cutting import LARGEST, begin_cutting, cut, is_cutting, may_chain
 from ncore_ray.nic.local import DriverKind, ReaderLocal
 from ncore_ray.nic.partition import ReaderCounters
 from ncore_ray.nic.queue import CUT, ENTRY_HEAD, packet_entry_at, packet_queue_at, queue_drop_first, queue_first
@@ -24,6 +24,8 @@ class Received(IntEnum):
     """Its bytes are in the frame, `ReaderLocal.length` and `.checksum` are set."""
     DROPPED = 2
     """There was one, but it is of no use; it has been counted."""
+    LARGE = 3
+    """A packet waits that can go on in a chain of frames (`chain.receive_chain`): its length and checksum are set."""
 
 
 # The receive ring (linux/if_packet.h): blocks of SLOTS_PER_BLOCK slots, in each a `tpacket2_hdr` and a packet.
@@ -64,9 +66,15 @@ def _check(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Received
 
 
 @kernel
-def _next_slot(local: ReaderLocal, slot: int) -> int:
+def slot_address(local: ReaderLocal) -> int:
+    """Return the address of the slot that the kernel fills next."""
+    return local.ring + local.slot // SLOTS_PER_BLOCK * BLOCK_SIZE + local.slot % SLOTS_PER_BLOCK * SLOT_SIZE
+
+
+@kernel
+def next_slot(local: ReaderLocal) -> int:
     """Give a slot back to the kernel and go on to the next."""
-    store_release32(slot + _TP_STATUS, _STATUS_KERNEL)
+    store_release32(slot_address(local) + _TP_STATUS, _STATUS_KERNEL)
     local.slot += 1
     if local.slot == local.ring_slots:
         local.slot = 0
@@ -120,15 +128,26 @@ def _next_part(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Rece
 
 
 @kernel
-def _receive_af_packet(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Received:
-    index = local.slot
-    slot = local.ring + index // SLOTS_PER_BLOCK * BLOCK_SIZE + index % SLOTS_PER_BLOCK * SLOT_SIZE
+def _receive_af_packet(local: ReaderLocal, counters: ReaderCounters, frame: int, spare: int) -> Received:
+    slot = slot_address(local)
     status = load_acquire32(slot + _TP_STATUS)
     if status & _STATUS_USER == 0:
         return Received.NOTHING
+    if status & (_STATUS_COPY | _STATUS_VLAN_VALID) == _STATUS_COPY and _fits_spare(local, slot, status, spare):
+        return Received.LARGE
     outcome = _read_slot(local, counters, slot, status, frame)
-    _next_slot(local, slot)
+    next_slot(local)
     return outcome
+
+
+@kernel
+def _fits_spare(local: ReaderLocal, slot: int, status: int, spare: int) -> bool:
+    """Tell whether the large packet, of which the slot holds the beginning, can go on in ``spare`` frames."""
+    local.length = load32(slot + _TP_LEN)
+    local.checksum = _checksum_state(status)
+    if local.length > spare * FRAME_SIZE:
+        return False
+    return may_chain(slot + load16(slot + _TP_MAC), local.length, local.checksum)
 
 
 @kernel
@@ -180,12 +199,15 @@ def _receive_queue(local: ReaderLocal, counters: ReaderCounters, frame: int, now
 
 
 @kernel
-def receive(local: ReaderLocal, counters: ReaderCounters, frame: int, now: int) -> Received:
-    """Take one packet from the NIC into the frame at an address."""
+def receive(local: ReaderLocal, counters: ReaderCounters, frame: int, spare: int, now: int) -> Received:
+    """Take one packet from the NIC into the frame at an address.
+
+    A larger one may take ``spare`` frames, and is left to the caller then.
+    """
     if is_cutting(local):
         return _next_part(local, counters, frame)
     if local.kind == DriverKind.AF_PACKET:
-        return _receive_af_packet(local, counters, frame)
+        return _receive_af_packet(local, counters, frame, spare)
     if local.kind == DriverKind.TAP:
         return _receive_tap(local, counters, frame)
     return _receive_queue(local, counters, frame, now)

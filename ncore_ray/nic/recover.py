@@ -14,7 +14,7 @@ from ncore_ray.arena.rings import return_ring, transmit_return_ring, transmit_ri
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.memory import load64
 from ncore_ray.machine.record import address_of
-from ncore_ray.nic.partition import Reader, Writer, push_free, reader_of, writer_of
+from ncore_ray.nic.partition import Reader, Writer, push_free, reader_of, take_back, writer_of
 from ncore_ray.nic.spread import fed_ring, fed_rings
 
 
@@ -29,7 +29,7 @@ def _take_back_unpublished(base: int, reader: Reader) -> int:
     for decider in range(fed_rings(base, reader)):
         ring = fed_ring(base, reader, decider)
         for index in range(ring.tail, ring.written):
-            frame_meta(base, descriptor_frame(_word(ring, index))).owner = reader.actor
+            take_back(base, reader, descriptor_frame(_word(ring, index)))
         ring.written = ring.tail
     return 0
 
@@ -38,7 +38,7 @@ def _take_back_unpublished(base: int, reader: Reader) -> int:
 def _finish_collecting(base: int, reader: Reader, ring: Ring) -> int:
     """Frames of words taken and not given back are home; to say so once more does no harm."""
     for index in range(ring.head, ring.taken):
-        frame_meta(base, descriptor_frame(_word(ring, index))).owner = reader.actor
+        take_back(base, reader, descriptor_frame(_word(ring, index)))
     return ring_give_back(ring)
 
 

@@ -37,6 +37,12 @@ class SmallArena:
         owners: np.ndarray[tuple[int], np.dtype[np.int32]] = metas["owner"]
         return owners
 
+    def links(self) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        """Return the next frame of every frame."""
+        metas = table(FrameMeta, self.array, self.header.frame_metas, self.header.frame_count)
+        links: np.ndarray[tuple[int], np.dtype[np.int32]] = metas["next"]
+        return links
+
     def bytes_at(self, address: int, length: int) -> bytes:
         """Return bytes by their address."""
         return self.array[address - self.base : address - self.base + length].tobytes()

@@ -7,7 +7,7 @@ import numpy as np
 from ncore_ray.arena.frame import FRAME_SIZE
 from ncore_ray.machine.record import new
 from ncore_ray.nic.burst import MESSAGE_SIZE, VECTOR_SIZE
-from ncore_ray.nic.cutting import LARGEST
+from ncore_ray.nic.cutting import CHAIN_FRAMES, LARGEST
 from ncore_ray.nic.local import BATCH, BURST, ReaderLocal, WriterLocal
 
 _IDLE_MS = 20
@@ -21,9 +21,11 @@ class ReaderMemory:
         self._memory, self.local, self.address = new(ReaderLocal)
         self._scratch = np.zeros(8, np.int64)
         self._large = np.zeros(LARGEST, np.uint8)
+        self._vectors = np.zeros(CHAIN_FRAMES * VECTOR_SIZE, np.uint8)
         self.local.fd = -1
         self.local.scratch = self._scratch.ctypes.data
         self.local.large = self._large.ctypes.data
+        self.local.vectors = self._vectors.ctypes.data
         self.local.spin_us = spin_us
         self.local.idle_ms = _IDLE_MS
 

@@ -27,7 +27,14 @@ class Packet(Record):
     """One packet. Addresses are 64-bit integers of this process; lengths are bytes."""
 
     frame: I64
+    """Address of the packet's first byte."""
     length: I64
+    """More than FRAME_SIZE: the packet goes on in further frames. Its headers lie in the first one; addresses beyond
+    that are as if all lay in one place, and `engine/pieces.py` tells where the bytes are."""
+    chain: I64
+    """Number of a frame of the packet, of the first one at first, …"""
+    chain_at: I64
+    """… and the address that it would have in one place with the others."""
     nic: I64
     checksum: I64
     """`Checksum` state that the NIC gave."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from ncore_ray.arena.frame import Checksum
+from ncore_ray.arena.frame import FRAME_SIZE, NO_FRAME, Checksum
 from ncore_ray.arena.ring import (
     Ring,
     ring_at,
@@ -158,7 +158,20 @@ class Rig:
         if word < 0:
             return None
         frame, length = word & 0xFFFF_FFFF, word >> 32 & 0xF_FFFF
-        return Arrived(frame, self.arena.frame(frame, length), word >> 52 & 0xFF, Checksum(word >> 60 & 7))
+        return Arrived(frame, self._bytes(frame, length), word >> 52 & 0xFF, Checksum(word >> 60 & 7))
+
+    def frames_of(self, frame: int) -> list[int]:
+        """Return the frames of a packet by its first one."""
+        links, frames = self.arena.links(), [frame]
+        while (following := int(links[frames[-1]])) != NO_FRAME:
+            frames.append(following)
+        return frames
+
+    def _bytes(self, frame: int, length: int) -> bytes:
+        """Return a packet from however many frames it takes, of which none may be spare."""
+        frames = self.frames_of(frame)
+        assert len(frames) == max(-(-length // FRAME_SIZE), 1)
+        return b"".join(self.arena.frame(each, FRAME_SIZE) for each in frames)[:length]
 
     def take_all(self) -> list[Arrived]:
         """Take all descriptors as the distributor."""

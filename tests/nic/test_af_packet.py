@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from ncore_ray.arena.frame import FRAME_SIZE, Checksum
 from ncore_ray.lab.dry.packets import ethernet, ipv4, tcp
 from ncore_ray.nic.af_packet import AfPacketDriver
 from ncore_ray.nic.driver import NicError
+from ncore_ray.nic.faults import FaultSettings
 from ncore_ray.nic.small_arena import make_small_arena
+from ncore_ray.nic.trace import Tracer
 from tests.nic.conftest import Link
 from tests.nic.harness import Arrived, Rig, packet
 
@@ -41,6 +44,15 @@ def receive(rig: Rig, count: int) -> list[Arrived]:
         arrived.extend(rig.receive())
     assert len(arrived) == count
     return arrived
+
+
+def receive_payload(rig: Rig, length: int) -> bytes:
+    """Breathe until so many bytes behind headers of 54 bytes have come."""
+    found = b""
+    end = time.monotonic() + 20
+    while len(found) < length and time.monotonic() < end:
+        found += b"".join(one.data[54:] for one in rig.receive())
+    return found
 
 
 def test_it_knows_the_interface(link: Link, driver: AfPacketDriver) -> None:
@@ -153,34 +165,82 @@ def test_it_goes_on_after_the_interface_was_down(link: Link, driver: AfPacketDri
     raw.close()
 
 
-def test_large_packet_is_cut_and_order_kept(link: Link, driver: AfPacketDriver) -> None:
-    """A packet that the kernel has not cut yet, as TSO leaves it: 20,000 bytes between two small ones."""
-    rig, raw = rig_of(driver), link.raw()
-    payload = np.arange(20_000, dtype=np.uint32).astype(np.uint8).tobytes()
-    whole = ethernet(ipv4("10.9.0.1", "10.9.0.2", 6, tcp("10.9.0.1", 7, "10.9.0.2", 80, 16, payload)))
+PAYLOAD = np.arange(20_000, dtype=np.uint32).astype(np.uint8).tobytes()
+ACK, FIN = 16, 1
+
+
+def large(flags: int = ACK, payload: bytes = PAYLOAD) -> bytes:
+    """Return a packet that the kernel has not cut yet, as TSO leaves it, behind a virtio header that says so."""
+    segment = tcp("10.9.0.1", 7, "10.9.0.2", 80, flags, payload)
+    whole = ethernet(ipv4("10.9.0.1", "10.9.0.2", 6, segment))
+    return struct.pack("<BBHHHH", 1, 1, 54, 1448, 34, 16) + whole
+
+
+def send_between_small_ones(rig: Rig, link: Link, whole: bytes, parts: int) -> list[Arrived]:
+    """Send a packet between two small ones; return what comes between those."""
+    raw = link.raw()
     raw.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
-    raw.send(bytes(10) + packet(1))
-    raw.send(struct.pack("<BBHHHH", 1, 1, 54, 1448, 34, 16) + whole)
-    raw.send(bytes(10) + packet(2))
-    first, *parts, last = receive(rig, 1 + 11 + 1)
+    for each in (bytes(10) + packet(1), whole, bytes(10) + packet(2)):
+        raw.send(each)
+    raw.close()
+    first, *between, last = receive(rig, 1 + parts + 1)
     assert [first.data, last.data] == [packet(1), packet(2)]
-    assert b"".join(part.data[54:] for part in parts) == payload
+    assert rig.received.drop_nic_truncated_packets == 0
+    return between
+
+
+def test_large_packet_comes_whole_in_many_frames_and_order_is_kept(link: Link, driver: AfPacketDriver) -> None:
+    rig = rig_of(driver)
+    (whole,) = send_between_small_ones(rig, link, large(), 1)
+    assert whole.data == large()[10:]
+    assert whole.checksum == Checksum.PARTIAL
+    assert (rig.received.received_large_packets, rig.received.received_parts) == (1, 1)
+    assert rig.received.chained_frames == 9
+    rig.read()
+    assert rig.received.returned_frames == 3 + 9
+    assert rig.reader.free_count == rig.reader.frame_count
+    assert (rig.arena.owners()[: rig.reader.frame_count] == rig.reader.actor).all()
+
+
+@pytest.mark.parametrize("reason", ["end of a stream", "traced", "faults", "few frames"])
+def test_large_packet_is_cut_where_it_cannot_go_on_whole(
+    link: Link, driver: AfPacketDriver, reason: str, tmp_path: Path
+) -> None:
+    rig = rig_of(driver)
+    tracer = Tracer(tmp_path / "trace.pcap")
+    if reason == "traced":
+        rig.trace(tracer)
+    elif reason == "faults":
+        rig.inject(FaultSettings())
+    elif reason == "few frames":
+        rig.arena.array[rig.reader.free_frames : rig.reader.free_frames + 4 * 9].view("<i4")[:] = range(9)
+        rig.reader.free_count = 9
+    parts = send_between_small_ones(rig, link, large(ACK | FIN if reason == "end of a stream" else ACK), 11)
+    assert b"".join(part.data[54:] for part in parts) == PAYLOAD
     assert {part.checksum for part in parts} == {Checksum.PARTIAL}
     assert (rig.received.received_large_packets, rig.received.received_parts) == (1, 11)
-    assert rig.received.drop_nic_truncated_packets == 0
-    raw.close()
+    assert rig.received.chained_frames == 0
+    tracer.close()
 
 
-def test_packets_a_little_longer_than_a_frame_are_cut_too(link: Link, driver: AfPacketDriver) -> None:
-    """Up to a length they fit into a slot of the ring, though not into a frame."""
+@pytest.mark.parametrize("length", [FRAME_SIZE * 2 - 54, FRAME_SIZE * 3 - 54, FRAME_SIZE * 3 - 53, 60_000])
+def test_large_packets_of_any_length(link: Link, driver: AfPacketDriver, length: int) -> None:
+    rig = rig_of(driver)
+    payload = (PAYLOAD * 4)[:length]
+    (whole,) = send_between_small_ones(rig, link, large(payload=payload), 1)
+    assert whole.data == large(payload=payload)[10:]
+
+
+def test_packets_a_little_longer_than_a_frame(link: Link, driver: AfPacketDriver) -> None:
+    """Up to a length they fit into a slot of the ring, though not into a frame, and are cut; longer ones come whole."""
     rig, raw = rig_of(driver), link.raw()
     raw.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
     for length in range(FRAME_SIZE - 2, FRAME_SIZE + 100, 3):
         segment = tcp("10.9.0.1", 7, "10.9.0.2", 80, 16, bytes(length - 54))
         whole = ethernet(ipv4("10.9.0.1", "10.9.0.2", 6, segment))
         raw.send(struct.pack("<BBHHHH", 1, 1, 54, 1448, 34, 16) + whole)
-        parts = receive(rig, 1 if length <= FRAME_SIZE else 2)
-        assert sum(len(part.data) - 54 for part in parts) == length - 54
+        assert receive_payload(rig, length - 54) == bytes(length - 54)
+    assert 0 < rig.received.chained_frames < rig.received.received_large_packets
     assert rig.received.drop_nic_truncated_packets == 0
     raw.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ncore_ray.arena.frame import CHAINED, NO_FRAME
 from ncore_ray.arena.ring import Ring
 from ncore_ray.machine.record import view
 from ncore_ray.nic.recover import rebuild_free, recover_writer
@@ -48,6 +49,38 @@ def test_descriptors_that_were_never_published(published: int) -> None:
     check_usable(rig, FRAMES - published)
     assert len(rig.take_all()) == published
     assert inbound.written == published
+
+
+def chain(rig: Rig, head: int) -> list[int]:
+    """Let a packet that was handed on take the two top free frames as well; return all its frames."""
+    rig.reader.free_count -= 2
+    start = rig.reader.free_frames + 4 * rig.reader.free_count
+    further = rig.arena.array[start : start + 8].view("<i4").tolist()
+    for frame, following in zip([head, *further], [*further, NO_FRAME], strict=True):
+        rig.arena.links()[frame] = following
+    rig.arena.owners()[further] = CHAINED
+    return [head, *further]
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_packet_in_several_frames(published: bool) -> None:
+    rig = rig_with_packets(2)
+    if not published:
+        rig.inbound().tail = 1
+    chain(rig, 1)
+    check_usable(rig, FRAMES - 4 if published else FRAMES - 1)
+
+
+@pytest.mark.parametrize("home", range(4))
+def test_a_packet_in_several_frames_of_which_some_were_home(home: int) -> None:
+    rig = rig_with_packets(1)
+    (one,) = rig.take_all()
+    frames = chain(rig, one.frame)
+    rig.give_back(one.frame, actor=1)
+    back = ring(rig, rig.arena.header.return_rings, 1)
+    back.seen_tail, back.taken = 1, 1
+    rig.arena.owners()[frames[:home]] = rig.reader.actor
+    check_usable(rig, FRAMES)
 
 
 @pytest.mark.parametrize("owner_written", [True, False])

@@ -12,9 +12,10 @@ from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
 from ncore_ray.engine.buffer import NO_FRAME, free_frame, has_memory, take_frame
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.pieces import take_payload
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.memory import copy, load64, store64
+from ncore_ray.machine.memory import load64, store64
 from ncore_ray.wire.packet import Packet
 
 MAX_SEGMENTS: Final = 96
@@ -74,35 +75,50 @@ def _may_keep(engine: Engine, tcb: Tcb, length: int) -> int:
 
 @kernel
 def keep_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    """Keep the payload of a segment beyond `rcv_nxt`; return a `Kept`.
+    """Keep the payload of a segment beyond `rcv_nxt`, a large one in several frames, and go on behind it in the packet.
 
-    What is there already is not kept twice; what overlaps in part is, and is cut when it is delivered.
+    Returns a `Kept`.
+
+    What is there already is not kept twice; what overlaps in part is, and is cut when it is delivered. A segment for
+    none of whose bytes there is memory counts as dropped.
     """
-    length = packet.payload_length
-    if length == 0 or length > FRAME_SIZE - _HEAD:
-        return Kept.NOT
-    before = _position(engine, tcb, packet.sequence)
-    if _covered(engine, before, packet.sequence, length):
-        counters_of(engine).duplicate_segments += 1
-        return Kept.BEFORE
-    if not _may_keep(engine, tcb, length):
-        counters_of(engine).drop_tcp_no_memory_packets += 1
-        counters_of(engine).used_tcp_packets -= 1
-        return Kept.NOT
-    _insert(engine, tcb, packet, before)
-    counters_of(engine).out_of_order_segments += 1
-    return Kept.NOW
+    whole = packet.payload_length
+    kept = Kept.BEFORE if whole else Kept.NOT
+    while packet.payload_length > 0:
+        length = min(packet.payload_length, FRAME_SIZE - _HEAD)
+        before = _position(engine, tcb, packet.sequence)
+        if _covered(engine, before, packet.sequence, length):
+            counters_of(engine).duplicate_segments += 1
+            packet.payload += length
+            packet.payload_length -= length
+        elif _may_keep(engine, tcb, length):
+            _insert(engine, tcb, packet, before, length)
+            counters_of(engine).out_of_order_segments += 1
+            kept = Kept.NOW
+        else:
+            refused_whole = packet.payload_length == whole
+            _count_refused(engine, refused_whole)
+            return Kept.NOT if refused_whole else kept
+        packet.sequence = seq_add(packet.sequence, length)
+    return kept
 
 
 @kernel
-def _insert(engine: Engine, tcb: Tcb, packet: Packet, before: int) -> int:
+def _count_refused(engine: Engine, refused_whole: int) -> int:
+    if refused_whole:
+        counters_of(engine).drop_tcp_no_memory_packets += 1
+        counters_of(engine).used_tcp_packets -= 1
+    return 0
+
+
+@kernel
+def _insert(engine: Engine, tcb: Tcb, packet: Packet, before: int, length: int) -> int:
     frame = take_frame(engine)
     address = frame_address(base_of(engine), frame)
     meta = frame_meta(base_of(engine), frame)
     store64(address, packet.sequence)
-    copy(address + _HEAD, packet.payload, packet.payload_length)
     meta.start = _HEAD
-    meta.end = _HEAD + packet.payload_length
+    meta.end = _HEAD + take_payload(base_of(engine), packet, address + _HEAD, length)
     if before == NO_FRAME:
         meta.next = tcb.out_of_order
         tcb.out_of_order = frame

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from ncore_ray.arena.frame import frame_address, frame_meta
+from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
 from ncore_ray.engine.buffer import NO_FRAME, has_memory
 from ncore_ray.engine.connection import Tcb, Work, mark
 from ncore_ray.engine.lifecycle import destroy, enter_time_wait
@@ -285,10 +285,11 @@ def _receive_text(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 @kernel
 def _keep(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Keep what came too early, and note what to say of it."""
+    sequence, length = packet.sequence, packet.payload_length
     kept = keep_early(engine, tcb, packet)
     if tcb.sack_permitted and kept != Kept.NOT:
-        note_early(engine, tcb, packet.sequence)
-    return note_duplicate(tcb, packet.sequence, packet.payload_length if kept == Kept.BEFORE else 0)
+        note_early(engine, tcb, sequence)
+    return note_duplicate(tcb, sequence, length if kept == Kept.BEFORE else 0)
 
 
 @kernel
@@ -330,7 +331,7 @@ def _receive_in_order(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if length:
         events |= Event.DATA
         advance_receive(engine, tcb, length)
-        tcb.ack_pending += 1
+        tcb.ack_pending += 1 if length <= FRAME_SIZE else 2
         # RFC 5681 §4.2: every second full segment at once, and at once what fills a gap.
         if tcb.ack_pending >= 2 or tcb.out_of_order != NO_FRAME or engine.delayed_ack_us == 0:
             tcb.ack_now = 1

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ncore_ray.arena.frame import FRAME_SIZE, FrameMeta
+from ncore_ray.arena.frame import CHAINED, FRAME_SIZE, NO_FRAME, FrameMeta
 from ncore_ray.arena.layout import PAGE
 from ncore_ray.arena.ring import RING_HEAD_SIZE, Ring
 from ncore_ray.blueprint.build import Blueprint, build, draw
@@ -131,13 +131,21 @@ class EngineLab:
         return words
 
     def receive(self, nic: int, data: bytes, *, engine: int = 0, checksum: int = 0) -> None:
-        """Hand a frame that came in on a NIC to an engine, placed at a frame's start."""
+        """Hand a packet that came in on a NIC to an engine, from a frame's start on, in as many frames as it takes."""
+        frame, metas = NO_FRAME, self._metas()
+        for start in reversed(range(0, len(data), FRAME_SIZE)):
+            following, frame = frame, self._place(nic, data[start : start + FRAME_SIZE])
+            metas["next"][frame] = following
+            metas["owner"][frame] = CHAINED if start else 1 + engine
+        self._put(self.arena.engine_rings, engine, frame | len(data) << 32 | nic << 52 | checksum << 60)
+
+    def _place(self, nic: int, data: bytes) -> int:
+        """Put bytes at the start of a NIC's next frame; return its number."""
         frame = nic * self.blueprint.dimensions.nic_frames + self._next_frame % self.blueprint.dimensions.nic_frames
         self._next_frame += 1
         start = self.arena.frames + frame * FRAME_SIZE
         self.array[start : start + len(data)] = np.frombuffer(data, np.uint8)
-        self._metas()["owner"][frame] = 1 + engine
-        self._put(self.arena.engine_rings, engine, frame | len(data) << 32 | nic << 52 | checksum << 60)
+        return frame
 
     def _metas(self) -> np.ndarray[Any, np.dtype[Any]]:
         return table(FrameMeta, self.array, self.arena.frame_metas, self.arena.frame_count)
