@@ -81,9 +81,9 @@ OwnCongestion = Annotated[CongestionControl, *word(CongestionControl)] | None
 class Tcp(Section):
     """Parameters of every TCP connection."""
 
-    receive_window: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 128 * KIB
+    receive_window: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 512 * KIB
     """Bytes that a peer may send ahead of the reader."""
-    send_buffer: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 128 * KIB
+    send_buffer: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 512 * KIB
     """Bytes that may wait to be sent or acknowledged."""
     initial_window: Annotated[int, whole(1, 64)] = 10
     """Segments in flight at the start (RFC 6928)."""

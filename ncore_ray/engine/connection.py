@@ -171,6 +171,8 @@ class Tcb(Record):
     hold_chain_length: I64
     out_of_order: I64
     """First frame of the segments that came too early, by sequence number, or −1."""
+    out_of_order_last: I64
+    """The last frame of them, if there is any."""
     out_of_order_count: I64
     list_next: I64
     """Next in the pool of idle connections, or in the queue of TIME-WAIT."""
@@ -359,6 +361,7 @@ def take_connection(engine: Engine) -> int:
     chain_init(send_chain(tcb))
     chain_init(hold_chain(tcb))
     tcb.out_of_order = -1
+    tcb.out_of_order_last = -1
     tcb.acknowledged_at_request = -1
     tcb.remote_mac = NO_MAC
     tcb.created_at = engine.now

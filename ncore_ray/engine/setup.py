@@ -34,8 +34,8 @@ class EngineSettings:
 
     connections: int
     frames: int
-    receive_window: int = 128 << 10
-    send_buffer: int = 128 << 10
+    receive_window: int = 512 << 10
+    send_buffer: int = 512 << 10
     initial_window: int = 10
     sack: bool = True
     delayed_ack_us: int = 40_000

@@ -59,6 +59,8 @@ timeouts: {{{timeouts}}}
 
 def configuration_text(*, tcp: str = "", timeouts: str = "", engines: int = 1, distribution: str = "") -> str:
     """Return the configuration of all scripts: one TCP vServer with one service; tests of any packet use the others."""
+    if "receive_window" not in tcp:
+        tcp = f"receive_window: {WINDOW >> 10}KiB, send_buffer: {WINDOW >> 10}KiB" + (tcp and f", {tcp}")
     return _TEXT.format(tcp=tcp, timeouts=timeouts, engines=engines, distribution=distribution)
 
 

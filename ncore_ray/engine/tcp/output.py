@@ -26,6 +26,8 @@ from ncore_ray.engine.transmit import SPARE_SLOTS, resolve, slots_left
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.tcp import ACK, FIN, PSH, SYN
 
+_ENOUGH_WINDOW: Final = 32 << 10
+"""A peer that may send so much is not held up: no segment goes out only to tell of a larger window."""
 _RESOLVE_RETRY_US: Final = 5_000
 """How soon a packet is tried again whose next hop's link-layer address is being asked for."""
 _RESOLVE_TRIES: Final = 32
@@ -105,7 +107,7 @@ def _window_update_due(engine: Engine, tcb: Tcb) -> int:
     """RFC 9293 §3.8.6.2.2: tell of a larger window only when it grew by a good part."""
     if not can_receive(tcb.state):
         return 0
-    quarter = engine.receive_limit >> 2
+    quarter = min(engine.receive_limit >> 2, _ENOUGH_WINDOW)
     step = window_step(engine, tcb)
     if seq_diff(tcb.rcv_edge, tcb.rcv_nxt) >= max(quarter, step):
         return 0  # the peer is not held up

@@ -18,8 +18,9 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load64, store64
 from ncore_ray.wire.packet import Packet
 
-MAX_SEGMENTS: Final = 96
-"""Per connection: a window of 128 KiB in full segments."""
+FEWEST_SEGMENTS: Final = 96
+_MOST_SEGMENTS: Final = 1_024
+_BYTES_PER_SEGMENT: Final = 1_024
 _HEAD: Final = 8
 
 
@@ -30,6 +31,12 @@ class Kept(IntEnum):
     NOW = 1
     BEFORE = 2
     """All its bytes are there already."""
+
+
+@kernel
+def early_limit(engine: Engine) -> int:
+    """Return how many segments a connection may keep: a window of full ones and more, yet soon searched."""
+    return max(FEWEST_SEGMENTS, min(engine.receive_limit // _BYTES_PER_SEGMENT, _MOST_SEGMENTS))
 
 
 @kernel
@@ -51,6 +58,8 @@ def _position(engine: Engine, tcb: Tcb, sequence: int) -> int:
     """Return the last frame of the queue that begins at or before ``sequence``, or NO_FRAME."""
     before = NO_FRAME
     frame = tcb.out_of_order
+    if frame != NO_FRAME and seq_le(early_sequence(engine, tcb.out_of_order_last), sequence):
+        return tcb.out_of_order_last  # nearly always: behind a gap all comes in order
     while frame != NO_FRAME and seq_le(early_sequence(engine, frame), sequence):
         before = frame
         frame = frame_meta(base_of(engine), frame).next
@@ -68,7 +77,7 @@ def _covered(engine: Engine, frame: int, sequence: int, length: int) -> int:
 @kernel
 def _may_keep(engine: Engine, tcb: Tcb, length: int) -> int:
     """Return 1 if a segment may wait: a quarter of the pool is left to bytes in order, without which none can go on."""
-    if tcb.out_of_order_count >= MAX_SEGMENTS or engine.free_frame_count <= engine.frame_count >> 2:
+    if tcb.out_of_order_count >= early_limit(engine) or engine.free_frame_count <= engine.frame_count >> 2:
         return 0
     return has_memory(engine, length)
 
@@ -126,6 +135,8 @@ def _insert(engine: Engine, tcb: Tcb, packet: Packet, before: int, length: int) 
         previous = frame_meta(base_of(engine), before)
         meta.next = previous.next
         previous.next = frame
+    if meta.next == NO_FRAME:
+        tcb.out_of_order_last = frame
     tcb.out_of_order_count += 1
     return 0
 

@@ -38,6 +38,8 @@ from ncore_ray.wire.tcp import (
 )
 
 _MAX_WINDOW: Final = 65535
+PRESSED_WINDOW: Final = 128 << 10
+"""The largest receive window while less than half of the pool is free."""
 _LARGE_PAYLOAD: Final = 61_440
 """Bytes of one large segment at the most: with its headers it has to fit into the IP header's length."""
 HEADERS: Final = ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER
@@ -50,6 +52,14 @@ def own_mss(engine: Engine, nic: int) -> int:
 
 
 @kernel
+def _fair_limit(engine: Engine) -> int:
+    """Return how many bytes a connection may hold: many slow readers must not use up the pool with large windows."""
+    if engine.free_frame_count >= engine.frame_count >> 1:
+        return engine.receive_limit
+    return min(engine.receive_limit, PRESSED_WINDOW)
+
+
+@kernel
 def receive_room(engine: Engine, tcb: Tcb) -> int:
     """Return how many more bytes the connection may take in: its limit, less what is held here or waits in the peer."""
     if tcb.discard:
@@ -57,7 +67,7 @@ def receive_room(engine: Engine, tcb: Tcb) -> int:
     used = hold_chain(tcb).length
     if tcb.peer:
         used += send_chain(peer_of(engine, tcb)).length
-    return max(engine.receive_limit - used, 0)
+    return max(_fair_limit(engine) - used, 0)
 
 
 @kernel
@@ -75,7 +85,7 @@ def window_step(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def whole_room(engine: Engine, tcb: Tcb) -> int:
     """Return how many bytes are sure to come in before any is taken: the window's edge may stay short by a step."""
-    return engine.receive_limit - window_step(engine, tcb)
+    return min(engine.receive_limit, PRESSED_WINDOW) - window_step(engine, tcb)
 
 
 @kernel

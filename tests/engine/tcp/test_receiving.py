@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ncore_ray.engine.tcp.reassembly import MAX_SEGMENTS
+from ncore_ray.engine.tcp.reassembly import FEWEST_SEGMENTS
 from tests.support.tcp_script import WINDOW, Script, established
 
 sides = pytest.mark.parametrize("side", ["client", "service"])
@@ -121,12 +121,24 @@ def test_established_gap_overlaps(second: int, length: int, kept: int) -> None:
 
 
 def test_established_gap_is_bounded() -> None:
-    with established() as s:
-        for i in range(MAX_SEGMENTS + 4):
+    with established(tcp="receive_window: 64KiB") as s:
+        for i in range(FEWEST_SEGMENTS + 4):
             s.end.sends("PA", 2 + 2 * i, data=1)
-        s.end.gets(*["A 1 ack 1"] * (MAX_SEGMENTS + 4))
-        assert s.end.live().out_of_order_count == MAX_SEGMENTS
-        s.counted(out_of_order_segments=MAX_SEGMENTS, drop_tcp_no_memory_packets=4)
+        s.end.gets(*["A 1 ack 1"] * (FEWEST_SEGMENTS + 4))
+        assert s.end.live().out_of_order_count == FEWEST_SEGMENTS
+        s.counted(out_of_order_segments=FEWEST_SEGMENTS, drop_tcp_no_memory_packets=4)
+
+
+def test_established_gap_may_be_as_large_as_a_large_window() -> None:
+    with established(tcp="receive_window: 256KiB") as s:
+        for i in range(256 + 4):
+            s.end.sends("PA", 2 + 2 * i, data=1)
+            if i % 64 == 63:
+                s.settle()
+        s.settle()
+        s.end.inbox.clear()
+        assert s.end.live().out_of_order_count == 256
+        s.counted(out_of_order_segments=256, drop_tcp_no_memory_packets=4)
 
 
 @sides
@@ -234,6 +246,24 @@ def test_window_closes_and_opens() -> None:
         s.end.gets()  # too little to tell of
         s.other.sends("A", ack=2049)
         s.end.gets("A 1 ack 4097 win 2048")
+        s.counted()
+
+
+@pytest.mark.parametrize(("in_use", "window"), [(0.4, 512 << 10), (0.6, 128 << 10)])
+def test_window_is_smaller_while_half_of_the_pool_is_in_use(in_use: float, window: int) -> None:
+    with established(tcp="receive_window: 512KiB") as s:
+        engine = s.lab.engine()
+        pool, engine.frame_count = engine.frame_count, int(engine.free_frame_count / (1 - in_use))
+        s.end.sends("PA", data=3)
+        s.end.sends("PA", data=3)
+        s.other.gets("PA 1+6 ack 1")
+        s.end.gets("A 1 ack 7")
+        engine.frame_count = pool
+        tcb = s.end.live()
+        step = 1 << tcb.rcv_scale
+        assert window - 2 * step < tcb.rcv_edge - tcb.rcv_nxt + 6 <= window + step
+        s.other.sends("A")
+        s.settle()
         s.counted()
 
 
