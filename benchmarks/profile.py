@@ -1,4 +1,4 @@
-"""``python -m benchmarks.profile tcp_stream ncore-1-per-core``: where a peer's time goes, per unit of a scenario's work.
+"""``python -m benchmarks.profile tcp_stream ncore-1-per-core``: where the time of a peer goes, per unit of its work.
 
 Needs perf (package linux-perf) and a user who may use it. The case is a number, 0 by default.
 """
