@@ -327,7 +327,7 @@ def test_client_that_only_acknowledges_is_late_with_its_body() -> None:
 
 
 def test_client_that_only_acknowledges_gives_its_response_no_more_time() -> None:
-    with running(timeouts="server: 5s") as lab:
+    with running(timeouts="server: 5s", tcp="receive_window: 128KiB, send_buffer: 128KiB") as lab:
         client, server = begin(lab, GET, paused=True, limit=1_024)
         server.send(answer(bytes(400_000)))
         _answer_probes(lab, [client], 12)
