@@ -12,7 +12,7 @@ from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import ArenaError, Bytes, Layout, format_arena, init_rings
 from ncore_ray.arena.ring import ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
-from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets
+from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets, has_links
 from ncore_ray.blueprint.records import digest
 from ncore_ray.blueprint.tables import (
     routes_of,
@@ -28,6 +28,7 @@ from ncore_ray.config.model import Configuration, HashFunction, Placement
 from ncore_ray.config.model import Forwarding as ConfiguredForwarding
 from ncore_ray.engine.http.exchange import ErrorText
 from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.remote.setup import LinkPlan, LinkSpans, init_links, plan_links
 from ncore_ray.engine.setup import EngineSettings, init_engine, plan_engine
 from ncore_ray.flow.distributor import (
     Algorithm,
@@ -81,6 +82,8 @@ class Blueprint:
     settings: EngineSettings
     texts: Texts
     error_rows: list[tuple[int, int, int, int]]
+    links: tuple[LinkPlan, LinkSpans] | None = None
+    """Of virtual connections between the engines, where the configuration asks for them."""
 
     @property
     def size(self) -> int:
@@ -221,10 +224,24 @@ def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, 
     settings = _engine_settings(configuration, dimensions)
     vservers, services = counts["vserver_count"], counts["service_count"]
     engines = [plan_engine(layout, k, settings, vservers, services) for k in range(counts["engine_count"])]
+    links = _reserve_links(layout, configuration, dimensions, engines)
     texts = Texts()
     rows = error_rows(texts)
     header["error_texts"] = layout.reserve("error_texts", size_of(ErrorText) * len(rows))
-    return Blueprint(configuration, dimensions, layout, plan, spans, header, engines, settings, texts, rows)
+    return Blueprint(configuration, dimensions, layout, plan, spans, header, engines, settings, texts, rows, links)
+
+
+def _reserve_links(
+    layout: Layout, configuration: Configuration, dimensions: Dimensions, engines: list[dict[str, int]]
+) -> tuple[LinkPlan, LinkSpans] | None:
+    """Reserve what virtual connections need, and enter it in the fields of the engines' headers."""
+    if not has_links(configuration):
+        return None
+    plan = LinkPlan(len(engines), dimensions.connections, dimensions.messages, dimensions.engine_frames)
+    spans, fields = plan_links(layout, plan)
+    for engine, more in zip(engines, fields, strict=True):
+        engine.update(more)
+    return plan, spans
 
 
 def build(
@@ -254,6 +271,8 @@ def build(
         _write_nic(array, arena, index, transmit[index] if transmit else Transmit.DIRECT)
     init_distributor(array, blueprint.distributor, blueprint.distributor_spans)
     _write_engines(array, blueprint, arena, monotonic_us() if now is None else now)
+    if blueprint.links is not None:
+        init_links(array, arena, *blueprint.links)
     return arena
 
 
@@ -271,7 +290,7 @@ def _write_tables(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
     write_addresses(array, configuration)
     write_routes(array, arena, configuration)
     write_services(array, arena, configuration, blueprint.texts)
-    write_vservers(array, arena, configuration)
+    write_vservers(array, arena, configuration, blueprint.texts)
     write_port_owners(array, arena, arena.engine_count)
     write_error_rows(array, blueprint.header["error_texts"], blueprint.error_rows)
     blueprint.texts.write(array, arena.texts)

@@ -8,10 +8,12 @@ from typing import Final
 
 from ncore_ray.arena.frame import FRAME_SIZE, FrameMeta
 from ncore_ray.arena.layout import PAGE, ArenaError
+from ncore_ray.blueprint.parallelism import has_links
 from ncore_ray.config.model import Configuration, Placement
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.http.exchange import Exchange
 from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.remote.link import HALF_SIZE
 from ncore_ray.machine.record import size_of
 
 _FRAME: Final = FRAME_SIZE + size_of(FrameMeta) + 4
@@ -19,6 +21,12 @@ _CONNECTION: Final = size_of(Tcb) + size_of(Exchange) + size_of(Body) + 24
 """With its share of the hash index and the work list, whose sizes are powers of two: 24 bytes at the most."""
 _FRAMES_PER_CONNECTION: Final = 2
 """When the number of connections is left to us: what the proxied pair of an average request holds."""
+_LINKED_CONNECTION: Final = 2 * HALF_SIZE
+"""Added for each other engine, where virtual connections lead to it: a half's place in the table of all engines is
+wasted on the engine itself, hence twice."""
+_LINKED_FRAME: Final = 16
+"""Likewise: the place on the ring home, whose size is a power of two."""
+_LINKED_PADDING: Final = 2 * PAGE
 _MIN_NIC_FRAMES: Final = 256
 _MAX_NIC_FRAMES: Final = 4096
 _MIN_FRAMES: Final = 64
@@ -36,6 +44,8 @@ class Dimensions:
     engine_frames: int
     connections: int
     """Per engine."""
+    messages: int = 4096
+    """Capacity of a ring of messages between two engines: a power of two."""
 
 
 def deciders_of(configuration: Configuration) -> int:
@@ -66,10 +76,13 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
     nic_frames = _nic_frames(arena, len(configuration.nics) * deciders_of(configuration))
     least = Dimensions(nic_frames, _MIN_FRAMES, _MIN_CONNECTIONS)
     each = (arena - measure(least)) // engines - _PADDING
+    others = engines - 1 if has_links(configuration) else 0
+    connection, frame = _CONNECTION + others * _LINKED_CONNECTION, _FRAME + others * _LINKED_FRAME
+    each -= others * _LINKED_PADDING
     connections = configuration.limits.connections
     if connections is None:
-        connections = max(each // (_CONNECTION + _FRAMES_PER_CONNECTION * _FRAME), 0)
-    frames = (each - connections * _CONNECTION) // _FRAME
+        connections = max(each // (connection + _FRAMES_PER_CONNECTION * frame), 0)
+    frames = (each - connections * connection) // frame
     if connections < _MIN_CONNECTIONS or frames < _MIN_FRAMES:
         raise ArenaError(
             f"appliance.arena: {arena >> 20} MiB is too small for {engines} engines, {len(configuration.nics)} NICs and"

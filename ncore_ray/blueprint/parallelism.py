@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
-from ncore_ray.config.model import Configuration
+from ncore_ray.config.model import Configuration, VServer
 from ncore_ray.config.model import Parallelism as Configured
 from ncore_ray.flow.distributor import Parallelism
 
@@ -14,7 +14,9 @@ PARALLELISM: Final = {
     Configured.FLOW: Parallelism.FLOW,
     Configured.VIP: Parallelism.VIP,
     Configured.NIC: Parallelism.NIC,
+    Configured.FUNCTIONAL: Parallelism.VIP,
 }
+"""How the distributor has it: with functions, every vServer is run by the engines that clients may reach."""
 
 
 def shared_out(things: int, engines: int) -> list[tuple[int, ...]]:
@@ -32,10 +34,35 @@ def engine_sets(configuration: Configuration) -> tuple[int, ...]:
     parallelism, engines = configuration.distribution.parallelism, configuration.appliance.engines
     if parallelism is Configured.VIP:
         return _vserver_sets(configuration, engines)
+    if parallelism is Configured.FUNCTIONAL:
+        transports = _mask(function.transports for function in configuration.distribution.functions_of(engines))
+        return (transports,) * len(configuration.vservers)
     if parallelism is Configured.NIC:
         free = iter(shared_out(sum(nic.engines is None for nic in configuration.nics), engines))
         return _masks(next(free) if nic.engines is None else nic.engines for nic in configuration.nics)
     return ()
+
+
+def _mask(engines: Iterable[bool]) -> int:
+    return sum(1 << number for number, is_in in enumerate(engines) if is_in)
+
+
+def application_engines(configuration: Configuration, vserver: VServer) -> int:
+    """Return the engines (a bit for each) that may serve the clients of a vServer, whoever terminates their TCP."""
+    if configuration.distribution.parallelism is Configured.VIP:
+        sets = engine_sets(configuration)
+        return sets[configuration.vservers.index(vserver)]
+    return _mask(
+        function.applies for function in configuration.distribution.functions_of(configuration.appliance.engines)
+    )
+
+
+def has_links(configuration: Configuration) -> bool:
+    """Return whether engines have to reach each other's applications."""
+    if configuration.appliance.engines == 1:
+        return False
+    functional = configuration.distribution.parallelism is Configured.FUNCTIONAL
+    return functional or any(vserver.key is not None for vserver in configuration.vservers)
 
 
 def _vserver_sets(configuration: Configuration, engines: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from ncore_ray.engine.http.exchange import ErrorText, Exchange
 from ncore_ray.engine.http.message.body import Body
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.remote.link import Half, Link
 from ncore_ray.flow.distributor import FLOW_RECORDS
 from ncore_ray.nic.direct import Piece, Slot
 from ncore_ray.nic.partition import PARTITION_RECORDS
@@ -27,6 +28,7 @@ from ncore_ray.tables.service import Binding, Service, Vserver
 _RECORDS: Final[list[Any]] = [
     *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
     *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Pace, Slot, Piece),
+    *(Link, Half),
     *FLOW_RECORDS,
     *PARTITION_RECORDS,
 ]

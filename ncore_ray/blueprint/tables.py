@@ -7,15 +7,18 @@ from typing import Final
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
+from ncore_ray.blueprint.parallelism import application_engines
 from ncore_ray.blueprint.texts import Texts, probe_text
-from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Protocol, Service, VServer
+from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, VServer
 from ncore_ray.config.model import Method as ConfiguredMethod
 from ncore_ray.config.transport import CongestionControl
+from ncore_ray.engine.http.message.key import KeyKind
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.tables.own_address import AddressKind, add_address
 from ncore_ray.tables.port_owner import NO_OWNER, PORTS, port_ranges
 from ncore_ray.tables.route import NO_ROUTE, Route
 from ncore_ray.tables.service import (
+    Arrival,
     Binding,
     Congestion,
     Method,
@@ -36,6 +39,7 @@ _CONGESTION: Final = {
     CongestionControl.CUBIC: Congestion.CUBIC,
     CongestionControl.NEWRENO: Congestion.NEWRENO,
 }
+_KEY_KINDS: Final = {"cookie": KeyKind.COOKIE, "parameter": KeyKind.PARAMETER, "header": KeyKind.HEADER}
 _METHODS: Final = {
     ConfiguredMethod.ROUNDROBIN: Method.ROUND_ROBIN,
     ConfiguredMethod.LEASTCONNECTION: Method.LEAST_CONNECTION,
@@ -114,7 +118,7 @@ def _write_monitor(record: ServiceRecord, service: Service, texts: Texts) -> Non
         record.probe, record.probe_length = texts.add(probe_text(service))
 
 
-def write_vservers(array: Bytes, arena: Arena, configuration: Configuration) -> None:
+def write_vservers(array: Bytes, arena: Arena, configuration: Configuration, texts: Texts) -> None:
     """Write the vServers, their bindings, and the index by which they are found."""
     numbers = {service.name: index for index, service in enumerate(configuration.services)}
     place = 0
@@ -126,6 +130,7 @@ def write_vservers(array: Bytes, arena: Arena, configuration: Configuration) -> 
         record.first_binding, record.bindings = place, len(vserver.services)
         record.congestion = _CONGESTION[vserver.congestion or configuration.tcp.congestion]
         _write_limits(record, configuration, vserver)
+        _write_key(record, configuration, vserver, texts)
         for name in vserver.services:
             binding = view(Binding, array, arena.bindings + place * size_of(Binding))
             binding.service, binding.weight = numbers[name], configuration.service(name).weight
@@ -141,6 +146,19 @@ def _write_limits(record: Vserver, configuration: Configuration, vserver: VServe
     record.max_header, record.max_request_line = http.max_header, http.max_request_line
     record.max_fields = http.max_fields
     record.max_body = -1 if http.max_body is None else http.max_body
+
+
+def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, texts: Texts) -> None:
+    """Write what decides which engine serves a client; with one engine, nothing has to be decided."""
+    record.engines = application_engines(configuration, vserver)
+    if configuration.appliance.engines == 1 or vserver.protocol is Protocol.UDP:
+        return
+    if configuration.distribution.parallelism is Parallelism.FUNCTIONAL:
+        record.arrival = Arrival.FUNCTION
+    if vserver.key is None:
+        return
+    record.arrival, record.key_kind = Arrival.KEY, _KEY_KINDS[vserver.key.kind]
+    record.key_name, record.key_name_length = texts.add(vserver.key.name.encode("ascii"))
 
 
 def write_port_owners(array: Bytes, arena: Arena, engines: int) -> None:

@@ -13,7 +13,7 @@ from ncore_ray.errors import NcoreError
 
 _FLOW: Final = re.compile(r"\s*(?P<source>\S+?)\s*(?:->|→)\s*(?P<destination>[^\s/]+)\s*(?:/\s*(?P<protocol>\w+))?\s*")
 _ENOUGH: Final = 1_000_000
-_CLIENTS: Final = ("client", "udp_client")
+_CLIENTS: Final = ("client", "udp_client", "arriving", "relayed")
 
 
 def register(root: typer.Typer) -> None:
@@ -37,7 +37,8 @@ def flows(
     if as_json:
         print_json({"total": len(found), "flows": found[:limit]})
         return
-    print_rows([Rows("flows", [_row(row, everything) for row in found[:limit]])])
+    between_engines = any(row["far_engine"] is not None for row in found)
+    print_rows([Rows("flows", [_row(row, everything, between_engines) for row in found[:limit]])])
     print_line(_count_line(len(found), limit))
 
 
@@ -50,11 +51,12 @@ def _count_line(total: int, limit: int) -> str:
     return f"{total:,} connection{'' if total == 1 else 's'}{more}"
 
 
-def _row(row: dict[str, Any], everything: bool) -> Row:
+def _row(row: dict[str, Any], everything: bool, between_engines: bool) -> Row:
     is_client = row["role"] in _CLIENTS
     cells: Row = {
         "engine": row["engine"],
         **({"role": row["role"].replace("_", " ")} if everything else {}),
+        **({"with_engine": row["far_engine"]} if between_engines else {}),
         "remote" if everything else "client": row["remote"],
         "vserver": row["vserver"],
         "state": row["state"],
@@ -120,6 +122,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("why", _why(found)),
         ("vServer", found["vserver"] or "none: nobody listens at the destination"),
     ]
+    if found["application_reason"]:
+        lines.append(("served by", found["application_reason"]))
     return [*lines, *_connection_lines(found["connection"])]
 
 
@@ -133,5 +137,7 @@ def _connection_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
         return [("connection", "none lives")]
     age = f"for {row['age_ms'] / 1000:,.1f} s"
     text = f"{row['state']} {age} on engine {row['engine']}, {row['received_bytes']:,} bytes in"
+    if row["role"] == "relayed":
+        return [("connection", f"{text}, {row['sent_bytes']:,} out, served by engine {row['far_engine']}")]
     peer = f"{row['service']} at {row['peer']}" if row["peer"] else "none at this moment"
     return [("connection", f"{text}, {row['sent_bytes']:,} out"), ("service", peer)]

@@ -33,6 +33,28 @@ class Parallelism(StrEnum):
     """VIPs: every engine runs some."""
     NIC = "nic"
     """NICs: every engine has the flows whose first packet comes in on some."""
+    FUNCTIONAL = "functional"
+    """Functions: some engines terminate clients' TCP, others run the application."""
+
+
+class Function(StrEnum):
+    """What an engine does (parallelism `functional`)."""
+
+    TRANSPORT = "transport"
+    """It terminates the TCP of clients."""
+    APPLICATION = "application"
+    """It serves them: HTTP or the TCP proxy, and the connections to servers."""
+    BOTH = "both"
+
+    @property
+    def transports(self) -> bool:
+        """Whether it terminates the TCP of clients."""
+        return self is not Function.APPLICATION
+
+    @property
+    def applies(self) -> bool:
+        """Whether it serves them."""
+        return self is not Function.TRANSPORT
 
 
 class Placement(StrEnum):
@@ -120,7 +142,11 @@ class Appliance(Section):
 class Distribution(Section):
     """How flows come to engines."""
 
-    parallelism: Annotated[Parallelism, *word(Parallelism, later=("functional",))] = Parallelism.FLOW
+    parallelism: Annotated[Parallelism, *word(Parallelism)] = Parallelism.FLOW
+    functions: Annotated[
+        Annotated[tuple[Annotated[Function, *word(Function)], ...], entries(1, 64, once=False)] | None, *none_is("auto")
+    ] = None
+    """A function for each engine (parallelism `functional`); None (`auto`): the first transports, the others apply."""
     placement: Annotated[Placement, *word(Placement)] = Placement.CORE
     fanout: Annotated[Fanout, *word(Fanout)] = Fanout.HASH
     """With placement `per-core`: how packets are spread over the engines' receive queues."""
@@ -145,6 +171,27 @@ class Distribution(Section):
             yield Finding(("weights",), text)
         if self.weights is None and self.algorithm is Algorithm.WEIGHTED:
             yield Finding(("algorithm",), 'found "weighted", which needs "weights": a number for each engine')
-        if self.parallelism is Parallelism.VIP and not {KeyField.DST_IP, KeyField.DST_PORT} <= set(self.key):
-            text = 'found "vip", which needs "dst-ip" and "dst-port" in the key: a flow has to be of one vServer'
+        by_vserver = self.parallelism in (Parallelism.VIP, Parallelism.FUNCTIONAL)
+        if by_vserver and not {KeyField.DST_IP, KeyField.DST_PORT} <= set(self.key):
+            found = shown(self.parallelism)
+            text = f'found {found}, which needs "dst-ip" and "dst-port" in the key: a flow has to be of one vServer'
             yield Finding(("parallelism",), text)
+        yield from self._function_findings()
+
+    def _function_findings(self) -> Iterator[Finding]:
+        """Yield functions that belong to another parallelism, or one that no engine has."""
+        if self.functions is None:
+            return
+        if self.parallelism is not Parallelism.FUNCTIONAL:
+            text = f'found functions, which belong to parallelism "functional" only, not {shown(self.parallelism)}'
+            yield Finding(("functions",), text)
+        if not any(function.transports for function in self.functions):
+            yield Finding(("functions",), 'found no "transport" and no "both", expected an engine that clients reach')
+        if not any(function.applies for function in self.functions):
+            yield Finding(("functions",), 'found no "application" and no "both", expected an engine that serves')
+
+    def functions_of(self, engines: int) -> tuple[Function, ...]:
+        """Return the function of each engine."""
+        if self.parallelism is not Parallelism.FUNCTIONAL or engines == 1:
+            return (Function.BOTH,) * engines
+        return self.functions or (Function.TRANSPORT, *(Function.APPLICATION,) * (engines - 1))

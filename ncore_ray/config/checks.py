@@ -51,6 +51,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _hosts_of_networks,
         _flows_outlive_silence,
         _a_weight_for_each_engine,
+        _a_function_for_each_engine,
         _engines_of_things,
     )
     for check in checks:
@@ -207,10 +208,19 @@ def _flows_outlive_silence(draft: Draft) -> Iterator[Finding]:
 def _a_weight_for_each_engine(draft: Draft) -> Iterator[Finding]:
     if draft.appliance is None or draft.distribution is None or draft.distribution.weights is None:
         return
-    found, engines = len(draft.distribution.weights), draft.appliance.engines
+    yield from _one_for_each_engine("weights", len(draft.distribution.weights), draft.appliance.engines)
+
+
+def _one_for_each_engine(key: str, found: int, engines: int) -> Iterator[Finding]:
     if found != engines:
-        text = f"found {found} weights, expected {engines}, one for each engine (appliance.engines)"
-        yield Finding(("distribution", "weights"), text)
+        text = f"found {found} {key}, expected {engines}, one for each engine (appliance.engines)"
+        yield Finding(("distribution", key), text)
+
+
+def _a_function_for_each_engine(draft: Draft) -> Iterator[Finding]:
+    if draft.appliance is None or draft.distribution is None or draft.distribution.functions is None:
+        return
+    yield from _one_for_each_engine("functions", len(draft.distribution.functions), draft.appliance.engines)
 
 
 def _engines_of_things(draft: Draft) -> Iterator[Finding]:

@@ -41,11 +41,14 @@ from ncore_ray.config.words import (
     StatusRange,
     Switch,
     entries,
+    matching,
     none_is,
     whole,
     word,
 )
 
+_TOKEN: Final = "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}"
+"""RFC 9110, section 5.6.2."""
 _MONITOR_TYPES: Final = ("tcp", "http")
 
 
@@ -169,6 +172,33 @@ class HttpOptions(Section):
             yield Finding(("max_request_line",), f"found {found}, expected no more than max_header, {header}")
 
 
+class PayloadKey(Section):
+    """A field of a client's first request: those whose value is the same are served by the same engine."""
+
+    cookie: Annotated[str, matching(_TOKEN, "the name of a cookie")] | None = None
+    parameter: Annotated[str, matching("[A-Za-z0-9_.~!*()$:@/?,'%+-]{1,64}", "the name of a parameter")] | None = None
+    """In the query of the URL, as it stands there (percent-encoded or not)."""
+    header: Annotated[str, matching(_TOKEN, "the name of a header field")] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which of them is named."""
+        return next(kind for kind in ("cookie", "parameter", "header") if getattr(self, kind) is not None)
+
+    @property
+    def name(self) -> str:
+        """The name of the field."""
+        name: str = getattr(self, self.kind)
+        return name
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield a key of no field, or of several."""
+        named = [kind for kind in ("cookie", "parameter", "header") if getattr(self, kind) is not None]
+        if len(named) != 1:
+            found = " and ".join(map(shown, named)) or "none"
+            yield Finding((), f'found {found}, expected one of "cookie", "parameter" and "header" with a name')
+
+
 class VServer(Section):
     """A VIP address and port, and the services behind it."""
 
@@ -185,8 +215,12 @@ class VServer(Section):
     """Of no meaning unless the protocol is HTTP."""
     engines: EngineNumbers = None
     """The engines that run it (parallelism `vip`)."""
+    key: Annotated[PayloadKey | None, *none_is("none")] = None
+    """The field of the first request that says which engine serves a client; None: the flow distributor says it."""
 
     def findings(self) -> Iterator[Finding]:
         """Yield HTTP options where no HTTP is spoken."""
         if "http" in self.model_fields_set and self.protocol is not Protocol.HTTP:
             yield Finding(("http",), f'found HTTP options, which belong to protocol "HTTP" only, not "{self.protocol}"')
+        if self.key is not None and self.protocol is not Protocol.HTTP:
+            yield Finding(("key",), f'found a key, which belongs to protocol "HTTP" only, not "{self.protocol}"')

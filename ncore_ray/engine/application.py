@@ -26,6 +26,8 @@ from ncore_ray.engine.monitor.probe import monitor_event, monitor_timeout
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.proxy.relay import wake_peer
 from ncore_ray.engine.proxy.stream import pump_stream, stream_event, stream_lost, stream_timeout
+from ncore_ray.engine.remote.arrival import arriving_event, arriving_timeout
+from ncore_ray.engine.remote.relay import is_starved, pump_relayed, relayed_event, relayed_lost, watch_far
 from ncore_ray.engine.tcp.receive import Event
 from ncore_ray.engine.udp.session import session_timeout
 from ncore_ray.machine.jit import kernel
@@ -42,13 +44,22 @@ def on_events(engine: Engine, tcb: Tcb, events: int, address: int, length: int) 
     """Tell the owner what a segment brought; with DATA the bytes lie at ``address``."""
     if tcb.discard:  # nobody reads any more
         return _closing_event(engine, tcb, events)
-    if tcb.role == Role.MONITOR:
-        return monitor_event(engine, tcb, events, address, length)
+    if tcb.role >= Role.MONITOR:
+        return _special_event(engine, tcb, events, address, length)
     if not _is_http(engine, tcb):
         return stream_event(engine, tcb, events, address, length)
     if tcb.role == Role.CLIENT:
         return _http_client_event(engine, tcb, events, address, length)
     return _http_server_event(engine, tcb, events, address, length)
+
+
+@kernel
+def _special_event(engine: Engine, tcb: Tcb, events: int, address: int, length: int) -> int:
+    if tcb.role == Role.MONITOR:
+        return monitor_event(engine, tcb, events, address, length)
+    if tcb.role == Role.ARRIVING:
+        return arriving_event(engine, tcb, events, address, length)
+    return relayed_event(engine, tcb, events, address, length)
 
 
 @kernel
@@ -91,7 +102,11 @@ def _http_server_event(engine: Engine, tcb: Tcb, events: int, address: int, leng
 @kernel
 def on_pump(engine: Engine, tcb: Tcb) -> int:
     """Let held bytes move on, now that they may be able to."""
-    if tcb.discard or tcb.role == Role.MONITOR:
+    if tcb.discard:
+        return 0
+    if tcb.role >= Role.MONITOR:
+        return pump_relayed(engine, tcb) if tcb.role >= Role.RELAYED else 0
+    if tcb.virtual and is_starved(engine, tcb):
         return 0
     if not _is_http(engine, tcb):
         return pump_stream(engine, tcb)
@@ -107,6 +122,8 @@ def on_lost(engine: Engine, tcb: Tcb) -> int:
         return destroy(engine, tcb)
     if tcb.role == Role.MONITOR:
         return monitor_timeout(engine, tcb)
+    if tcb.role >= Role.ARRIVING:
+        return relayed_lost(engine, tcb)
     if not _is_http(engine, tcb):
         return stream_lost(engine, tcb)
     return client_lost(engine, tcb) if tcb.role == Role.CLIENT else server_lost(engine, tcb)
@@ -119,6 +136,10 @@ def on_timeout(engine: Engine, tcb: Tcb) -> int:
         return monitor_timeout(engine, tcb)
     if tcb.role == Role.UDP_CLIENT or tcb.role == Role.UDP_SERVER:
         return session_timeout(engine, tcb)
+    if tcb.role == Role.ARRIVING:
+        return arriving_timeout(engine, tcb)
+    if tcb.role == Role.FAR:
+        return watch_far(engine, tcb)
     if not _is_http(engine, tcb):
         return stream_timeout(engine, tcb)
     return client_timeout(engine, tcb) if tcb.role == Role.CLIENT else server_timeout(engine, tcb)

@@ -16,6 +16,8 @@ from ncore_ray.engine.http.drain import close_idle_clients
 from ncore_ray.engine.monitor.probe import start_probes
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.receive import receive_packet
+from ncore_ray.engine.remote.exchange import exchange_in, exchange_out, has_exchange
+from ncore_ray.engine.remote.output import virtual_output
 from ncore_ray.engine.tcp.output import Output, tcp_output
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.timeout import Expiry, tcp_expire
@@ -36,6 +38,8 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
     engine.now = now
     engine.draining = core_of(base_of(engine), engine.actor).drain
     done = _take_batches(engine, packet, sender)
+    if engine.links:
+        done += exchange_in(engine)
     done += advance(engine)
     if now >= engine.monitor_at and not engine.draining:
         start_probes(engine)
@@ -44,17 +48,19 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
     done += _work(engine, sender)
     flush(engine, sender)
     _send_frames_home(engine)
+    if engine.links:
+        exchange_out(engine)
     return done
 
 
 @kernel
 def is_waiting(engine: Engine) -> int:
-    """Return 1 if a decider has handed over packets."""
+    """Return 1 if a decider has handed over packets, or another engine has said something."""
     base = base_of(engine)
     for decider in range(arena_at(base).decider_count):
         if ring_waiting(engine_ring(base, decider, engine.index)):
             return 1
-    return 0
+    return has_exchange(engine) if engine.links else 0
 
 
 @kernel
@@ -123,9 +129,20 @@ def _work_on(engine: Engine, tcb: Tcb, work: int) -> int:
         on_pump(engine, tcb)
         if tcb.role == Role.FREE:
             return Output.DONE
-    result = tcp_output(engine, tcb) if tcb.state != TcpState.DATAGRAM else Output.DONE
+    if tcb.state >= TcpState.DATAGRAM:
+        return _work_without_tcp(engine, tcb)
+    result = tcp_output(engine, tcb)
     arm(engine, tcb)
     return result
+
+
+@kernel
+def _work_without_tcp(engine: Engine, tcb: Tcb) -> int:
+    if tcb.state == TcpState.VIRTUAL:
+        virtual_output(engine, tcb)
+    if tcb.role != Role.FREE:
+        arm(engine, tcb)
+    return Output.DONE
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
 from ncore_ray.arena.frame import NO_FRAME as NO_FRAME
 from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.remote.link import is_foreign, send_home
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load32, store32
 from ncore_ray.machine.record import I32, I64, Record, pointer_to
@@ -55,7 +56,9 @@ def free_frame(engine: Engine, frame: int) -> int:
 
 @kernel
 def put_frame(engine: Engine, frame: int) -> int:
-    """Put a frame that nobody names on the stack of free frames."""
+    """Put a frame that nobody names on the stack of free frames, or on its way to the engine that has lent it."""
+    if engine.links and is_foreign(engine, frame):
+        return send_home(engine, frame)
     store32(base_of(engine) + engine.free_frames + 4 * engine.free_frame_count, frame)
     engine.free_frame_count += 1
     return 0
@@ -124,6 +127,33 @@ def _link(engine: Engine, chain: Chain, frame: int) -> int:
         frame_meta(base_of(engine), chain.last).next = frame
     chain.last = frame
     return 0
+
+
+@kernel
+def chain_link(engine: Engine, chain: Chain, frame: int) -> int:
+    """Append a frame that the caller owns with the bytes in it.
+
+    If these fit behind the chain's last they are copied there, so that many small frames never hold much memory.
+    """
+    meta = frame_meta(base_of(engine), frame)
+    length = meta.end - meta.start
+    if length <= _room_in_last(engine, chain):
+        chain_append(engine, chain, frame_address(base_of(engine), frame) + meta.start, length)
+        return free_frame(engine, frame)
+    meta.next = NO_FRAME
+    chain.length += length
+    return _link(engine, chain, frame)
+
+
+@kernel
+def chain_shift(engine: Engine, source: Chain, target: Chain) -> int:
+    """Move the first frame of a chain that is not empty to the end of another."""
+    frame = source.first
+    meta = frame_meta(base_of(engine), frame)
+    source.first = meta.next
+    source.last = source.last if meta.next != NO_FRAME else NO_FRAME
+    source.length -= meta.end - meta.start
+    return chain_link(engine, target, frame)
 
 
 @kernel

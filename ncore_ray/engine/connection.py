@@ -31,6 +31,12 @@ class Role(IntEnum):
     """Ours to a service, to see whether it answers."""
     UDP_CLIENT = 4
     UDP_SERVER = 5
+    ARRIVING = 6
+    """A client's connection whose first request decides which engine serves it."""
+    RELAYED = 7
+    """A client's connection that another engine serves."""
+    FAR = 8
+    """The virtual connection, to that engine, of a RELAYED one."""
 
 
 class Work(IntEnum):
@@ -219,6 +225,8 @@ class Tcb(Record):
     """`snd_una` of a server's connection from the pool when its present request began; −1 on a fresh one."""
     progress: I64
     """What `moved_on` was told last."""
+    virtual: I64
+    """The other end is an engine: number of the `Half` plus 1; 0: it is a host."""
 
 
 tcb_at = pointer_to(Tcb)
@@ -387,6 +395,13 @@ def release_connection(engine: Engine, tcb: Tcb) -> int:
 def bytes_moved(tcb: Tcb) -> int:
     """Return a number that changes whenever a byte comes in or is acknowledged (unlike `last_received_at`: probes)."""
     return tcb.received_bytes + tcb.snd_una
+
+
+@kernel
+def undelivered(tcb: Tcb) -> int:
+    """Return how many bytes the other end has not taken: those in flight, and those that wait."""
+    waiting = send_chain(tcb).length
+    return waiting + (tcb.snd_nxt - tcb.snd_una & MASK32) if tcb.virtual else waiting
 
 
 @kernel

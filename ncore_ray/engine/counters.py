@@ -99,6 +99,23 @@ class EngineCounters(Record):
     udp_sessions: I64
     udp_datagrams: I64
 
+    keyed_connections: I64
+    """Clients whose engine the value of their vServer's key named; and those that had none."""
+    keyless_connections: I64
+    virtual_connections_opened: I64
+    """To another engine, for a client whose TCP ends here."""
+    virtual_connections_accepted: I64
+    virtual_connections_refused: I64
+    """For want of a connection, at either end."""
+    virtual_sent_frames: I64
+    virtual_sent_bytes: I64
+    virtual_received_frames: I64
+    virtual_received_bytes: I64
+    virtual_memory_waits: I64
+    """Bytes of virtual connections that stayed in the frames they came in because the pool was low."""
+    virtual_ring_full_waits: I64
+    """Virtual connections that had to wait because the ring to the other engine was full."""
+
 
 counters_at = pointer_to(EngineCounters)
 
@@ -107,7 +124,7 @@ class VserverStats(Record):
     """What one engine counts for one vServer, and its cursor among the services."""
 
     connections: I64
-    """Open now."""
+    """Open now, at the engine that serves them."""
     total_connections: I64
     requests: I64
     received_bytes: I64

@@ -13,6 +13,7 @@ from ncore_ray.engine.connection import (
     tcb_of,
 )
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.remote.closing import part
 from ncore_ray.engine.tcp.reassembly import clear_early
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import disarm
@@ -99,7 +100,7 @@ def leave_pool(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def _count_end(engine: Engine, tcb: Tcb) -> int:
-    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT:
+    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT or tcb.role == Role.ARRIVING:
         vserver_stats(engine, tcb.vserver).connections -= 1
     elif tcb.role == Role.SERVER or tcb.role == Role.UDP_SERVER:
         service_stats(engine, tcb.service).connections -= 1
@@ -132,7 +133,9 @@ def destroy(engine: Engine, tcb: Tcb) -> int:
         return 0
     unpair(engine, tcb)
     disarm(engine, tcb)
-    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT:
+    if tcb.virtual:
+        part(engine, tcb)
+    elif tcb.role != Role.SERVER and tcb.role != Role.MONITOR and tcb.role != Role.UDP_SERVER:
         _forget_flow(engine, tcb)
     if tcb.state == TcpState.TIME_WAIT:
         _leave_queue(engine, tcb)

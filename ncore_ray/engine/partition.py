@@ -122,6 +122,13 @@ class Engine(Record):
     """A `Distributor` record of this engine's own, with which it tells the flow table of ended connections."""
     pace: I64
     """`Pace`: the packet processing timer."""
+    links: I64
+    """`Link` to each other engine, where virtual connections are configured; else 0."""
+    halves: I64
+    """`half_count` `Half` rows for each engine."""
+    half_count: I64
+    starved: I64
+    """1: bytes of virtual connections are held because there was no memory to pass them on."""
     error_texts: I64
     """`ErrorText` rows: the appliance's own HTTP responses, in `texts`."""
 

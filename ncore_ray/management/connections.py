@@ -13,6 +13,7 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.config.model import Configuration, Protocol
 from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.http.exchange import Exchange, Phase
+from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.machine.record import table, view
 from ncore_ray.management.counters import engine_view
@@ -42,6 +43,8 @@ class ConnectionRow:
     sent_bytes: int
     held_bytes: int
     age_ms: int
+    far_engine: int | None = None
+    """The engine at the other end of a virtual connection: this one, or that which a relayed client is served by."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as plain data."""
@@ -53,14 +56,20 @@ def _end(row: Any, side: str) -> str:
     return f"{text_of(int(row[f'{side}_high']), int(row[f'{side}_low']))}:{port}"
 
 
-def _row(configuration: Configuration, engine: int, number: int, rows: Any, now: int) -> ConnectionRow:
+def _far_engine(row: Any, peer: Any, half_count: int) -> int | None:
+    virtual = int(row["virtual"] or (0 if peer is None else peer["virtual"] * (row["role"] == Role.RELAYED)))
+    return (virtual - 1) // half_count if virtual else None
+
+
+def _row(configuration: Configuration, header: Engine, number: int, rows: Any, now: int) -> ConnectionRow:
     row = rows[number]
     role = Role(int(row["role"]))
     is_client = role in (Role.CLIENT, Role.UDP_CLIENT)
+    is_ours = is_client or role in (Role.SERVER, Role.UDP_SERVER, Role.MONITOR)
     peer = rows[int(row["peer"]) - 1] if row["peer"] else None
-    service_row = peer if is_client else row
+    service_row = (peer if is_client else row) if is_ours else None
     return ConnectionRow(
-        engine=engine,
+        engine=header.index,
         number=number,
         role=role.name.lower(),
         state=TcpState(int(row["state"])).name.replace("_", "-"),
@@ -68,11 +77,12 @@ def _row(configuration: Configuration, engine: int, number: int, rows: Any, now:
         local=_end(row, "local"),
         vserver="" if role is Role.MONITOR else configuration.vservers[int(row["vserver"])].name,
         service="" if service_row is None else configuration.services[int(service_row["service"])].name,
-        peer="" if peer is None else _end(peer, "remote"),
+        peer="" if peer is None or not is_ours else _end(peer, "remote"),
         received_bytes=int(row["received_bytes"]),
         sent_bytes=int(row["sent_bytes"]),
         held_bytes=int(row["hold_chain_length"]),
         age_ms=max(now - int(row["created_at"]), 0) // 1000,
+        far_engine=_far_engine(row, peer, header.half_count),
     )
 
 
@@ -85,7 +95,7 @@ def list_connections(array: Bytes, configuration: Configuration, now: int, limit
         for number in np.flatnonzero(rows["role"] != Role.FREE):
             if len(found) >= limit:
                 return found
-            found.append(_row(configuration, engine, int(number), rows, now))
+            found.append(_row(configuration, header, int(number), rows, now))
     return found
 
 
@@ -94,15 +104,16 @@ def find_connection(
 ) -> ConnectionRow | None:
     """Return the live connection whose packets come from ``source`` to ``destination`` (address:port), if there is one.
 
-    Of several (an old one in TIME-WAIT beside its successor) the youngest.
+    Of several (an old one in TIME-WAIT beside its successor) the youngest. Not a virtual one: it has the addresses of
+    the client that it is for.
     """
     ports = int(source.rpartition(":")[2]) << 24 | int(destination.rpartition(":")[2]) << 8 | _PROTOCOLS[protocol]
     found: list[ConnectionRow] = []
     for engine in range(view(Arena, array).engine_count):
         header = engine_view(array, engine)
         rows = table(Tcb, array, header.connections, header.connection_count)
-        for number in np.flatnonzero((rows["ports"] == ports) & (rows["role"] != Role.FREE)):
-            row = _row(configuration, engine, int(number), rows, now)
+        for number in np.flatnonzero((rows["ports"] == ports) & (rows["role"] != Role.FREE) & (rows["virtual"] == 0)):
+            row = _row(configuration, header, int(number), rows, now)
             if (row.remote, row.local) == (source, destination):
                 found.append(row)
     return min(found, key=lambda row: row.age_ms, default=None)
@@ -118,7 +129,10 @@ class Clients:
 
 
 def count_clients(array: Bytes, configuration: Configuration, engines: Iterable[int]) -> Clients:
-    """Count the clients' connections of these engines."""
+    """Count the clients' connections of these engines.
+
+    One that another engine serves counts there, until nobody but its TCP has anything to do with it any more.
+    """
     http = [vserver.protocol is Protocol.HTTP for vserver in configuration.vservers]
     clients = idle = 0
     for engine in engines:
@@ -126,9 +140,14 @@ def count_clients(array: Bytes, configuration: Configuration, engines: Iterable[
         rows = table(Tcb, array, header.connections, header.connection_count)
         exchanges = table(Exchange, array, header.http, header.connection_count)
         quiet = (rows["peer"] == 0) & (rows["hold_chain_length"] == 0) & (rows["send_chain_length"] == 0)
-        over = (rows["state"] == TcpState.TIME_WAIT) | (quiet & np.isin(rows["state"], _CLOSED))
-        live = np.isin(rows["role"], (Role.CLIENT, Role.UDP_CLIENT)) & ~over
+        virtual = (rows["state"] == TcpState.VIRTUAL) & (rows["snd_nxt"] == rows["snd_una"])
+        ended = np.isin(rows["state"], _CLOSED) | (virtual & (rows["fin_wanted"] != 0))
+        over = (rows["state"] == TcpState.TIME_WAIT) | (quiet & ended)
+        arriving = rows["role"] == Role.ARRIVING
+        left = (rows["role"] == Role.RELAYED) & (rows["peer"] == 0)
+        live = (np.isin(rows["role"], (Role.CLIENT, Role.UDP_CLIENT)) | arriving | left) & ~over
         clients += int(live.sum())
-        waiting = live & quiet & (exchanges["phase"] == Phase.READ_HEAD) & (rows["state"] == TcpState.ESTABLISHED)
+        reads = arriving | (exchanges["phase"] == Phase.READ_HEAD)
+        waiting = live & quiet & reads & ((rows["state"] == TcpState.ESTABLISHED) | virtual)
         idle += sum(http[int(row)] for row in rows["vserver"][waiting])
     return Clients(clients - idle, idle)

@@ -12,6 +12,7 @@ from ncore_ray.flow.explain import Explanation, explain
 from ncore_ray.flow.records import ALGORITHM_WORDS
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
+from ncore_ray.management.application import application_of
 from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
 from ncore_ray.management.team import Member, Team
 from ncore_ray.management.timers import timers
@@ -101,17 +102,26 @@ class Reporter:
         nic = nic_towards(self.configuration, source)
         found = explain(self.array, source, source_port, destination, destination_port, protocol, nic=nic)
         ends = (f"{source}:{source_port}", f"{destination}:{destination_port}")
+        vserver = self._vserver_at(ends[1], protocol)
         row = find_connection(self.array, self.configuration, monotonic_us(), *ends, protocol)
         return {
             **_explanation_row(found),
-            "vserver": self._vserver_at(ends[1], protocol),
+            "vserver": vserver and vserver.name,
+            **self._application(vserver, found.engine, source, source_port),
             "connection": row and row.as_dict(),
         }
 
-    def _vserver_at(self, address: str, protocol: str) -> str | None:
+    def _application(self, vserver: VServer | None, engine: int | None, source: str, port: int) -> Plain:
+        """Return which engine serves a client, where that need not be the one that terminates its TCP."""
+        if self.team.blueprint.links is None or vserver is None or engine is None:
+            return {"application_engine": engine, "application_reason": None}
+        served_by, reason = application_of(self.array, self.configuration, vserver, engine, source, port)
+        return {"application_engine": served_by, "application_reason": reason}
+
+    def _vserver_at(self, address: str, protocol: str) -> VServer | None:
         return next(
             (
-                vserver.name
+                vserver
                 for vserver in self.configuration.vservers
                 if str(vserver.address) == address and vserver.protocol.transport == protocol.upper()
             ),

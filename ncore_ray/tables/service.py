@@ -51,6 +51,17 @@ class Health(IntEnum):
     DOWN = 2
 
 
+class Arrival(IntEnum):
+    """What decides which engine serves a vServer's clients."""
+
+    DIRECT = 0
+    """The flow distributor alone."""
+    KEY = 1
+    """A field of the first request."""
+    FUNCTION = 2
+    """A hash of its addresses, where only some engines serve clients (`distribution.functions`)."""
+
+
 class Vserver(Record):
     """One vServer. Spans are µs; the first words are those of the look-up."""
 
@@ -77,6 +88,16 @@ class Vserver(Record):
     max_fields: I64
     max_body: I64
     """Bytes of a request's body; −1 for no limit."""
+
+    arrival: I64
+    """`Arrival`: what decides which engine serves a client."""
+    engines: I64
+    """Among which engines (a bit for each) that decides."""
+    key_kind: I64
+    """`KeyKind`: the field of the first request."""
+    key_name: I64
+    """Offset of the field's name in `texts`."""
+    key_name_length: I64
 
 
 class Binding(Record):

@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
-from ncore_ray.blueprint.parallelism import engine_sets, nic_towards, shared_out
+from ncore_ray.blueprint.build import draw
+from ncore_ray.blueprint.parallelism import application_engines, engine_sets, has_links, nic_towards, shared_out
 from ncore_ray.config.load import parse
+from ncore_ray.config.model import Configuration
 
 TEXT = """
 appliance: {name: edge, engines: %d}
@@ -70,3 +72,48 @@ def test_nics_in_turn_or_as_configured() -> None:
 def test_nic_that_an_address_comes_in_on() -> None:
     configuration = parse(TEXT % (2, "nic"))
     assert [nic_towards(configuration, source) for source in ("10.3.0.9", "10.1.0.9", "192.0.2.1", "?")] == [2, 0, 1, 0]
+
+
+def functional(functions: str, engines: int = 4) -> Configuration:
+    return parse(TEXT.replace("%s}", f"functional, functions: {functions}}}") % engines)
+
+
+def test_engines_that_clients_reach_and_those_that_serve_them() -> None:
+    configuration = functional("[transport, both, application, application]")
+    assert engine_sets(configuration) == (0b0011,) * 4
+    assert [application_engines(configuration, vserver) for vserver in configuration.vservers] == [0b1110] * 4
+    assert engine_sets(functional("auto")) == (0b0001,) * 4
+    assert application_engines(functional("auto"), configuration.vservers[0]) == 0b1110
+    assert application_engines(functional("auto", 1), configuration.vservers[0]) == 0b1
+
+
+def test_key_chooses_among_the_engines_of_its_vip() -> None:
+    configuration = parse(TEXT.replace('.102:80", ', '.102:80", engines: [1, 2], key: {cookie: a}, ') % (4, "vip"))
+    assert application_engines(configuration, configuration.vservers[3]) == 0b0110
+
+
+def test_engines_are_linked_only_where_that_is_asked_for() -> None:
+    keyed = TEXT.replace('.102:80", ', '.102:80", key: {header: a}, ')
+    assert [has_links(parse(keyed % (engines, "flow"))) for engines in (1, 2)] == [False, True]
+    assert [has_links(parse(TEXT % (engines, "functional"))) for engines in (1, 2)] == [False, True]
+    assert not has_links(parse(TEXT % (4, "flow")))
+
+
+@pytest.mark.parametrize("engines", [2, 3, 8, 64])
+@pytest.mark.parametrize("parallelism", ["flow", "functional"])
+def test_links_fit_into_the_arena(engines: int, parallelism: str) -> None:
+    keyed = TEXT.replace('.102:80", ', '.102:80", key: {header: a}, ') % (engines, parallelism)
+    configuration = parse(keyed.replace("edge,", "edge, arena: 512MiB,"))
+    blueprint = draw(configuration)
+    assert blueprint.size <= configuration.appliance.arena
+    assert blueprint.links is not None
+    plan, _ = blueprint.links
+    assert plan.halves >= blueprint.dimensions.connections - 1
+    assert plan.home_capacity >= blueprint.dimensions.engine_frames
+    assert {plan.pair(a, b) for a in range(engines) for b in range(engines) if a != b} == set(range(plan.pairs))
+
+
+def test_without_links_nothing_is_reserved_for_them() -> None:
+    blueprint = draw(parse(TEXT % (4, "flow")))
+    assert blueprint.links is None
+    assert not {"message_rings", "home_rings", "engine.0.links", "engine.0.halves"} & set(blueprint.layout.spans)

@@ -23,6 +23,7 @@ SECTIONS: list[tuple[str, list[type[BaseModel]]]] = [
     ("services", [model.Service]),
     ("services[].monitor", [model.TcpMonitor, model.HttpMonitor]),
     ("vservers", [model.VServer]),
+    ("vservers[].key", [model.PayloadKey]),
     ("vservers[].http", [model.HttpOptions]),
     ("timeouts", [model.Timeouts]),
     ("tcp", [model.Tcp]),

@@ -20,9 +20,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ncore_ray.arena.core import Core
+from ncore_ray.arena.ring import Ring, ring_size
 from ncore_ray.engine.connection import Tcb
+from ncore_ray.engine.remote.link import LINK_SIZE, Half, Link
 from ncore_ray.lab.dry.engine import NIC_MACS, EngineLab
-from ncore_ray.machine.record import size_of, view
+from ncore_ray.machine.record import size_of, table, view
 from tests.support.tcp_peer import ACK, FIN, RST, SYN, Peer, Segment, read_segment
 
 VIP: Final = "10.1.0.100"
@@ -43,12 +45,14 @@ def configuration(
     weights: tuple[int, ...] = (),
     monitor: str = "none",
     engines: int = 1,
+    key: str = "",
+    distribution: str = "",
     http: str = "",
     timeouts: str = "",
     tcp: str = "",
     limits: str = "",
 ) -> str:
-    """Return a configuration with one vServer at the VIP's port 80; the last four are YAML flow mappings' insides."""
+    """Return a configuration with one vServer at the VIP's port 80; the last ones are YAML flow mappings' insides."""
     names = [f"s{k}" for k in range(services)]
     weights = weights or (1,) * services
     lines = [
@@ -64,10 +68,13 @@ def configuration(
         "vservers:",
         f'  - {{name: v, address: "{VIP}:80", protocol: {protocol}, services: [{", ".join(names)}], method: {method}'
         + (f", http: {{{http}}}" if http else "")
+        + (f", key: {{{key}}}" if key else "")
         + "}",
     ]
     lines += [
-        f"{key}: {{{value}}}" for key, value in (("timeouts", timeouts), ("tcp", tcp), ("limits", limits)) if value
+        f"{name}: {{{value}}}"
+        for name, value in (("distribution", distribution), ("timeouts", timeouts), ("tcp", tcp), ("limits", limits))
+        if value
     ]
     return "\n".join(lines) + "\n"
 
@@ -208,6 +215,8 @@ class HttpLab(EngineLab):
         super().__init__(text, **dimensions)
         self.wire: deque[tuple[int, int, bytes]] = deque()
         self.hosts: dict[str, Host] = {}
+        self.asleep: frozenset[int] = frozenset()
+        """Engines that do not breathe in `step_engines`."""
         self.patience = 7 * SECOND
         """How long the last states may take at the end."""
         self._sequence = 1_000
@@ -244,6 +253,8 @@ class HttpLab(EngineLab):
             engine, nic, frame = self.wire.popleft()
             self.receive(nic, frame, engine=engine)
         for engine in self.engine_indexes:
+            if engine in self.asleep:
+                continue
             self.breathe(engine=engine)
             for nic, frame in self.sent(engine=engine):
                 moved += 1
@@ -268,9 +279,22 @@ class HttpLab(EngineLab):
         """Let packets run until none moves any more; hardly any time passes."""
         for _ in range(_MOST_ROUNDS):
             self.now += _ROUND_US
-            if self.step_engines() == 0 and not self.wire:
+            if self.step_engines() == 0 and not self.wire and (self.asleep or not self.waiting_messages()):
                 return
         raise AssertionError("the packets never come to rest")
+
+    def waiting_messages(self) -> int:
+        """Return how many messages lie in the rings between engines."""
+        rings = self.message_rings()
+        return sum(ring.tail - ring.head for ring in rings)
+
+    def message_rings(self) -> list[Ring]:
+        """Return the rings of messages between engines, by pairs in order; none without virtual connections."""
+        if self.blueprint.links is None:
+            return []
+        plan, spans = self.blueprint.links
+        size = ring_size(plan.message_capacity)
+        return [view(Ring, self.array, spans.message_rings + k * size) for k in range(plan.pairs)]
 
     def wait(self, span_us: int, step_us: int = 0) -> None:
         """Let time go by, in steps (by default of a hundredth, 2 ms at least)."""
@@ -313,6 +337,20 @@ class HttpLab(EngineLab):
         for engine in self.engine_indexes:
             self.check_given_back(engine)
             self.check_counters(engine)
+            self.check_links(engine)
+
+    def check_links(self, engine: int) -> None:
+        """See that no half of a virtual connection is kept."""
+        header = self.engine(engine)
+        for other in self.engine_indexes if header.links else ():
+            link = view(Link, self.array, header.links + other * LINK_SIZE)
+            halves = table(Half, self.array, header.halves, header.half_count * self.arena.engine_count)
+            assert not halves["connection"].any()
+            free, number = 0, link.free_half
+            while number:
+                free, number = free + 1, int(halves[number - 1]["next"])
+            assert free == (header.half_count // 2 if other != engine else 0)
+            assert (link.waiting, link.waiting_first, link.waiting_last, link.urgent) == (0, 0, 0, 0)
 
     def check_given_back(self, engine: int = 0) -> None:
         header = self.engine(engine)
@@ -333,12 +371,13 @@ class HttpLab(EngineLab):
         assert values["made_packets"] == values["sent_packets"] + lost
         assert all(value >= 0 for value in values.values())
         made = values["connections_accepted"] + values["connections_opened"] + 2 * values["udp_sessions"]
+        made += values["virtual_connections_opened"] + values["virtual_connections_accepted"]
         assert values["connections_closed"] == made - len(self.live(engine))
 
 
 @contextmanager
-def running(*, connections: int = 64, frames: int = 512, **settings: Any) -> Iterator[HttpLab]:
+def running(*, connections: int = 64, frames: int = 512, messages: int = 256, **settings: Any) -> Iterator[HttpLab]:
     """Give a lab of `configuration(**settings)`, and see afterwards that nothing was lost or kept."""
-    lab = HttpLab(configuration(**settings), connections=connections, frames=frames)
+    lab = HttpLab(configuration(**settings), connections=connections, frames=frames, messages=messages)
     yield lab
     lab.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, mark, tcb_of
-from ncore_ray.engine.http.exchange import Phase, exchange_of
+from ncore_ray.engine.http.exchange import Phase, begin_exchange, exchange_of
 from ncore_ray.engine.http.respond import close_client
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp.state import TcpState
@@ -29,6 +29,9 @@ def close_idle_clients(engine: Engine) -> int:
         if _is_idle_client(engine, tcb):
             engine.changing = number + 1
             counters_of(engine).connections_drained += 1
+            if tcb.role == Role.ARRIVING:
+                tcb.role = Role.CLIENT
+                begin_exchange(engine, tcb)
             close_client(engine, tcb)
             mark(engine, tcb, Work.OUTPUT)
     engine.changing = 0
@@ -43,7 +46,11 @@ def close_idle_clients(engine: Engine) -> int:
 @kernel
 def _is_idle_client(engine: Engine, tcb: Tcb) -> int:
     """Return 1 if nothing of a request has come since the last response went out whole."""
-    if tcb.role != Role.CLIENT or tcb.state != TcpState.ESTABLISHED or tcb.peer or hold_chain(tcb).length:
+    if tcb.state != TcpState.ESTABLISHED and tcb.state != TcpState.VIRTUAL:
+        return 0
+    if tcb.role == Role.ARRIVING:
+        return 1 if hold_chain(tcb).length == 0 else 0
+    if tcb.role != Role.CLIENT or tcb.peer or hold_chain(tcb).length:
         return 0
     if vserver_of(base_of(engine), tcb.vserver).protocol != VserverProtocol.HTTP:
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.engine.connection import Tcb, peer_of, send_chain
+from ncore_ray.engine.connection import Tcb, peer_of, undelivered
 from ncore_ray.engine.http.exchange import Phase, error_text, exchange_of, text_address
 from ncore_ray.engine.http.message.head import Method
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
@@ -57,5 +57,5 @@ def await_close(engine: Engine, client: Tcb) -> int:
     if client.state == TcpState.TIME_WAIT:
         return 0
     idle_us = vserver_of(base_of(engine), client.vserver).client_idle_us
-    client.close_at = engine.now + (idle_us if send_chain(client).length else LINGER_US)
+    client.close_at = engine.now + (idle_us if undelivered(client) else LINGER_US)
     return 0

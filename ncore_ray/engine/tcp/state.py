@@ -22,6 +22,8 @@ class TcpState(IntEnum):
     TIME_WAIT = 9
     DATAGRAM = 10
     """A UDP session."""
+    VIRTUAL = 11
+    """No TCP at all: the other end is another engine of the appliance."""
 
 
 @kernel

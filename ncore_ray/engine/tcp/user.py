@@ -33,7 +33,7 @@ from ncore_ray.engine.transmit import slots_left
 from ncore_ray.machine.hash import MASK32, hash_tuple
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.route import NO_ROUTE, route_of
-from ncore_ray.tables.service import service_of, vserver_of
+from ncore_ray.tables.service import Arrival, Vserver, service_of, vserver_of
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
 
@@ -86,11 +86,21 @@ def _begin(engine: Engine, tcb: Tcb, state: int) -> int:
 
 
 @kernel
-def _take(engine: Engine) -> int:
+def take_or_recycle(engine: Engine) -> int:
+    """Return the number plus 1 of a fresh connection, if need be in the place of one in TIME-WAIT; or 0."""
     number = take_connection(engine)
     if number == 0 and recycle_time_wait(engine):
         number = take_connection(engine)
     return number
+
+
+@kernel
+def _role_of_client(engine: Engine, vserver: Vserver) -> int:
+    if vserver.arrival == Arrival.DIRECT or (
+        vserver.arrival == Arrival.FUNCTION and vserver.engines >> engine.index & 1
+    ):
+        return Role.CLIENT
+    return Role.ARRIVING
 
 
 @kernel
@@ -100,12 +110,12 @@ def open_passive(engine: Engine, packet: Packet, vserver: int) -> int:
     if engine.half_open >= engine.half_open_limit:
         counters.drop_tcp_half_open_limit_packets += 1
         return 0
-    number = _take(engine)
+    number = take_or_recycle(engine)
     if number == 0:
         counters.drop_tcp_table_full_packets += 1
         return 0
     tcb = tcb_of(engine, number - 1)
-    tcb.role = Role.CLIENT
+    tcb.role = _role_of_client(engine, vserver_of(base_of(engine), vserver))
     tcb.vserver = vserver
     tcb.remote_high = packet.source_high
     tcb.remote_low = packet.source_low
@@ -134,7 +144,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
     service = service_of(base, service_index)
     if service.route < 0:
         return 0
-    number = _take(engine)
+    number = take_or_recycle(engine)
     if number == 0:
         return 0
     tcb = tcb_of(engine, number - 1)

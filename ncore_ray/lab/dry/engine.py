@@ -51,10 +51,12 @@ class Totals:
 class EngineLab:
     """One arena with all engines of a configuration, breathed by hand. Regions have inaccessible pages between them."""
 
-    def __init__(self, text: str, *, connections: int = 64, frames: int = 512, nic_frames: int = 256) -> None:
+    def __init__(
+        self, text: str, *, connections: int = 64, frames: int = 512, nic_frames: int = 256, messages: int = 256
+    ) -> None:
         configuration = parse(text)
         self.blueprint: Blueprint = draw(
-            configuration, dimensions=Dimensions(nic_frames, frames, connections), guard=PAGE
+            configuration, dimensions=Dimensions(nic_frames, frames, connections, messages), guard=PAGE
         )
         self.array = mapped_bytes(self.blueprint.size)
         transmit = [Transmit.RING] * len(configuration.nics)

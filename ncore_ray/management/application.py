@@ -1,0 +1,31 @@
+"""Which engine serves a client, where that need not be the one that terminates its TCP."""
+
+from __future__ import annotations
+
+from ncore_ray.arena.header import Arena
+from ncore_ray.arena.layout import Bytes
+from ncore_ray.config.model import Configuration, VServer
+from ncore_ray.engine.remote.explain import engine_of_client
+from ncore_ray.machine.record import size_of, view
+from ncore_ray.tables.service import Arrival
+from ncore_ray.tables.service import Vserver as VserverRecord
+from ncore_ray.wire.address import words_of
+
+
+def application_of(
+    array: Bytes, configuration: Configuration, vserver: VServer, transport: int, source: str, source_port: int
+) -> tuple[int | None, str]:
+    """Return the engine that serves a new client whose packets come to an engine, and why; None: its request says it.
+
+    The kernels that decide it are asked.
+    """
+    number = configuration.vservers.index(vserver)
+    record = view(VserverRecord, array, view(Arena, array).vservers + number * size_of(VserverRecord))
+    if vserver.key is not None and record.arrival == Arrival.KEY:
+        what = f"{vserver.key.kind} {vserver.key.name} of its first request"
+        return None, f"the engine that the {what} names, or engine {transport} if there is none"
+    if record.arrival == Arrival.DIRECT or record.engines >> transport & 1:
+        return transport, f"engine {transport}, which serves what comes to it"
+    ends = (*words_of(source), *words_of(str(vserver.address.address)), source_port, vserver.address.port)
+    engine = int(engine_of_client(array.ctypes.data, record.engines, *ends))
+    return engine, f"engine {engine}, by a keyed hash of the client's addresses and ports"
