@@ -135,7 +135,7 @@ class EngineLab:
     def receive(self, nic: int, data: bytes, *, engine: int = 0, checksum: int = 0) -> None:
         """Hand a packet that came in on a NIC to an engine, from a frame's start on, in as many frames as it takes."""
         frame, metas = NO_FRAME, self._metas()
-        for start in reversed(range(0, len(data), FRAME_SIZE)):
+        for start in reversed(range(0, max(len(data), 1), FRAME_SIZE)):
             following, frame = frame, self._place(nic, data[start : start + FRAME_SIZE])
             metas["next"][frame] = following
             metas["owner"][frame] = CHAINED if start else 1 + engine
