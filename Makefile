@@ -21,11 +21,11 @@ demo: $(VENV)/.made ## show it: a network, servers, the appliance on Ray, traffi
 	@$(BIN)/python -m ncore_ray.demo $(if $(KEEP),--keep) $(if $(JSON),--json) $(ARGS)
 
 test: $(VENV)/.made-dev ## run the whole test suite (ARGS="tests/flow -k name": a part of it)
-	@$(BIN)/ncore compile
 ifdef ARGS
+	@$(BIN)/ncore compile
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@NUMBA_BOUNDSCHECK=1 $(BIN)/ncore compile
+	@NUMBA_BOUNDSCHECK=1 $(BIN)/ncore compile >/dev/null 2>&1 & checked=$$!; $(BIN)/ncore compile && wait $$checked
 	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e) --numprocesses auto --dist worksteal
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE)
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest tests/e2e

@@ -116,7 +116,7 @@ def assert_flows() -> None:
 
 def test_deploy_is_idempotent_replaces_and_falls_back(tmp_path: Path) -> None:
     path = tmp_path / "edge.yaml"
-    path.write_text(plain_text("edge"))
+    path.write_text(plain_text("edge", placement="per-core"))
     assert "edge ● running" in ncore("deploy", path).stdout
     first = data("status")["process"]
     again = ncore("deploy", path)
@@ -130,7 +130,7 @@ def test_deploy_is_idempotent_replaces_and_falls_back(tmp_path: Path) -> None:
 
 
 def assert_replaced(path: Path, first: int) -> None:
-    path.write_text(plain_text("edge").replace("connections: 1000", "connections: 900"))
+    path.write_text(plain_text("edge", placement="per-core").replace("connections: 1000", "connections: 900"))
     changed = ncore("deploy", path)
     assert changed.exit_code == 0
     assert "edge has another configuration: it is replaced." in changed.stdout
@@ -140,11 +140,13 @@ def assert_replaced(path: Path, first: int) -> None:
 
 
 def assert_falls_back(path: Path) -> None:
-    path.write_text(plain_text("edge").replace("driver: memory", "driver: af_packet, interface: nowhere"))
+    path.write_text(
+        plain_text("edge", placement="per-core").replace("driver: memory", "driver: af_packet, interface: nowhere")
+    )
     broken = ncore("deploy", path, "--drain", "0")
     assert broken.exit_code == 2
     assert broken.stderr == (
-        "edge/nic-nc0 cannot start: there is no network interface nowhere; the former configuration runs again\n"
+        "edge/engine-0 cannot start: there is no network interface nowhere; the former configuration runs again\n"
     )
     assert data("status")["dimensions"]["connections"] == 900
 

@@ -41,7 +41,7 @@ def run(config: Path, tmp_path: Path) -> Iterator[Run]:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "edge.yaml"
-    path.write_text(plain_text("edge"))
+    path.write_text(plain_text("edge", placement="per-core"))
     return path
 
 

@@ -21,6 +21,7 @@ STORE: Final = 160 << 20
 """Room for several of the little appliances."""
 PLAIN: Final = """
 appliance: {{name: {name}, engines: {engines}, arena: 32MiB}}
+distribution: {{placement: {placement}}}
 nics:
   - {{name: nc0, driver: memory, addresses: [10.1.0.10/24, 10.2.0.10/24]}}
 services:
@@ -34,9 +35,9 @@ limits: {{connections: 1000}}
 _nodes: list[session.RayNode] = []
 
 
-def plain_text(name: str, engines: int = 1) -> str:
-    """Return the YAML of an appliance without a network."""
-    return PLAIN.format(name=name, engines=engines)
+def plain_text(name: str, engines: int = 1, placement: str = "core") -> str:
+    """Return the YAML of an appliance without a network; with ``per-core`` it has fewer actors, and starts sooner."""
+    return PLAIN.format(name=name, engines=engines, placement=placement)
 
 
 def plain(name: str, engines: int = 1) -> Configuration:
