@@ -15,7 +15,7 @@ from tests.e2e.load import assert_bytes
 
 pytestmark = pytest.mark.skipif(find_program("curl") is None, reason="curl is not installed")
 
-OPTIONS = {"engines": 3, "key": "{cookie: session}"}
+OPTIONS = {"engines": 3, "key": "{cookie: session}", "distribution": "placement: per-core"}
 
 
 def engines(bed: Bed) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Metrics of a running appliance: on Ray's page, in a Prometheus, and in every panel of every dashboard."""
+"""Engines that breathe every 5 ms, and metrics: on Ray's page, in a Prometheus, and in every panel of every dashboard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.prometheus import Prometheus
 from tests.support.command import data, ncore
 
 OPTIONS = {"engines": 2, "timer": "5ms"}
-"""With a timer, whose histogram has panels, too."""
+"""The timer's histogram has panels, too."""
 WAIT_S = 60.0
 VARIABLES = {"$__rate_interval": "30s", "$actor": ".*", "$vserver": ".*", "$service": ".*"}
 
@@ -36,6 +36,17 @@ def scraper(bed: Bed) -> Iterator[Prometheus]:
         bed.wait(lambda: made.query("ray_ncore_vserver_requests_total"), "the first counters", WAIT_S)
         assert_bytes(bed, 2, "--seconds", "3", "--requests", "200", "--connections", "30", "--rate", "0")
         yield made
+
+
+def test_load_is_byte_exact_and_breaths_are_counted(bed: Bed) -> None:
+    assert_bytes(bed, 2, "--seconds", "5", "--requests", "200", "--connections", "30", "--rate", "0")
+    before = bed.site.stat()["timers"]
+    bed.wait(
+        lambda: bed.site.stat()["timers"]["engine-0"]["instants"] > before["engine-0"]["instants"] + 20, "instants"
+    )
+    for timer in bed.site.stat()["timers"].values():
+        assert timer["period_us"] == 5_000
+        assert sum(timer["errors"]) == timer["instants"] > 20
 
 
 def expressions(bed: Bed) -> list[tuple[str, str]]:
