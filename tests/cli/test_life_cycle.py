@@ -146,7 +146,8 @@ def assert_falls_back(path: Path) -> None:
     broken = ncore("deploy", path, "--drain", "0")
     assert broken.exit_code == 2
     assert broken.stderr == (
-        "edge/engine-0 cannot start: there is no network interface nowhere; the former configuration runs again\n"
+        "edge/engine-0 cannot start: cannot send on network interface nowhere: No such device;"
+        " the former configuration runs again\n"
     )
     assert data("status")["dimensions"]["connections"] == 900
 

@@ -1,4 +1,4 @@
-"""Engines that breathe every 5 ms, and metrics: on Ray's page, in a Prometheus, and in every panel of every dashboard."""
+"""Engines that breathe every 5 ms, and metrics: on Ray's page, in a Prometheus, in every panel of every dashboard."""
 
 from __future__ import annotations
 
