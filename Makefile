@@ -25,7 +25,7 @@ ifdef ARGS
 	@$(BIN)/ncore compile
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@NUMBA_BOUNDSCHECK=1 $(BIN)/ncore compile >/dev/null 2>&1 & checked=$$!; $(BIN)/ncore compile && wait $$checked
+	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.kernels & checked=$$!; $(BIN)/ncore compile && wait $$checked
 	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e) --numprocesses auto --dist worksteal
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE)
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest tests/e2e

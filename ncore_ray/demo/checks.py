@@ -117,7 +117,8 @@ def allowed_drops(accounts: Accounts) -> dict[str, float]:
     """Return how many packets of each cause a load without faults may lose.
 
     A host that waited too long for an acknowledgment sends again what had arrived: dropped, but no more often than the
-    hosts' kernels say that they did so.
+    hosts' kernels say that they did so. An acknowledgment that one core of a host sends may be overtaken by data that
+    another core sends.
     """
     received = accounts.total("nic-", "received_packets")
     connections = accounts.total("engine-", "connections_accepted")
@@ -125,6 +126,7 @@ def allowed_drops(accounts: Accounts) -> dict[str, float]:
         "drop_tcp_no_connection_packets": max(_RARE * received, _LATE_PER_CONNECTION * connections),
         "drop_tcp_out_of_window_packets": _RARE * received,
         "drop_tcp_bad_sequence_packets": accounts.sent_again,
+        "drop_tcp_old_acknowledgment_packets": accounts.sent_again + _RARE * received,
     }
 
 

@@ -43,6 +43,8 @@ class EngineCounters(Record):
     drop_tcp_half_open_limit_packets: I64
     drop_tcp_draining_packets: I64
     drop_tcp_bad_sequence_packets: I64
+    drop_tcp_old_acknowledgment_packets: I64
+    """No data, and behind data that have arrived: probes, and what another core of the host has overtaken."""
     drop_tcp_bad_acknowledgment_packets: I64
     drop_tcp_bad_reset_packets: I64
     drop_tcp_unexpected_syn_packets: I64

@@ -185,6 +185,15 @@ def test_packets_that_the_hosts_sent_twice_may_be_dropped_as_often() -> None:
     assert not checks.drops_check(with_witness(2)).passed
 
 
+def test_acknowledgments_that_data_overtook_may_be_dropped_now_and_then() -> None:
+    def overtaken(made: dict[str, Any], drops: int) -> None:
+        made["actors"]["nic-nc0"]["received_packets"] = 2_000
+        made["actors"]["engine-0"]["drop_tcp_old_acknowledgment_packets"] = drops
+
+    assert checks.drops_check(accounts(lambda made: overtaken(made, 2))).passed
+    assert not checks.drops_check(accounts(lambda made: overtaken(made, 3))).passed
+
+
 def test_counters_of_the_kernel_are_read_by_name() -> None:
     text = "Tcp: RetransSegs OutRsts\nTcp: 4 5\nUdp: InErrors\nUdp: 0\n"
     assert dict(counters_of(text)) == {"RetransSegs": 4, "OutRsts": 5, "InErrors": 0}

@@ -100,7 +100,10 @@ def _not_in_window(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if tcb.state == TcpState.SYN_RECEIVED and packet.flags & SYN and packet.sequence == tcb.irs:
         return _receive_syn_again(engine, tcb, packet)
     if seq_lt(packet.sequence, tcb.rcv_nxt):
-        counters.drop_tcp_bad_sequence_packets += 1
+        if _segment_length(packet):
+            counters.drop_tcp_bad_sequence_packets += 1
+        else:
+            counters.drop_tcp_old_acknowledgment_packets += 1
         note_duplicate(tcb, packet.sequence, min(packet.payload_length, seq_diff(tcb.rcv_nxt, packet.sequence)))
     else:
         counters.drop_tcp_out_of_window_packets += 1
