@@ -65,7 +65,8 @@ def main() -> int:
             compile_part(part)
         return 0
     children = [subprocess.Popen([sys.executable, "-m", "tests.kernels", part]) for part in PARTS]
-    return int(any([child.wait() for child in children]))
+    codes = [child.wait() for child in children]
+    return int(any(codes))
 
 
 if __name__ == "__main__":
