@@ -39,7 +39,10 @@ nics:
 services: [{{name: web, address: "10.2.0.2:80", monitor: none}}]
 vservers: [{{name: www, address: "{vip}:{port}", protocol: {protocol}, services: [web]}}]
 limits: {{idle_server_connections: 16384}}
+access_log: {access_log}
 """
+LOGGED: Final = "{file: access.log, buffer: 256MiB}"
+"""An access log whose ring holds the notes of a whole measurement."""
 
 
 class StalledError(RuntimeError):
@@ -108,8 +111,9 @@ class EngineThread:
 class RigArena:
     """An arena with engines, each with the flows that the distributor gives it."""
 
-    def __init__(self, engines: int, flows: int, protocol: str = "HTTP") -> None:
-        configuration = parse(_TEXT.format(engines=engines, vip=VIP, port=PORT, protocol=protocol))
+    def __init__(self, engines: int, flows: int, protocol: str = "HTTP", access_log: str = "none") -> None:
+        text = _TEXT.format(engines=engines, vip=VIP, port=PORT, protocol=protocol, access_log=access_log)
+        configuration = parse(text)
         share = max(flows // engines, 64)
         dimensions = Dimensions(nic_frames=1024, engine_frames=8 * share, connections=4 * share)
         blueprint = draw(configuration, dimensions=dimensions)

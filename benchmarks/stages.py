@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import flow
 from benchmarks.memory_scenario import MemoryResult, Target
-from benchmarks.rig import RigArena
+from benchmarks.rig import LOGGED, RigArena
 from benchmarks.rig_kernels import empty_breaths, ip_many
 from ncore_ray.machine.record import new
 from ncore_ray.wire.packet import Packet
@@ -48,9 +48,9 @@ class Round:
     sent: float
 
 
-def run_round(protocol: str) -> Round:
+def run_round(protocol: str, access_log: str = "none") -> Round:
     """Run requests through a fresh arena."""
-    thread = RigArena(1, _FLOWS, protocol).threads[0]
+    thread = RigArena(1, _FLOWS, protocol, access_log).threads[0]
     thread.run(_WARM_UP)
     thread.clear()
     thread.run(_REQUESTS)
@@ -172,6 +172,7 @@ class Stages:
         """Measure."""
         http = _median([run_round("HTTP") for _ in range(rounds)])
         tcp = _median([run_round("TCP") for _ in range(rounds)])
+        logged = _median([run_round("HTTP", LOGGED) for _ in range(rounds)]).engine - http.engine
         rows = stages_of(http, tcp, statistics.median(ip_ns() for _ in range(rounds)))
         flows = flow.measure(_TABLE_FLOWS, rounds)
         idle = [empty_breaths_of(engines, rounds) for engines in _ENGINES]
@@ -182,12 +183,14 @@ class Stages:
         note = (
             f"{_NOTE} One core: {1e9 / total / 1e3:,.0f} thousand requests/s. In placement core, reader and "
             f"distributor need {serial:,.0f} ns per request and an engine {total - serial:,.0f} ns. An engine's breath "
-            f"without work (in brackets: with two receive queues of its own): {', '.join(map(str, idle))} engines."
+            f"without work (in brackets: with two receive queues of its own): {', '.join(map(str, idle))} engines. "
+            f"With an access log an engine needs {logged:,.0f} ns more for a request."
         )
         figures = {
             "stages": [{"name": row.name, "packet_ns": row.packet_ns, "request_ns": row.request_ns} for row in rows],
             "requests_per_s": 1e9 / total,
             "distributor": {row.name: 1e9 / row.total_ns for row in flows},
+            "access_log_ns": logged,
             "empty_breaths": [vars(row) for row in idle],
         }
         headings = ["stage", "ns/packet", "packets/request", "ns/request"]

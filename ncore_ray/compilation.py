@@ -29,6 +29,7 @@ PARTS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
         ("ncore_ray.nic.queue", "queue_drain", 3),
         ("ncore_ray.nic.recover", "rebuild_free", 2),
         ("ncore_ray.nic.recover", "recover_writer", 2),
+        ("ncore_ray.engine.access.ring", "drain_notes", 2),
         ("ncore_ray.tables.own_address", "add_address", 5),
         ("ncore_ray.tables.service", "index_vserver", 2),
     ),

@@ -17,6 +17,7 @@ from ncore_ray.blueprint.queues import plan_queues
 from ncore_ray.config.load import dump, parse
 from ncore_ray.errors import NcoreError
 from ncore_ray.management import counters
+from ncore_ray.management.access.log import AccessLogWriter
 from ncore_ray.management.events import Event, EventLog, farewell
 from ncore_ray.management.health import HealthWatch
 from ncore_ray.management.processes import wait_until
@@ -43,6 +44,7 @@ class Management:
         self._built: Reporter | None = None
         self._health: HealthWatch | None = None
         self._export: ExportThread | None = None
+        self._access: AccessLogWriter | None = None
         self._started_at = 0.0
 
     def __repr__(self) -> str:
@@ -87,6 +89,9 @@ class Management:
         self._health.start()
         self._export = ExportThread(lambda: self._exporting(built))
         self._export.start()
+        if (access := built.configuration.access_log) is not None:
+            self._access = AccessLogWriter(access, built.configuration, built.array, self._events.add)
+            self._access.start()
 
     def _exporting(self, built: Reporter) -> Callable[[], None]:
         """Return what exports the metrics once."""
@@ -191,7 +196,10 @@ class Management:
         if self._export is not None:
             self._export.stop()
         late = self._team.stop() if self._team is not None else []
+        if self._access is not None:
+            self._access.stop()
         self._team, self._mapping, self._built, self._health, self._export = None, None, None, None, None
+        self._access = None
         self._state = "stopped"
         return late
 

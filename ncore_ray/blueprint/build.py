@@ -118,7 +118,7 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
 
 
 def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> EngineSettings:
-    tcp, timeouts = configuration.tcp, configuration.timeouts
+    tcp, timeouts, access = configuration.tcp, configuration.timeouts, configuration.access_log
     return EngineSettings(
         connections=dimensions.connections,
         frames=dimensions.engine_frames,
@@ -135,6 +135,8 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> En
         keepalive_us=timeouts.keepalive,
         idle_server_connections=configuration.limits.idle_server_connections,
         timer_us=configuration.appliance.timer or 0,
+        access_log=access.buffer if access else 0,
+        access_share=access.sample if access else 0,
     )
 
 

@@ -9,6 +9,8 @@ from ncore_ray.arena.frame import FrameMeta
 from ncore_ray.arena.header import Arena, Region
 from ncore_ray.arena.layout import records_digest
 from ncore_ray.arena.ring import Ring
+from ncore_ray.engine.access.notes import RequestNote, ResponseNote
+from ncore_ray.engine.access.ring import NoteRing
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import ErrorText, Exchange
@@ -28,7 +30,7 @@ from ncore_ray.tables.service import Binding, Service, Vserver
 _RECORDS: Final[list[Any]] = [
     *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
     *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Pace, Slot, Piece),
-    *(Link, Half),
+    *(Link, Half, NoteRing, RequestNote, ResponseNote),
     *FLOW_RECORDS,
     *PARTITION_RECORDS,
 ]

@@ -146,6 +146,7 @@ def _write_limits(record: Vserver, configuration: Configuration, vserver: VServe
     record.max_header, record.max_request_line = http.max_header, http.max_request_line
     record.max_fields = http.max_fields
     record.max_body = -1 if http.max_body is None else http.max_body
+    record.access_log = int(http.access_log)
 
 
 def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, texts: Texts) -> None:

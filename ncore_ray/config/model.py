@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
+from ncore_ray.config.access import AccessLog, LogFormat
 from ncore_ray.config.addresses import Endpoint
 from ncore_ray.config.appliance import (
     Algorithm,
@@ -37,9 +38,10 @@ from ncore_ray.config.servers import (
     VServer,
 )
 from ncore_ray.config.transport import Limits, Tcp, TimeoutOverrides, Timeouts
-from ncore_ray.config.words import entries
+from ncore_ray.config.words import entries, none_is
 
 __all__ = [
+    "AccessLog",
     "Algorithm",
     "Appliance",
     "Configuration",
@@ -55,6 +57,7 @@ __all__ = [
     "HttpOptions",
     "KeyField",
     "Limits",
+    "LogFormat",
     "Method",
     "Monitor",
     "Nic",
@@ -82,6 +85,8 @@ class Configuration(Section):
     timeouts: Timeouts = Timeouts()
     tcp: Tcp = Tcp()
     limits: Limits = Limits()
+    access_log: Annotated[AccessLog | None, *none_is("none")] = None
+    """A line for each HTTP request; None: there is no access log."""
 
     def service(self, name: str) -> Service:
         """Return the service of a name; `KeyError` when there is none."""

@@ -156,6 +156,8 @@ class HttpOptions(Section):
 
     x_forwarded_for: Switch = True
     via: Switch = True
+    access_log: Switch = True
+    """Whether its requests are logged, where the appliance has an access log."""
     max_header: Annotated[Size, size_within(256, 16 * KIB)] = 8 * KIB
     """Bytes of a request line with its fields: 431."""
     max_request_line: Annotated[Size, size_within(64, 16 * KIB)] = 4 * KIB

@@ -98,6 +98,9 @@ class EngineCounters(Record):
     """Requests answered by the appliance itself because of a server (502, 503, 504)."""
     http_retried_requests: I64
     http_reused_connections: I64
+    access_logged_requests: I64
+    access_log_full_requests: I64
+    """Notes for the access log that found no room in the ring to the management."""
     udp_sessions: I64
     udp_datagrams: I64
 

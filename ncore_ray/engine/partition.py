@@ -129,6 +129,14 @@ class Engine(Record):
     half_count: I64
     starved: I64
     """1: bytes of virtual connections are held because there was no memory to pass them on."""
+    access_ring: I64
+    """`NoteRing` to the management, where there is an access log; else 0."""
+    access_share: I64
+    """Parts per million of the requests that are logged."""
+    access_credit: I64
+    """A request is logged when this has come to a million."""
+    access_number: I64
+    """Of the last request that was logged."""
     error_texts: I64
     """`ErrorText` rows: the appliance's own HTTP responses, in `texts`."""
 

@@ -11,6 +11,7 @@ from ncore_ray.arena.core import Actor
 from ncore_ray.arena.frame import FrameMeta
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes, Layout
+from ncore_ray.engine.access.ring import RING_HEAD, NoteRing
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
@@ -48,6 +49,10 @@ class EngineSettings:
     idle_server_connections: int = 1024
     timer_us: int = 0
     """Period of the packet processing timer; 0: adaptive."""
+    access_log: int = 0
+    """Bytes of the ring of notes for the access log, a power of two; 0: there is none."""
+    access_share: int = 0
+    """Parts per million of the requests that are logged."""
 
 
 def _power_of_two(count: int) -> int:
@@ -61,7 +66,8 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
     def reserve(name: str, size: int) -> int:
         return layout.reserve(f"engine.{index}.{name}", size)
 
-    return {
+    optional = {"access_ring": reserve("access", RING_HEAD + settings.access_log)} if settings.access_log else {}
+    return optional | {
         "counters": reserve("counters", size_of(EngineCounters)),
         "vserver_stats": reserve("vservers", size_of(VserverStats) * max(vservers, 1)),
         "service_stats": reserve("services", size_of(ServiceStats) * max(services, 1)),
@@ -125,6 +131,8 @@ def init_engine(
     array[engine.flow_key : engine.flow_key + key] = array[arena.distributor : arena.distributor + key]
     _write_settings(engine, settings)
     view(Pace, array, engine.pace).period_us = settings.timer_us
+    if engine.access_ring:
+        view(NoteRing, array, engine.access_ring).capacity = settings.access_log
     _free_all(array, arena, engine)
     return engine
 
@@ -143,6 +151,7 @@ def _write_settings(engine: Engine, settings: EngineSettings) -> None:
     engine.time_wait_us = settings.time_wait_us
     engine.keepalive_us = settings.keepalive_us
     engine.idle_limit = settings.idle_server_connections
+    engine.access_share = settings.access_share
 
 
 def _free_all(array: Bytes, arena: Arena, engine: Engine) -> None:

@@ -88,6 +88,8 @@ class Vserver(Record):
     max_fields: I64
     max_body: I64
     """Bytes of a request's body; −1 for no limit."""
+    access_log: I64
+    """1: its requests are logged, where there is an access log."""
 
     arrival: I64
     """`Arrival`: what decides which engine serves a client."""

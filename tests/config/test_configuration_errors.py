@@ -82,7 +82,7 @@ def test_empty(text: str) -> None:
 def test_not_a_mapping(text: str, found: str) -> None:
     assert problems_of(text) == [
         f"1:1: found {found}, expected a mapping with the keys "
-        "appliance, distribution, nics, services, vservers, timeouts, tcp, limits"
+        "appliance, distribution, nics, services, vservers, timeouts, tcp, limits, access_log"
     ]
 
 
@@ -169,7 +169,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
-SECTIONS = ["appliance", "distribution", "nics", "services", "vservers", "timeouts", "tcp", "limits"]
+SECTIONS = ["appliance", "distribution", "nics", "services", "vservers", "timeouts", "tcp", "limits", "access_log"]
 
 
 @example({"appliance": float("inf")})

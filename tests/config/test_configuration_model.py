@@ -196,6 +196,15 @@ http = mappings(
     x_forwarded_for=switches,
     max_body=st.just("none") | st.integers(0, 1 << 40),
     max_header=st.integers(4_096, 16_384),
+    access_log=switches,
+)
+access_logs = st.fixed_dictionaries(
+    {"file": st.just("/tmp/access.log")},
+    optional={
+        "format": st.sampled_from(["combined", "json"]),
+        "sample": st.sampled_from(["100%", "0.5%", 0.25]),
+        "buffer": st.sampled_from(["64KiB", 1 << 20]),
+    },
 )
 
 
@@ -254,6 +263,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         "vservers": vservers,
         "timeouts": draw(timeouts),
         "limits": draw(mappings(connections=st.just("auto") | st.integers(16, 1_000_000))),
+        "access_log": draw(st.just("none") | access_logs),
     }
 
 

@@ -28,12 +28,14 @@ SECTIONS: list[tuple[str, list[type[BaseModel]]]] = [
     ("timeouts", [model.Timeouts]),
     ("tcp", [model.Tcp]),
     ("limits", [model.Limits]),
+    ("access_log", [model.AccessLog]),
 ]
 FULL = """
 appliance: {name: edge}
 nics: [{name: nc0, driver: memory, addresses: [10.1.0.10/24], faults: {seed: 1}}]
 services: [{name: web1, address: "10.1.0.2:80", monitor: http}]
 vservers: [{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web1]}]
+access_log: {file: access.log}
 """
 
 
@@ -72,6 +74,7 @@ def test_default_values() -> None:
         ("timeouts", configuration.timeouts),
         ("tcp", configuration.tcp),
         ("limits", configuration.limits),
+        ("access_log", configuration.access_log),
     ]
     for title, section in instances:
         assert isinstance(section, BaseModel)

@@ -45,6 +45,7 @@ vservers:
   - {{name: udp, address: "10.1.0.100:9000", protocol: UDP, services: [udp1, udp2]}}
   - {{name: ws, address: "10.1.0.100:8080", protocol: HTTP, services: [ws1]}}
   - {{name: ngx, address: "10.1.0.100:8081", protocol: HTTP, services: [ngx1]}}
+access_log: {access_log}
 """
 MONITOR = "{type: http, path: /health, interval: 250ms, timeout: 200ms, fall: 2}"
 
@@ -159,6 +160,7 @@ def unique(purpose: str) -> str:
 def configuration_text(name: str, netns: str, **options: Any) -> str:
     """Return the YAML of a bed's appliance."""
     known = {"engines": 2, "arena": "96MiB", "timer": "adaptive", "faults": "", "monitor": MONITOR, "key": "none"}
+    known["access_log"] = "none"
     known["distribution"] = "placement: core"
     return TEMPLATE.format(name=name, netns=netns, **{**known, **options})
 

@@ -38,7 +38,8 @@ def ray_node() -> Iterator[str]:
 @pytest.fixture(scope="package")
 def shared_bed(namespaces: None, ray_node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """The appliance with two engines that most files use."""
-    with make_bed("all", tmp_path_factory.mktemp("bed")) as made:
+    folder = tmp_path_factory.mktemp("bed")
+    with make_bed("all", folder, access_log=f"{{file: {folder}/access.log, format: json}}") as made:
         yield made
 
 

@@ -51,6 +51,7 @@ def configuration(
     timeouts: str = "",
     tcp: str = "",
     limits: str = "",
+    access_log: str = "",
 ) -> str:
     """Return a configuration with one vServer at the VIP's port 80; the last ones are YAML flow mappings' insides."""
     names = [f"s{k}" for k in range(services)]
@@ -73,7 +74,13 @@ def configuration(
     ]
     lines += [
         f"{name}: {{{value}}}"
-        for name, value in (("distribution", distribution), ("timeouts", timeouts), ("tcp", tcp), ("limits", limits))
+        for name, value in (
+            ("distribution", distribution),
+            ("timeouts", timeouts),
+            ("tcp", tcp),
+            ("limits", limits),
+            ("access_log", access_log),
+        )
         if value
     ]
     return "\n".join(lines) + "\n"

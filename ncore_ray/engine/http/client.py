@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.engine.access.notes import note_cut_off, note_request
 from ncore_ray.engine.balance.choose import NO_SERVICE
 from ncore_ray.engine.buffer import Chain, chain_drop, chain_gather, first_piece, first_piece_length
 from ncore_ray.engine.connection import (
@@ -89,6 +90,7 @@ def client_data(engine: Engine, tcb: Tcb, address: int, length: int) -> int:
 @kernel
 def _give_up(engine: Engine, tcb: Tcb) -> int:
     """Reset both sides."""
+    note_cut_off(engine, tcb)
     if tcb.peer:
         abort(engine, peer_of(engine, tcb))
     return abort(engine, tcb)
@@ -179,6 +181,7 @@ def _forward_head(engine: Engine, tcb: Tcb, exchange: Exchange, head: Head, sour
     """Pass an accepted request's head on; return 0, or the status to refuse it with."""
     counters_of(engine).http_requests += 1
     vserver_stats(engine, tcb.vserver).requests += 1
+    note_request(engine, tcb, exchange, head, source)
     number = obtain_server(engine, tcb, NO_SERVICE, 0)
     if number == 0:
         return SERVICE_UNAVAILABLE
@@ -281,6 +284,7 @@ def client_closed(engine: Engine, tcb: Tcb) -> int:
 def client_lost(engine: Engine, tcb: Tcb) -> int:
     """The client was reset or does not answer."""
     counters_of(engine).connections_reset += 1
+    note_cut_off(engine, tcb)
     if tcb.peer:
         abort(engine, peer_of(engine, tcb))
     return destroy(engine, tcb)

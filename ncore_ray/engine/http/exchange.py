@@ -13,7 +13,7 @@ from ncore_ray.engine.http.message.rewrite import Rewrite, rewrite_at
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import clear
-from ncore_ray.machine.record import I64, Record, address_of, pointer_to, size_of
+from ncore_ray.machine.record import I16, I64, Record, address_of, pointer_to, size_of
 
 
 class Phase(IntEnum):
@@ -31,18 +31,22 @@ class Phase(IntEnum):
 class Exchange(Record):
     """State of one connection; of a client's connection the request, of a server's the response."""
 
-    phase: I64
-    method: I64
-    version_minor: I64
-    persistent: I64
+    phase: I16
+    method: I16
+    version_minor: I16
+    persistent: I16
     """Client: it may send another request. Server: it may be used again."""
-    upgrade: I64
-    responding: I64
+    upgrade: I16
+    responding: I16
     """Client: bytes of the final response have been queued for it."""
-    unchunk: I64
+    unchunk: I16
     """Server: the chunk framing is taken off, because the client speaks HTTP/1.0."""
-    reused: I64
+    reused: I16
     """Server: it came from the pool, so the server may have closed it already."""
+    logged: I64
+    """Client: number of the request for the access log; 0: none is under way; −1: it is left out."""
+    status: I16
+    """Client: of the final response, once it is queued."""
 
 
 exchange_at = pointer_to(Exchange)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.engine.access.notes import NO_SERVICE, note_cut_off, note_response
 from ncore_ray.engine.connection import Tcb, peer_of, undelivered
 from ncore_ray.engine.http.exchange import Phase, error_text, exchange_of, text_address
 from ncore_ray.engine.http.message.head import Method
@@ -27,6 +28,8 @@ def respond(engine: Engine, client: Tcb, status: int) -> int:
     that the client sees that the response is incomplete (RFC 9112 §8).
     """
     exchange = exchange_of(engine, client)
+    if exchange.responding:
+        note_cut_off(engine, client)
     if client.peer:
         abort(engine, peer_of(engine, client))
     vserver_stats(engine, client.vserver).errors += 1
@@ -39,6 +42,7 @@ def respond(engine: Engine, client: Tcb, status: int) -> int:
         counters.http_refused_requests += 1
     text = error_text(engine, status)
     length = text.head_length if exchange.method == Method.HEAD else text.length
+    note_response(engine, client, status, length - text.head_length, NO_SERVICE)
     queue_bytes(engine, client, text_address(engine, text.offset), length)
     return close_client(engine, client)
 

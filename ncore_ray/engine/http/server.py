@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.engine.access.notes import note_cut_off, note_response
 from ncore_ray.engine.balance.choose import NO_SERVICE
 from ncore_ray.engine.buffer import Chain, chain_drop, chain_gather, chain_move, first_piece, first_piece_length
 from ncore_ray.engine.connection import Tcb, Work, bytes_moved, hold_chain, mark, moved_on, peer_of, send_chain, tcb_of
@@ -94,6 +95,7 @@ def _unasked(engine: Engine, tcb: Tcb) -> int:
 def _give_up(engine: Engine, tcb: Tcb) -> int:
     """Reset both sides."""
     if tcb.peer:
+        note_cut_off(engine, peer_of(engine, tcb))
         abort(engine, peer_of(engine, tcb))
     return abort(engine, tcb)
 
@@ -192,6 +194,7 @@ def _begin_tunnel(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
     if not _queue_head(engine, client, head, source, 0, 0):
         return 0
     _response_begun(engine, client, tcb)
+    note_response(engine, client, head.status, 0, tcb.service)
     exchange_of(engine, client).phase = Phase.TUNNEL
     exchange_of(engine, tcb).phase = Phase.TUNNEL
     client.application_at = engine.now + vserver_of(base_of(engine), client.vserver).client_idle_us
@@ -224,6 +227,7 @@ def _forward_head(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
     if not _queue_head(engine, client, head, source, close, keep_old):
         return 0
     _response_begun(engine, client, tcb)
+    request.status = head.status
     body_begin(body_of(engine, tcb), kind, head.content_length)
     exchange.phase = Phase.RELAY_BODY
     return 1
@@ -263,6 +267,7 @@ def _finish_if_whole(engine: Engine, tcb: Tcb) -> int:
 def _finish(engine: Engine, client: Tcb, tcb: Tcb, exchange: Exchange) -> int:
     """The response is whole: both connections go on to whatever comes next."""
     request = exchange_of(engine, client)
+    note_response(engine, client, request.status, body_of(engine, tcb).content, tcb.service)
     if request.phase == Phase.RELAY_BODY:  # answered before the request's end: neither side is at a message border
         request.persistent = 0
         exchange.persistent = 0
@@ -322,6 +327,8 @@ def _broken(engine: Engine, tcb: Tcb, exchange: Exchange, client: Tcb) -> int:
 
     The connection itself, which has no peer any more, is left for the caller to end.
     """
+    if exchange_of(engine, client).responding:
+        note_cut_off(engine, client)
     unpair(engine, tcb)
     untouched = exchange.phase == Phase.READ_HEAD and tcb.received_at_request == tcb.received_bytes
     return _send_again_or_fail(engine, tcb, client, 1 if tcb.retain and untouched else 0)

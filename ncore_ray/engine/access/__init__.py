@@ -1,0 +1,1 @@
+"""What an engine says of each request, for the access log that the management writes."""

@@ -1,0 +1,1 @@
+"""The access log, written by the management from what the engines note of each request."""
