@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.rig_kernels import Rig, rig_run
+from benchmarks.rig_kernels import Rig, rig_run, rigs_run
 from ncore_ray.arena.frame import Checksum
 from ncore_ray.blueprint.build import build, draw
 from ncore_ray.blueprint.dimensions import Dimensions
@@ -37,7 +37,7 @@ nics:
   - {{name: nc0, driver: memory, addresses: [10.1.0.10/24]}}
   - {{name: nc1, driver: memory, addresses: [10.2.0.10/24]}}
 services: [{{name: web, address: "10.2.0.2:80", monitor: none}}]
-vservers: [{{name: www, address: "{vip}:{port}", protocol: {protocol}, services: [web]}}]
+vservers: [{{name: www, address: "{vip}:{port}", protocol: {protocol}, services: [web], unit: {unit}}}]
 limits: {{idle_server_connections: 16384}}
 access_log: {access_log}
 """
@@ -111,11 +111,15 @@ class EngineThread:
 class RigArena:
     """An arena with engines, each with the flows that the distributor gives it."""
 
-    def __init__(self, engines: int, flows: int, protocol: str = "HTTP", access_log: str = "none") -> None:
-        text = _TEXT.format(engines=engines, vip=VIP, port=PORT, protocol=protocol, access_log=access_log)
-        configuration = parse(text)
+    def __init__(
+        self, engines: int, flows: int, protocol: str = "HTTP", *, access_log: str = "none", unit: str = "flow"
+    ) -> None:
+        choices = {"protocol": protocol, "access_log": access_log, "unit": unit}
+        configuration = parse(_TEXT.format(engines=engines, vip=VIP, port=PORT, **choices))
         share = max(flows // engines, 64)
-        dimensions = Dimensions(nic_frames=1024, engine_frames=8 * share, connections=4 * share)
+        dimensions = Dimensions(
+            nic_frames=1024, engine_frames=8 * share, connections=(8 if unit == "transaction" else 4) * share
+        )
         blueprint = draw(configuration, dimensions=dimensions)
         self.array = mapped_bytes(blueprint.size)
         self.header = build(self.array, blueprint, transmit=[Transmit.RING] * 2)
@@ -133,6 +137,14 @@ class RigArena:
             if engine is None:
                 raise ValueError(f"no engine for {source}:{port}")
             self.threads[engine].add_client(source, port)
+
+    def run_together(self, answers: int) -> None:
+        """Let all engines go on, by turns in one thread, until so many more requests have been answered."""
+        addresses = np.array([thread.address for thread in self.threads], np.int64)
+        came = rigs_run(int(addresses.ctypes.data), len(addresses), answers)
+        resets = sum(thread.rig.resets for thread in self.threads)
+        if came < answers or resets:
+            raise StalledError(f"{came} of {answers} requests were answered, {resets} connections reset")
 
     def request_frame(self) -> bytes:
         """Return a client's packet, of the size that requests have."""

@@ -18,6 +18,7 @@ from ncore_ray.arena.rings import inbound_ring, transmit_return_ring, transmit_r
 from ncore_ray.engine.breath import _send_frames_home, _take_batches, _work, engine_breath
 from ncore_ray.engine.flush import flush
 from ncore_ray.engine.partition import Engine, engine_at
+from ncore_ray.engine.remote.exchange import exchange_in, exchange_out
 from ncore_ray.engine.timer import advance
 from ncore_ray.flow.breath import distributor_breath
 from ncore_ray.flow.records import distributor_of
@@ -213,6 +214,8 @@ def _turn(rig: Rig, engine: Engine, now: int, which: int) -> int:
     _distribute(rig, engine, waiting, now)
     decided = _clock(rig, which)
     engine.now = now
+    if engine.links:
+        exchange_in(engine)
     while _take_batches(engine, packet_at(rig.packet), sender_at(rig.sender)):
         pass  # all of it: what a ring has no room for would be lost, and the peers send nothing twice
     taken = _clock(rig, which)
@@ -221,6 +224,8 @@ def _turn(rig: Rig, engine: Engine, now: int, which: int) -> int:
     worked = _clock(rig, which)
     flush(engine, sender_at(rig.sender))
     _send_frames_home(engine)
+    if engine.links:
+        exchange_out(engine)
     rig.send_ns += _clock(rig, which) - worked
     rig.peers_ns += played - begin
     rig.reader_ns += read - played
@@ -248,6 +253,25 @@ def rig_run(rig_address: int, answers: int, on_cpu: int) -> int:
             rig.progress_at = now
         now = now_us(rig.scratch)
     return rig.answered - before
+
+
+@entry_kernel
+def rigs_run(rig_addresses: int, count: int, answers: int) -> int:
+    """Let some engines of one arena take turns until so many responses have come to all; return how many came."""
+    first = rig_at(load64(rig_addresses))
+    came = 0
+    now = now_us(first.scratch)
+    progress_at = now
+    while came < answers and now - progress_at < _STALLED_US:
+        for place in range(count):
+            rig = rig_at(load64(rig_addresses + 8 * place))
+            before = rig.answered
+            _turn(rig, engine_at(rig.engine), now, _MONOTONIC)
+            came += rig.answered - before
+            if rig.answered != before:
+                progress_at = now
+        now = now_us(first.scratch)
+    return came
 
 
 @entry_kernel

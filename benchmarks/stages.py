@@ -50,7 +50,7 @@ class Round:
 
 def run_round(protocol: str, access_log: str = "none") -> Round:
     """Run requests through a fresh arena."""
-    thread = RigArena(1, _FLOWS, protocol, access_log).threads[0]
+    thread = RigArena(1, _FLOWS, protocol, access_log=access_log).threads[0]
     thread.run(_WARM_UP)
     thread.clear()
     thread.run(_REQUESTS)

@@ -12,7 +12,7 @@ from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import ArenaError, Bytes, Layout, format_arena, init_rings
 from ncore_ray.arena.ring import ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
-from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets, has_links
+from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets, has_links, has_transactions
 from ncore_ray.blueprint.records import digest
 from ncore_ray.blueprint.tables import (
     routes_of,
@@ -239,7 +239,13 @@ def _reserve_links(
     """Reserve what virtual connections need, and enter it in the fields of the engines' headers."""
     if not has_links(configuration):
         return None
-    plan = LinkPlan(len(engines), dimensions.connections, dimensions.messages, dimensions.engine_frames)
+    plan = LinkPlan(
+        len(engines),
+        dimensions.connections,
+        dimensions.messages,
+        dimensions.engine_frames,
+        has_transactions(configuration),
+    )
     spans, fields = plan_links(layout, plan)
     for engine, more in zip(engines, fields, strict=True):
         engine.update(more)

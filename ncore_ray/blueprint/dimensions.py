@@ -8,12 +8,13 @@ from typing import Final
 
 from ncore_ray.arena.frame import FRAME_SIZE, FrameMeta
 from ncore_ray.arena.layout import PAGE, ArenaError
-from ncore_ray.blueprint.parallelism import has_links
+from ncore_ray.blueprint.parallelism import has_links, has_transactions
 from ncore_ray.config.model import Configuration, Placement
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.http.exchange import Exchange
 from ncore_ray.engine.http.message.body import Body
 from ncore_ray.engine.remote.link import HALF_SIZE
+from ncore_ray.engine.transaction.turn import TURN_SIZE
 from ncore_ray.machine.record import size_of
 
 _FRAME: Final = FRAME_SIZE + size_of(FrameMeta) + 4
@@ -77,7 +78,9 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
     least = Dimensions(nic_frames, _MIN_FRAMES, _MIN_CONNECTIONS)
     each = (arena - measure(least)) // engines - _PADDING
     others = engines - 1 if has_links(configuration) else 0
+    others += has_transactions(configuration)  # an engine's link to itself
     connection, frame = _CONNECTION + others * _LINKED_CONNECTION, _FRAME + others * _LINKED_FRAME
+    connection += TURN_SIZE * has_transactions(configuration)
     each -= others * _LINKED_PADDING
     connections = configuration.limits.connections
     if connections is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
-from ncore_ray.config.model import Configuration, VServer
+from ncore_ray.config.model import Configuration, Unit, VServer
 from ncore_ray.config.model import Parallelism as Configured
 from ncore_ray.flow.distributor import Parallelism
 
@@ -62,7 +62,14 @@ def has_links(configuration: Configuration) -> bool:
     if configuration.appliance.engines == 1:
         return False
     functional = configuration.distribution.parallelism is Configured.FUNCTIONAL
-    return functional or any(vserver.key is not None for vserver in configuration.vservers)
+    keyed = any(vserver.key is not None for vserver in configuration.vservers)
+    return functional or keyed or has_transactions(configuration)
+
+
+def has_transactions(configuration: Configuration) -> bool:
+    """Return whether requests of one connection go to different engines."""
+    units = {vserver.unit for vserver in configuration.vservers}
+    return configuration.appliance.engines > 1 and Unit.TRANSACTION in units
 
 
 def _vserver_sets(configuration: Configuration, engines: int) -> tuple[int, ...]:

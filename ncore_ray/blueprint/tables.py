@@ -9,7 +9,7 @@ from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.parallelism import application_engines
 from ncore_ray.blueprint.texts import Texts, probe_text
-from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, VServer
+from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, Unit, VServer
 from ncore_ray.config.model import Method as ConfiguredMethod
 from ncore_ray.config.transport import CongestionControl
 from ncore_ray.engine.http.message.key import KeyKind
@@ -156,6 +156,8 @@ def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, 
         return
     if configuration.distribution.parallelism is Parallelism.FUNCTIONAL:
         record.arrival = Arrival.FUNCTION
+    if vserver.unit is Unit.TRANSACTION:
+        record.arrival = Arrival.TRANSACTION
     if vserver.key is None:
         return
     record.arrival, record.key_kind = Arrival.KEY, _KEY_KINDS[vserver.key.kind]

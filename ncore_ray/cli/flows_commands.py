@@ -13,7 +13,7 @@ from ncore_ray.errors import NcoreError
 
 _FLOW: Final = re.compile(r"\s*(?P<source>\S+?)\s*(?:->|→)\s*(?P<destination>[^\s/]+)\s*(?:/\s*(?P<protocol>\w+))?\s*")
 _ENOUGH: Final = 1_000_000
-_CLIENTS: Final = ("client", "udp_client", "arriving", "relayed")
+_CLIENTS: Final = ("client", "udp_client", "arriving", "relayed", "split")
 
 
 def register(root: typer.Typer) -> None:
@@ -139,5 +139,7 @@ def _connection_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
     text = f"{row['state']} {age} on engine {row['engine']}, {row['received_bytes']:,} bytes in"
     if row["role"] == "relayed":
         return [("connection", f"{text}, {row['sent_bytes']:,} out, served by engine {row['far_engine']}")]
+    if row["role"] == "split":
+        return [("connection", f"{text}, {row['sent_bytes']:,} out, each request served by an engine of its own")]
     peer = f"{row['service']} at {row['peer']}" if row["peer"] else "none at this moment"
     return [("connection", f"{text}, {row['sent_bytes']:,} out"), ("service", peer)]

@@ -11,7 +11,7 @@ from ncore_ray.config.addresses import is_host_in
 from ncore_ray.config.appliance import Appliance, Distribution, Parallelism
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
-from ncore_ray.config.servers import Service, VServer
+from ncore_ray.config.servers import Service, Unit, VServer
 from ncore_ray.config.transport import TimeoutOverrides, Timeouts
 from ncore_ray.config.units import format_time
 
@@ -53,6 +53,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _a_weight_for_each_engine,
         _a_function_for_each_engine,
         _engines_of_things,
+        _transactions_on_all_engines,
     )
     for check in checks:
         yield from check(draft)
@@ -235,6 +236,16 @@ def _engines_of_things(draft: Draft) -> Iterator[Finding]:
             if draft.appliance and engine >= draft.appliance.engines:
                 text = f"found {engine}, expected the number of an engine, 0 to {draft.appliance.engines - 1}"
                 yield Finding((section, index, "engines", position), text)
+
+
+def _transactions_on_all_engines(draft: Draft) -> Iterator[Finding]:
+    """Yield a unit that does not go with engines which only terminate TCP or only serve."""
+    if draft.distribution is None or draft.distribution.parallelism is not Parallelism.FUNCTIONAL:
+        return
+    for index, vserver in _entries(draft.vservers):
+        if vserver.unit is Unit.TRANSACTION:
+            text = 'found "transaction", which does not go together with distribution.parallelism "functional"'
+            yield Finding(("vservers", index, "unit"), text)
 
 
 def _quiet_waits(draft: Draft) -> Iterator[tuple[int, Location]]:

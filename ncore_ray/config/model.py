@@ -35,6 +35,7 @@ from ncore_ray.config.servers import (
     Protocol,
     Service,
     TcpMonitor,
+    Unit,
     VServer,
 )
 from ncore_ray.config.transport import Limits, Tcp, TimeoutOverrides, Timeouts
@@ -70,6 +71,7 @@ __all__ = [
     "TcpMonitor",
     "TimeoutOverrides",
     "Timeouts",
+    "Unit",
     "VServer",
 ]
 

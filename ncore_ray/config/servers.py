@@ -201,6 +201,15 @@ class PayloadKey(Section):
             yield Finding((), f'found {found}, expected one of "cookie", "parameter" and "header" with a name')
 
 
+class Unit(StrEnum):
+    """What of a vServer's traffic one engine serves as a whole."""
+
+    FLOW = "flow"
+    """A client's connection."""
+    TRANSACTION = "transaction"
+    """A request and its answer."""
+
+
 class VServer(Section):
     """A VIP address and port, and the services behind it."""
 
@@ -219,6 +228,8 @@ class VServer(Section):
     """The engines that run it (parallelism `vip`)."""
     key: Annotated[PayloadKey | None, *none_is("none")] = None
     """The field of the first request that says which engine serves a client; None: the flow distributor says it."""
+    unit: Annotated[Unit, *word(Unit)] = Unit.FLOW
+    """With `transaction`, the requests of one connection are served by different engines."""
 
     def findings(self) -> Iterator[Finding]:
         """Yield HTTP options where no HTTP is spoken."""
@@ -226,3 +237,15 @@ class VServer(Section):
             yield Finding(("http",), f'found HTTP options, which belong to protocol "HTTP" only, not "{self.protocol}"')
         if self.key is not None and self.protocol is not Protocol.HTTP:
             yield Finding(("key",), f'found a key, which belongs to protocol "HTTP" only, not "{self.protocol}"')
+        yield from self._unit_findings()
+
+    def _unit_findings(self) -> Iterator[Finding]:
+        """Yield a unit that the protocol does not have, or one beside a key, which decides for a whole connection."""
+        if self.unit is not Unit.TRANSACTION:
+            return
+        if self.protocol is not Protocol.HTTP:
+            text = f'found "transaction", which belongs to protocol "HTTP" only, not "{self.protocol}"'
+            yield Finding(("unit",), text)
+        if self.key is not None:
+            text = 'found "transaction" beside a key: the key names one engine for all requests of a connection'
+            yield Finding(("unit",), text)

@@ -29,6 +29,16 @@ from ncore_ray.engine.proxy.stream import pump_stream, stream_event, stream_lost
 from ncore_ray.engine.remote.arrival import arriving_event, arriving_timeout
 from ncore_ray.engine.remote.relay import is_starved, pump_relayed, relayed_event, relayed_lost, watch_far
 from ncore_ray.engine.tcp.receive import Event
+from ncore_ray.engine.transaction.answer import pump_leg
+from ncore_ray.engine.transaction.client import (
+    pump_split,
+    served_timeout,
+    serves_leg,
+    split_event,
+    split_lost,
+    split_timeout,
+)
+from ncore_ray.engine.transaction.leg import leg_event, leg_timeout
 from ncore_ray.engine.udp.session import session_timeout
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import VserverProtocol, vserver_of
@@ -59,6 +69,10 @@ def _special_event(engine: Engine, tcb: Tcb, events: int, address: int, length: 
         return monitor_event(engine, tcb, events, address, length)
     if tcb.role == Role.ARRIVING:
         return arriving_event(engine, tcb, events, address, length)
+    if tcb.role == Role.SPLIT:
+        return split_event(engine, tcb, events, address, length)
+    if tcb.role == Role.LEG:
+        return leg_event(engine, tcb, events)
     return relayed_event(engine, tcb, events, address, length)
 
 
@@ -105,7 +119,7 @@ def on_pump(engine: Engine, tcb: Tcb) -> int:
     if tcb.discard:
         return 0
     if tcb.role >= Role.MONITOR:
-        return pump_relayed(engine, tcb) if tcb.role >= Role.RELAYED else 0
+        return _pump_special(engine, tcb)
     if tcb.virtual and is_starved(engine, tcb):
         return 0
     if not _is_http(engine, tcb):
@@ -116,12 +130,23 @@ def on_pump(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _pump_special(engine: Engine, tcb: Tcb) -> int:
+    if tcb.role == Role.SPLIT:
+        return pump_split(engine, tcb)
+    if tcb.role == Role.LEG:
+        return pump_leg(engine, tcb)
+    return pump_relayed(engine, tcb) if tcb.role >= Role.RELAYED else 0
+
+
+@kernel
 def on_lost(engine: Engine, tcb: Tcb) -> int:
     """The other end does not answer any more."""
     if tcb.discard:
         return destroy(engine, tcb)
     if tcb.role == Role.MONITOR:
         return monitor_timeout(engine, tcb)
+    if tcb.role == Role.SPLIT:
+        return split_lost(engine, tcb)
     if tcb.role >= Role.ARRIVING:
         return relayed_lost(engine, tcb)
     if not _is_http(engine, tcb):
@@ -138,8 +163,17 @@ def on_timeout(engine: Engine, tcb: Tcb) -> int:
         return session_timeout(engine, tcb)
     if tcb.role == Role.ARRIVING:
         return arriving_timeout(engine, tcb)
-    if tcb.role == Role.FAR:
-        return watch_far(engine, tcb)
+    if tcb.role >= Role.RELAYED:
+        return _special_timeout(engine, tcb)
     if not _is_http(engine, tcb):
         return stream_timeout(engine, tcb)
+    if serves_leg(engine, tcb):
+        return served_timeout(engine, tcb)
     return client_timeout(engine, tcb) if tcb.role == Role.CLIENT else server_timeout(engine, tcb)
+
+
+@kernel
+def _special_timeout(engine: Engine, tcb: Tcb) -> int:
+    if tcb.role == Role.SPLIT:
+        return split_timeout(engine, tcb)
+    return leg_timeout(engine, tcb) if tcb.role == Role.LEG else watch_far(engine, tcb)

@@ -11,6 +11,7 @@ from typing import Final
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.engine.buffer import Chain, chain_at, chain_clear, chain_init
 from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.tcp.sequence import seq_diff
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.machine.hash import MASK32, hash_tuple, sip_begin, sip_end, sip_word
 from ncore_ray.machine.jit import CHECKED, kernel
@@ -37,6 +38,10 @@ class Role(IntEnum):
     """A client's connection that another engine serves."""
     FAR = 8
     """The virtual connection, to that engine, of a RELAYED one."""
+    SPLIT = 9
+    """A client's connection whose requests are served by different engines."""
+    LEG = 10
+    """A virtual connection to one of these engines."""
 
 
 class Work(IntEnum):
@@ -401,7 +406,7 @@ def bytes_moved(tcb: Tcb) -> int:
 def undelivered(tcb: Tcb) -> int:
     """Return how many bytes the other end has not taken: those in flight, and those that wait."""
     waiting = send_chain(tcb).length
-    return waiting + (tcb.snd_nxt - tcb.snd_una & MASK32) if tcb.virtual else waiting
+    return waiting + max(seq_diff(tcb.snd_nxt, tcb.snd_una), 0) if tcb.virtual else waiting
 
 
 @kernel

@@ -107,6 +107,10 @@ class EngineCounters(Record):
     keyed_connections: I64
     """Clients whose engine the value of their vServer's key named; and those that had none."""
     keyless_connections: I64
+    transactions: I64
+    """Requests given to an engine each, of clients whose TCP ends here."""
+    transactions_lost: I64
+    """Answered with 503, or by a reset, because the engine had no place for them, gave them up or died."""
     virtual_connections_opened: I64
     """To another engine, for a client whose TCP ends here."""
     virtual_connections_accepted: I64

@@ -127,6 +127,12 @@ class Engine(Record):
     halves: I64
     """`half_count` `Half` rows for each engine."""
     half_count: I64
+    turns: I64
+    """`Turn` of each connection, where a vServer has the unit `transaction`; else 0."""
+    turn_engine: I64
+    """The engine that a request was given to last."""
+    ahead: I64
+    """Requests given away whose answers have others of the same clients before them."""
     starved: I64
     """1: bytes of virtual connections are held because there was no memory to pass them on."""
     access_ring: I64

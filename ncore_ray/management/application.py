@@ -24,6 +24,9 @@ def application_of(
     if vserver.key is not None and record.arrival == Arrival.KEY:
         what = f"{vserver.key.kind} {vserver.key.name} of its first request"
         return None, f"the engine that the {what} names, or engine {transport} if there is none"
+    if record.arrival == Arrival.TRANSACTION:
+        engines = [str(engine) for engine in range(configuration.appliance.engines) if record.engines >> engine & 1]
+        return None, f"for each request the next of the engines {', '.join(engines)} (unit transaction, round robin)"
     if record.arrival == Arrival.DIRECT or record.engines >> transport & 1:
         return transport, f"engine {transport}, which serves what comes to it"
     ends = (*words_of(source), *words_of(str(vserver.address.address)), source_port, vserver.address.port)

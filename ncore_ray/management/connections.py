@@ -10,11 +10,12 @@ import numpy as np
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.config.model import Configuration, Protocol
+from ncore_ray.config.model import Configuration, Protocol, Unit
 from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.http.exchange import Exchange, Phase
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.transaction.turn import Turn
 from ncore_ray.machine.record import table, view
 from ncore_ray.management.counters import engine_view
 from ncore_ray.wire.address import text_of
@@ -119,6 +120,14 @@ def find_connection(
     return min(found, key=lambda row: row.age_ms, default=None)
 
 
+def _awaiting(array: Bytes, header: Engine, rows: Any) -> Any:
+    """Return which connections are of clients whose requests are worked on by other engines now."""
+    if not header.turns:
+        return np.zeros(len(rows), bool)
+    turns = table(Turn, array, header.turns, header.connection_count)
+    return (rows["role"] == Role.SPLIT) & (turns["outstanding"] != 0)
+
+
 @dataclass(frozen=True)
 class Clients:
     """How many clients' connections there are. One to which only the last word of a close is owed is none."""
@@ -134,6 +143,7 @@ def count_clients(array: Bytes, configuration: Configuration, engines: Iterable[
     One that another engine serves counts there, until nobody but its TCP has anything to do with it any more.
     """
     http = [vserver.protocol is Protocol.HTTP for vserver in configuration.vservers]
+    shared = [vserver.unit is Unit.TRANSACTION for vserver in configuration.vservers]
     clients = idle = 0
     for engine in engines:
         header = engine_view(array, engine)
@@ -145,9 +155,11 @@ def count_clients(array: Bytes, configuration: Configuration, engines: Iterable[
         over = (rows["state"] == TcpState.TIME_WAIT) | (quiet & ended)
         arriving = rows["role"] == Role.ARRIVING
         left = (rows["role"] == Role.RELAYED) & (rows["peer"] == 0)
-        live = (np.isin(rows["role"], (Role.CLIENT, Role.UDP_CLIENT)) | arriving | left) & ~over
+        leg = (rows["state"] == TcpState.VIRTUAL) & np.array(shared)[rows["vserver"]]  # its client is counted already
+        roles = (Role.CLIENT, Role.UDP_CLIENT, Role.SPLIT)
+        live = (np.isin(rows["role"], roles) | arriving | left) & ~over & ~leg
         clients += int(live.sum())
-        reads = arriving | (exchanges["phase"] == Phase.READ_HEAD)
+        reads = arriving | ((exchanges["phase"] == Phase.READ_HEAD) & ~_awaiting(array, header, rows))
         waiting = live & quiet & reads & ((rows["state"] == TcpState.ESTABLISHED) | virtual)
         idle += sum(http[int(row)] for row in rows["vserver"][waiting])
     return Clients(clients - idle, idle)

@@ -60,6 +60,8 @@ class Arrival(IntEnum):
     """A field of the first request."""
     FUNCTION = 2
     """A hash of its addresses, where only some engines serve clients (`distribution.functions`)."""
+    TRANSACTION = 3
+    """For each request by itself, whose turn it is (`unit: transaction`)."""
 
 
 class Vserver(Record):

@@ -23,6 +23,17 @@ def test_clients_are_answered(protocol: str) -> None:
     assert (counters.http_responses >= 200) == (protocol == "HTTP")
 
 
+@pytest.mark.parametrize("unit", ["flow", "transaction"])
+def test_engines_by_turns_answer_as_well(unit: str) -> None:
+    arena = RigArena(2, 8, unit=unit)
+    arena.run_together(200)
+    engines = [view(Engine, arena.array, arena.header.engines + k * arena.header.engine_stride) for k in range(2)]
+    counters = [view(EngineCounters, arena.array, engine.counters) for engine in engines]
+    assert sum(one.connections_accepted for one in counters) == 8
+    assert sum(one.transactions >= 90 for one in counters) == (2 if unit == "transaction" else 0)
+    assert all(one.http_responses >= 90 for one in counters) or unit == "flow"
+
+
 def test_flows_are_shared_out_as_the_distributor_does() -> None:
     arena = RigArena(2, 64)
     assert sum(thread.flows for thread in arena.threads) == 64

@@ -7,9 +7,17 @@ from collections import Counter
 import pytest
 
 from ncore_ray.blueprint.build import draw
-from ncore_ray.blueprint.parallelism import application_engines, engine_sets, has_links, nic_towards, shared_out
+from ncore_ray.blueprint.parallelism import (
+    application_engines,
+    engine_sets,
+    has_links,
+    has_transactions,
+    nic_towards,
+    shared_out,
+)
 from ncore_ray.config.load import parse
 from ncore_ray.config.model import Configuration
+from ncore_ray.engine.transaction.turn import TURN_SIZE
 
 TEXT = """
 appliance: {name: edge, engines: %d}
@@ -111,6 +119,24 @@ def test_links_fit_into_the_arena(engines: int, parallelism: str) -> None:
     assert plan.halves >= blueprint.dimensions.connections - 1
     assert plan.home_capacity >= blueprint.dimensions.engine_frames
     assert {plan.pair(a, b) for a in range(engines) for b in range(engines) if a != b} == set(range(plan.pairs))
+
+
+@pytest.mark.parametrize("engines", [2, 3, 8, 64])
+def test_links_for_transactions_fit_into_the_arena(engines: int) -> None:
+    shared = TEXT.replace('.102:80", ', '.102:80", unit: transaction, ') % (engines, "flow")
+    configuration = parse(shared.replace("edge,", "edge, arena: 512MiB,"))
+    blueprint = draw(configuration)
+    assert blueprint.size <= configuration.appliance.arena
+    assert blueprint.links is not None
+    plan, _ = blueprint.links
+    assert {plan.pair(a, b) for a in range(engines) for b in range(engines)} == set(range(plan.pairs))
+    assert blueprint.layout.spans["engine.0.turns"].size >= blueprint.dimensions.connections * TURN_SIZE
+
+
+def test_transactions_of_one_engine_need_no_links() -> None:
+    shared = TEXT.replace('.102:80", ', '.102:80", unit: transaction, ')
+    assert [has_transactions(parse(shared % (engines, "vip"))) for engines in (1, 2)] == [False, True]
+    assert [has_links(parse(shared % (engines, "vip"))) for engines in (1, 2)] == [False, True]
 
 
 def test_without_links_nothing_is_reserved_for_them() -> None:

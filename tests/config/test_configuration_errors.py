@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ncore_ray.config.load import ConfigurationError, Problem, load, parse
-from ncore_ray.config.model import HttpMonitor
+from ncore_ray.config.model import HttpMonitor, Unit
 from ncore_ray.config.tree import Dumper
 from ncore_ray.errors import NcoreError
 
@@ -48,6 +48,14 @@ def test_every_problem_is_listed() -> None:
         '12:12: vservers[1].name: found "www", which is the name of vservers[0] already',
         '14:7: tcp.retrys: found an unknown key; did you mean "retries"?',
     ]
+
+
+def test_transactions_do_not_go_with_functions() -> None:
+    text = BASE.replace("[web1, web2]", "[web1, web2], unit: transaction")
+    assert parse(text).vservers[0].unit is Unit.TRANSACTION
+    text = text.replace("algorithm: hash, key: [src-ip, dst-ip]", "parallelism: functional")
+    found = 'found "transaction", which does not go together with distribution.parallelism "functional"'
+    assert problems_of(text) == [f"11:89: vservers[0].unit: {found}"]
 
 
 def test_lines_of_a_block_with_comments() -> None:

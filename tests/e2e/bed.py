@@ -40,11 +40,11 @@ services:
   - {{name: ws1, address: "10.2.0.2:8080", monitor: none}}
   - {{name: ngx1, address: "10.2.0.2:8081", monitor: none}}
 vservers:
-  - {{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web1, web2], key: {key}}}
+  - {{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web1, web2], key: {key}, unit: {unit}}}
   - {{name: raw, address: "10.1.0.100:9000", protocol: TCP, services: [raw1, raw2], method: leastconnection}}
   - {{name: udp, address: "10.1.0.100:9000", protocol: UDP, services: [udp1, udp2]}}
   - {{name: ws, address: "10.1.0.100:8080", protocol: HTTP, services: [ws1]}}
-  - {{name: ngx, address: "10.1.0.100:8081", protocol: HTTP, services: [ngx1]}}
+  - {{name: ngx, address: "10.1.0.100:8081", protocol: HTTP, services: [ngx1], unit: {unit}}}
 access_log: {access_log}
 """
 MONITOR = "{type: http, path: /health, interval: 250ms, timeout: 200ms, fall: 2}"
@@ -160,8 +160,7 @@ def unique(purpose: str) -> str:
 def configuration_text(name: str, netns: str, **options: Any) -> str:
     """Return the YAML of a bed's appliance."""
     known = {"engines": 2, "arena": "96MiB", "timer": "adaptive", "faults": "", "monitor": MONITOR, "key": "none"}
-    known["access_log"] = "none"
-    known["distribution"] = "placement: core"
+    known |= {"unit": "flow", "distribution": "placement: core", "access_log": "none"}
     return TEMPLATE.format(name=name, netns=netns, **{**known, **options})
 
 

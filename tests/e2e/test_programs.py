@@ -10,16 +10,8 @@ import pytest
 from ncore_ray.lab.pattern import patterned
 from ncore_ray.lab.process import find_program
 from tests.e2e.bed import Bed
+from tests.e2e.file_server import serve_file
 
-NGINX = """\
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{ listen 10.2.0.2:8081; root {folder}; keepalive_requests 7; }}
-}}
-"""
 URL = "http://10.1.0.100:8081/file"
 
 
@@ -30,16 +22,7 @@ def needs(program: str) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module")
 def nginx(bed: Bed) -> Path:
     """A file of 100,000 bytes behind nginx, which closes each connection after seven requests."""
-    folder = bed.folder / "nginx"
-    folder.mkdir(mode=0o755)
-    for parent in folder.parents:
-        if parent.stat().st_mode & 0o1 == 0:
-            parent.chmod(parent.stat().st_mode | 0o1)  # nginx's worker is another user
-    (folder / "file").write_bytes(patterned(1, 100_000))
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
-    server = bed.network.servers[0].start(["nginx", "-c", str(folder / "nginx.conf")], name="nginx")
-    server.wait_port("10.2.0.2", 8081)
-    return folder
+    return serve_file(bed)
 
 
 @needs("nginx")

@@ -46,6 +46,7 @@ def configuration(
     monitor: str = "none",
     engines: int = 1,
     key: str = "",
+    unit: str = "",
     distribution: str = "",
     http: str = "",
     timeouts: str = "",
@@ -70,6 +71,7 @@ def configuration(
         f'  - {{name: v, address: "{VIP}:80", protocol: {protocol}, services: [{", ".join(names)}], method: {method}'
         + (f", http: {{{http}}}" if http else "")
         + (f", key: {{{key}}}" if key else "")
+        + (f", unit: {unit}" if unit else "")
         + "}",
     ]
     lines += [
@@ -323,11 +325,14 @@ class HttpLab(EngineLab):
             home += ring.tail - ring.head
         return header.frame_count - header.free_frame_count - home
 
+    def heart(self, engine: int) -> Core:
+        """Return the record by which an engine says that it breathes."""
+        return view(Core, self.array, self.arena.cores + (1 + engine) * size_of(Core))
+
     def drain(self) -> None:
         """Tell all engines to take no new connections."""
         for engine in self.engine_indexes:
-            offset = self.arena.cores + (1 + engine) * size_of(Core)
-            view(Core, self.array, offset).drain = 1
+            self.heart(engine).drain = 1
 
     def live(self, engine: int = 0) -> list[Tcb]:
         return self.connections(engine)
@@ -356,7 +361,7 @@ class HttpLab(EngineLab):
             free, number = 0, link.free_half
             while number:
                 free, number = free + 1, int(halves[number - 1]["next"])
-            assert free == (header.half_count // 2 if other != engine else 0)
+            assert free == (header.half_count // 2 if link.outbound else 0)
             assert (link.waiting, link.waiting_first, link.waiting_last, link.urgent) == (0, 0, 0, 0)
 
     def check_given_back(self, engine: int = 0) -> None:

@@ -9,6 +9,8 @@ from ncore_ray.engine.http.exchange import Phase, begin_exchange, exchange_of
 from ncore_ray.engine.http.respond import close_client
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.transaction.client import is_quiet, serves_leg
+from ncore_ray.engine.transaction.leg import leave_split
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import VserverProtocol, vserver_of
 
@@ -32,6 +34,8 @@ def close_idle_clients(engine: Engine) -> int:
             if tcb.role == Role.ARRIVING:
                 tcb.role = Role.CLIENT
                 begin_exchange(engine, tcb)
+            elif tcb.role == Role.SPLIT:
+                leave_split(engine, tcb)
             close_client(engine, tcb)
             mark(engine, tcb, Work.OUTPUT)
     engine.changing = 0
@@ -50,7 +54,9 @@ def _is_idle_client(engine: Engine, tcb: Tcb) -> int:
         return 0
     if tcb.role == Role.ARRIVING:
         return 1 if hold_chain(tcb).length == 0 else 0
-    if tcb.role != Role.CLIENT or tcb.peer or hold_chain(tcb).length:
+    if tcb.role == Role.SPLIT:
+        return is_quiet(engine, tcb)
+    if tcb.role != Role.CLIENT or tcb.peer or hold_chain(tcb).length or serves_leg(engine, tcb):
         return 0
     if vserver_of(base_of(engine), tcb.vserver).protocol != VserverProtocol.HTTP:
         return 0

@@ -7,7 +7,18 @@ from typing import Final
 from ncore_ray.engine.access.notes import note_cut_off, note_response
 from ncore_ray.engine.balance.choose import NO_SERVICE
 from ncore_ray.engine.buffer import Chain, chain_drop, chain_gather, chain_move, first_piece, first_piece_length
-from ncore_ray.engine.connection import Tcb, Work, bytes_moved, hold_chain, mark, moved_on, peer_of, send_chain, tcb_of
+from ncore_ray.engine.connection import (
+    Tcb,
+    Work,
+    bytes_moved,
+    hold_chain,
+    mark,
+    moved_on,
+    peer_of,
+    send_chain,
+    tcb_of,
+    undelivered,
+)
 from ncore_ray.engine.http.exchange import (
     GATHER_ROOM,
     REWRITE_ROOM,
@@ -385,7 +396,8 @@ def server_timeout(engine: Engine, tcb: Tcb) -> int:
     if request.responding or request.phase == Phase.RELAY_BODY:  # it may be the client that is slow
         active_at = max(active_at, client.last_received_at)
         progress += bytes_moved(client)
-    if engine.now - active_at < limit and moved_on(tcb, progress):
+    waits = client.virtual and undelivered(client)  # for its turn, if the engine that has the client says that it lives
+    if engine.now - active_at < limit and (moved_on(tcb, progress) or waits):
         tcb.application_at = active_at + limit
         return 0
     counters_of(engine).connections_timed_out += 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ncore_ray.arena.ring import ring_room, ring_write
-from ncore_ray.engine.connection import Tcb
-from ncore_ray.engine.partition import Engine, counters_of
+from ncore_ray.engine.connection import Role, Tcb
+from ncore_ray.engine.partition import Engine, counters_of, vserver_stats
 from ncore_ray.engine.remote.link import (
     Message,
     engine_of_half,
     free_half,
     half_of,
+    is_shared,
     link_of,
     make_message,
     outbound_ring,
@@ -69,6 +70,8 @@ def part(engine: Engine, tcb: Tcb) -> int:
     half = half_of(engine, number)
     tcb.virtual = 0
     half.connection = 0
+    if tcb.role == Role.CLIENT and is_shared(engine, half.vserver):
+        vserver_stats(engine, half.vserver).connections += 1  # its end counts it out, and nobody has counted it in
     if not half.opened and not half.waiting:
         return free_half(engine, number)
     half.close_due = 1 if half.ended and tcb.fin_received else 2

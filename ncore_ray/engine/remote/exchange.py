@@ -32,6 +32,7 @@ from ncore_ray.engine.remote.link import (
 from ncore_ray.engine.remote.opening import take_virtual
 from ncore_ray.engine.tcp.receive import Event
 from ncore_ray.engine.tcp.sequence import seq_add
+from ncore_ray.engine.transaction.turn import leg_answered
 from ncore_ray.machine.atomic import fence, load_acquire
 from ncore_ray.machine.jit import kernel
 
@@ -44,8 +45,8 @@ def exchange_in(engine: Engine) -> int:
     """Take frames home and messages in; return how many messages there were."""
     count = 0
     for other in range(arena_at(base_of(engine)).engine_count):
-        if other != engine.index:
-            link = link_of(engine, other)
+        link = link_of(engine, other)
+        if link.outbound:
             _collect(engine, link)
             if link.waiting and ring_room(outbound_ring(engine, link), 1) > 0:
                 _resume(engine, link)
@@ -60,8 +61,8 @@ def exchange_out(engine: Engine) -> int:
     """After the flush: let the others see messages and frames, and wake those that have something to do."""
     base = base_of(engine)
     for other in range(arena_at(base).engine_count):
-        if other != engine.index:
-            link = link_of(engine, other)
+        link = link_of(engine, other)
+        if link.outbound:
             ring_publish(outbound_ring(engine, link))
             ring_publish(ring_at(base + link.home))
             if link.urgent:
@@ -75,8 +76,8 @@ def has_exchange(engine: Engine) -> int:
     """Return 1 if another engine has said something, or made room for what waits."""
     base = base_of(engine)
     for other in range(arena_at(base).engine_count):
-        if other != engine.index:
-            link = link_of(engine, other)
+        link = link_of(engine, other)
+        if link.outbound:
             if ring_waiting(ring_at(base + link.inbound)):
                 return 1
             if link.waiting and ring_room(outbound_ring(engine, link), 1) > 0:
@@ -171,6 +172,8 @@ def _take(engine: Engine, number: int, kind: int, value: int) -> int:
         return on_events(engine, tcb, Event.FREED, 0, 0)
     if kind == Message.END:
         tcb.fin_received = 1
+    elif kind == Message.ANSWERED:
+        leg_answered(engine, tcb)
     else:
         half.heard_close = 1
         if value:

@@ -1,6 +1,7 @@
 """What an engine keeps for each other engine (a link) and for each end of a virtual connection (a half).
 
-A link is a pair of rings of messages, one each way, and a pair of rings by which frames come home. A half is one end of
+A link is a pair of rings of messages, one each way, and a pair of rings by which frames come home. (Where requests are
+shared out an engine has one to itself too, with one ring for both ways.) A half is one end of
 a virtual connection. It outlives its connection until both ends have said that they closed, so that a number in a
 message never means another connection than it was written for; and it remembers what is still to be said, so that a
 full ring loses nothing. The first n of a link's 2n halves are for what this engine opens, the others for the other's.
@@ -19,6 +20,7 @@ from ncore_ray.engine.partition import Engine, base_of, engine_at
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import clear
 from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to, size_of
+from ncore_ray.tables.service import Arrival, vserver_of
 
 
 class Message(IntEnum):
@@ -34,6 +36,8 @@ class Message(IntEnum):
     """No bytes follow (half-close)."""
     CLOSE = 5
     """The sender has forgotten it; value 1: before its end (a reset)."""
+    ANSWERED = 6
+    """The bytes so far are the whole answer to a request; the connection waits for the next one."""
 
 
 class Link(Record):
@@ -183,6 +187,12 @@ def free_half(engine: Engine, number: int) -> int:
         half.next = link.free_half
         link.free_half = number + 1
     return 0
+
+
+@kernel
+def is_shared(engine: Engine, vserver: int) -> int:
+    """Return 1 if the virtual connections of a vServer's clients carry single requests (`unit: transaction`)."""
+    return 1 if vserver_of(base_of(engine), vserver).arrival == Arrival.TRANSACTION else 0
 
 
 @kernel

@@ -14,6 +14,7 @@ from ncore_ray.engine.remote.link import (
     engine_of_half,
     half_at,
     half_of,
+    is_shared,
     link_of,
     other_engine,
     place_there,
@@ -32,6 +33,13 @@ WATCH_US: Final = 5_000_000
 @kernel
 def open_virtual(engine: Engine, client: Tcb, other: int) -> int:
     """Let another engine serve a client: pair it with a virtual connection; return that one's number plus 1, or 0."""
+    number = open_far(engine, client, other, Role.FAR)
+    return _join(engine, client, tcb_of(engine, number - 1)) if number else 0
+
+
+@kernel
+def open_far(engine: Engine, client: Tcb, other: int, role: int) -> int:
+    """Open a virtual connection to an engine for a client; return its number plus 1, or 0 if there is no place."""
     half_number = take_half(engine, other)
     number = take_or_recycle(engine) if half_number else 0
     if number == 0:
@@ -42,9 +50,9 @@ def open_virtual(engine: Engine, client: Tcb, other: int) -> int:
     half.vserver, half.nic, half.ports, half.mss = client.vserver, client.nic, client.ports, client.mss
     half.remote_high, half.remote_low = client.remote_high, client.remote_low
     half.local_high, half.local_low = client.local_high, client.local_low
-    _begin(engine, tcb, half, half_number, number, Role.FAR)
+    _begin(engine, tcb, half, half_number, number, role)
     counters_of(engine).virtual_connections_opened += 1
-    return _join(engine, client, tcb)
+    return number
 
 
 @kernel
@@ -98,14 +106,15 @@ def take_virtual(engine: Engine, half_number: int) -> int:
     _read_opener(engine, half_number - 1, half)
     number = take_or_recycle(engine)
     stats = vserver_stats(engine, half.vserver)
-    stats.total_connections += 1
+    whole = 0 if is_shared(engine, half.vserver) else 1  # a leg is no client: this one counts where its TCP ends
+    stats.total_connections += whole
     if number == 0:
         counters_of(engine).virtual_connections_refused += 1
         stats.errors += 1
         half.close_due = 2
         say_close(engine, half_number - 1)
         return 0
-    stats.connections += 1
+    stats.connections += whole
     counters_of(engine).virtual_connections_accepted += 1
     _begin(engine, tcb_of(engine, number - 1), half, half_number, number, Role.CLIENT)
     return number

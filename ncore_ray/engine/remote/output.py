@@ -5,14 +5,16 @@ from __future__ import annotations
 from ncore_ray.arena.core import Actor
 from ncore_ray.arena.frame import frame_address, frame_meta
 from ncore_ray.engine.buffer import NO_FRAME, Chain, take_frame
-from ncore_ray.engine.connection import Tcb, Work, hold_chain, mark, send_chain
+from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, mark, send_chain, tcb_of
+from ncore_ray.engine.http.exchange import Phase, exchange_of
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.proxy.relay import wake_peer
 from ncore_ray.engine.remote.closing import say
-from ncore_ray.engine.remote.link import Message, engine_of_half, half_of, link_of
+from ncore_ray.engine.remote.link import Message, engine_of_half, half_of, is_shared, link_of
 from ncore_ray.engine.tcp.segment import receive_room, window_step
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff
+from ncore_ray.engine.transaction.turn import is_first, leg_window, turn_of, wake_client
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy
 
@@ -28,18 +30,41 @@ def virtual_output(engine: Engine, tcb: Tcb) -> int:
         half.opened = say(engine, number, Message.OPEN, 0)
     if not half.opened or not _hand_over(engine, tcb, number):
         return 0
+    if tcb.role == Role.CLIENT and is_shared(engine, tcb.vserver):
+        _say_answered(engine, tcb, number)
     if tcb.fin_wanted and not half.ended and send_chain(tcb).length == 0:
         half.ended = say(engine, number, Message.END, 0)
-    _give_credit(engine, tcb, number)
-    if half.ended and tcb.fin_received and (hold_chain(tcb).length == 0 or not tcb.peer):
+    if tcb.role == Role.LEG:
+        _give_leg_credit(engine, tcb, number)
+    else:
+        _give_credit(engine, tcb, number)
+    if half.ended and tcb.fin_received and _is_left(engine, tcb):
         destroy(engine, tcb)
+    return 0
+
+
+@kernel
+def _is_left(engine: Engine, tcb: Tcb) -> int:
+    """Return 1 if nobody waits for anything of a connection whose streams have ended."""
+    if tcb.role == Role.LEG:
+        return 0 if turn_of(engine, tcb).client else 1
+    return 1 if hold_chain(tcb).length == 0 or not tcb.peer else 0
+
+
+@kernel
+def _say_answered(engine: Engine, tcb: Tcb, number: int) -> int:
+    """Mark the end of an answer when all bytes of it have been handed over."""
+    exchange = exchange_of(engine, tcb)
+    if exchange.responding and exchange.phase == Phase.READ_HEAD and send_chain(tcb).length == 0:
+        exchange.responding = 1 - say(engine, number, Message.ANSWERED, 0)
     return 0
 
 
 @kernel
 def _allowed(engine: Engine, tcb: Tcb) -> int:
     """Return how many bytes the other end lets us send: a window from what it has taken on."""
-    return engine.receive_limit - seq_diff(tcb.snd_nxt, tcb.snd_una)
+    answers = tcb.role == Role.CLIENT and is_shared(engine, tcb.vserver)
+    return (leg_window(engine) if answers else engine.receive_limit) - seq_diff(tcb.snd_nxt, tcb.snd_una)
 
 
 @kernel
@@ -55,6 +80,8 @@ def _hand_over(engine: Engine, tcb: Tcb, number: int) -> int:
         room = _hand_frame(engine, tcb, number, frame)
     if chain.length < before:
         wake_peer(engine, tcb)
+        if tcb.role == Role.LEG:
+            wake_client(engine, tcb)
         if hold_chain(tcb).length or tcb.fin_received:
             mark(engine, tcb, Work.PUMP)
     return room
@@ -114,4 +141,23 @@ def _give_credit(engine: Engine, tcb: Tcb, number: int) -> int:
     if seq_diff(tcb.rcv_edge, tcb.rcv_nxt) < engine.receive_limit >> 1:
         link_of(engine, engine_of_half(engine, number)).urgent = 1
     tcb.rcv_edge = seq_add(tcb.rcv_nxt, room)
+    return 0
+
+
+@kernel
+def _give_leg_credit(engine: Engine, tcb: Tcb, number: int) -> int:
+    """Let more of an answer come when half of what may wait has come: as much as the client takes if it is its turn."""
+    window = leg_window(engine)
+    left = seq_diff(tcb.rcv_edge, tcb.rcv_nxt)
+    if left >= window >> 1 or tcb.discard:
+        return 0
+    room = max(window - hold_chain(tcb).length, 0)
+    if is_first(engine, tcb):
+        waiting = send_chain(tcb_of(engine, turn_of(engine, tcb).client - 1)).length
+        room = max(receive_room(engine, tcb) - waiting, 0)
+    if room - left < min(window_step(engine, tcb), window >> 1):
+        return 0
+    if say(engine, number, Message.CREDIT, seq_add(tcb.rcv_nxt, room - window)):
+        tcb.rcv_edge = seq_add(tcb.rcv_nxt, room)
+        link_of(engine, engine_of_half(engine, number)).urgent = 1
     return 0

@@ -11,6 +11,7 @@ from ncore_ray.arena.layout import Bytes, Layout, init_rings
 from ncore_ray.arena.ring import ring_size
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.remote.link import HALF_SIZE, LINK_SIZE, Half, Link
+from ncore_ray.engine.transaction.turn import TURN_SIZE
 from ncore_ray.machine.record import table, view
 
 
@@ -24,6 +25,8 @@ class LinkPlan:
     message_capacity: int
     frames: int
     """Of each engine's pool, all of which may be on their way home from one other engine."""
+    transactions: bool = False
+    """Requests of one client go to different engines: an engine may be one of its own, so it has a link to itself."""
 
     @property
     def halves(self) -> int:
@@ -37,12 +40,14 @@ class LinkPlan:
 
     def pair(self, first: int, second: int) -> int:
         """Return the number of an ordered pair of two engines."""
+        if self.transactions:
+            return first * self.engines + second
         return first * (self.engines - 1) + second - (second > first)
 
     @property
     def pairs(self) -> int:
         """How many ordered pairs there are."""
-        return self.engines * (self.engines - 1)
+        return self.engines * (self.engines if self.transactions else self.engines - 1)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def plan_links(layout: Layout, plan: LinkPlan) -> tuple[LinkSpans, list[dict[str
             "links": layout.reserve(f"engine.{k}.links", LINK_SIZE * plan.engines),
             "halves": layout.reserve(f"engine.{k}.halves", HALF_SIZE * plan.halves * plan.engines),
             "half_count": plan.halves,
+            "turns": layout.reserve(f"engine.{k}.turns", TURN_SIZE * plan.connections) if plan.transactions else 0,
         }
         for k in range(plan.engines)
     ]
@@ -77,7 +83,7 @@ def init_links(array: Bytes, arena: Arena, plan: LinkPlan, spans: LinkSpans) -> 
     for index in range(plan.engines):
         engine = view(Engine, array, arena.engines + index * arena.engine_stride)
         for other in range(plan.engines):
-            if other != index:
+            if other != index or plan.transactions:
                 _write_link(array, engine, plan, spans, other)
 
 

@@ -100,7 +100,7 @@ def _role_of_client(engine: Engine, vserver: Vserver) -> int:
         vserver.arrival == Arrival.FUNCTION and vserver.engines >> engine.index & 1
     ):
         return Role.CLIENT
-    return Role.ARRIVING
+    return Role.SPLIT if vserver.arrival == Arrival.TRANSACTION else Role.ARRIVING
 
 
 @kernel
