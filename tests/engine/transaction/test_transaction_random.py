@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ncore_ray.machine.jit import JIT
 from tests.engine.http.http_talk import chunked, passed_request, passed_response
 from tests.engine.remote.virtual_lab import count
-from tests.engine.transaction.transaction_lab import sharing
+from tests.engine.transaction.transaction_lab import SMALL_WINDOWS, sharing
 from tests.support.http_lab import HttpLab
 from tests.support.tcp_peer import Peer
 
@@ -125,10 +125,10 @@ class Service:
             at += self.chance.choice([0, 1, 3])
 
 
-def talk(seed: int, *, messages: int, **settings: str) -> None:
+def talk(seed: int, *, messages: int, tcp: str) -> None:
     """Let clients and servers talk until all is said."""
     chance = random.Random(seed)
-    with sharing(engines=_ENGINES, messages=messages, **settings) as lab:
+    with sharing(engines=_ENGINES, messages=messages, tcp=tcp) as lab:
         service = Service(lab, chance)
         talks = []
         for place in range(chance.randrange(1, 4)):
@@ -158,4 +158,4 @@ def talk(seed: int, *, messages: int, **settings: str) -> None:
 @settings(max_examples=80 if JIT else 6, deadline=None)
 @given(seed=st.integers(0, 1 << 32), messages=st.sampled_from([4, 64]), small=st.booleans())
 def test_answers_are_exact_and_in_order(seed: int, messages: int, small: bool) -> None:
-    talk(seed, messages=messages, **({"tcp": "receive_window: 8KiB, send_buffer: 8KiB"} if small else {}))
+    talk(seed, messages=messages, tcp="receive_window: 8KiB, send_buffer: 8KiB" if small else SMALL_WINDOWS)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from ncore_ray.engine.connection import Role
 from tests.engine.http.http_talk import answer, get, passed_request, passed_response
 from tests.support.http_lab import HttpLab, running
 from tests.support.tcp_peer import Peer
 
-_SMALL = "receive_window: 32KiB, send_buffer: 32KiB"
+SMALL_WINDOWS: Final = "receive_window: 32KiB, send_buffer: 32KiB"
 """Windows with which a small pool has room for many answers that wait for their turn."""
 _NUMBER = re.compile(rb"^[A-Z]+ /(\d+) ")
 
 
 @contextmanager
-def sharing(*, tcp: str = _SMALL, frames: int = 1_024, **settings: Any) -> Iterator[HttpLab]:
+def sharing(*, tcp: str = SMALL_WINDOWS, frames: int = 1_024, **settings: Any) -> Iterator[HttpLab]:
     """Give a lab whose vServer has the unit `transaction`."""
     with running(unit="transaction", tcp=tcp, frames=frames, **settings) as lab:
         yield lab
