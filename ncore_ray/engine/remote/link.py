@@ -1,10 +1,10 @@
 """What an engine keeps for each other engine (a link) and for each end of a virtual connection (a half).
 
-A link is a pair of rings of messages, one each way, and a pair of rings by which frames come home. (Where requests are
-shared out an engine has one to itself too, with one ring for both ways.) A half is one end of
+A link is a pair of rings of messages, one each way, and a pair of rings by which frames come home. A half is one end of
 a virtual connection. It outlives its connection until both ends have said that they closed, so that a number in a
 message never means another connection than it was written for; and it remembers what is still to be said, so that a
 full ring loses nothing. The first n of a link's 2n halves are for what this engine opens, the others for the other's.
+Where single requests are shared out, an engine has a link to itself too, with the same ring for both ways.
 """
 
 from __future__ import annotations
@@ -192,6 +192,8 @@ def free_half(engine: Engine, number: int) -> int:
 @kernel
 def is_shared(engine: Engine, vserver: int) -> int:
     """Return 1 if the virtual connections of a vServer's clients carry single requests (`unit: transaction`)."""
+    if engine.turns == 0:
+        return 0
     return 1 if vserver_of(base_of(engine), vserver).arrival == Arrival.TRANSACTION else 0
 
 

@@ -7,9 +7,10 @@ from ncore_ray.engine.connection import Tcb, Work, hold_chain, mark, send_chain,
 from ncore_ray.engine.http.exchange import exchange_of
 from ncore_ray.engine.http.respond import SERVICE_UNAVAILABLE, close_client, respond
 from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp.sequence import seq_diff
 from ncore_ray.engine.tcp.user import abort, send_room
 from ncore_ray.engine.transaction.leg import KEEP_US, dismiss, leave_split
-from ncore_ray.engine.transaction.turn import LegState, dequeue, drop_idle, is_first, put_idle, turn_of
+from ncore_ray.engine.transaction.turn import LegState, dequeue, drop_idle, is_first, leg_window, put_idle, turn_of
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
 
@@ -64,8 +65,8 @@ def _complete(engine: Engine, client: Tcb, leg: Tcb) -> int:
     """The answer has gone on whole: the leg is free for another request, and the next answer may follow."""
     turn = turn_of(engine, client)
     dequeue(engine, client)
-    if leg.fin_received:
-        dismiss(engine, leg)
+    if leg.fin_received or seq_diff(leg.rcv_edge, leg.rcv_nxt) > leg_window(engine):
+        dismiss(engine, leg)  # ended, or with more credit than an answer may have that waits for its turn
     else:
         put_idle(engine, client, leg)
         leg.application_at = engine.now + KEEP_US
