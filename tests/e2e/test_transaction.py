@@ -94,7 +94,7 @@ def test_wrk_sees_no_error_before_nginx(bed: Bed, nginx: Path) -> None:
 
 
 def test_load_is_byte_exact(bed: Bed) -> None:
-    assert_bytes(bed, 2, "--seconds", "3", "--requests", "200", "--connections", "20", "--rate", "0")
+    assert_bytes(bed, 3, "--seconds", "3", "--requests", "200", "--connections", "20", "--rate", "0", shared=True)
 
 
 def test_explain_says_what_decides(bed: Bed) -> None:
