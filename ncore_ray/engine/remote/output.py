@@ -30,13 +30,14 @@ def virtual_output(engine: Engine, tcb: Tcb) -> int:
         half.opened = say(engine, number, Message.OPEN, 0)
     if not half.opened or not _hand_over(engine, tcb, number):
         return 0
-    if tcb.role == Role.CLIENT and is_shared(engine, tcb.vserver):
+    serves_leg = tcb.role == Role.CLIENT and is_shared(engine, tcb.vserver)
+    if serves_leg:
         _say_answered(engine, tcb, number)
     if tcb.fin_wanted and not half.ended and send_chain(tcb).length == 0:
         half.ended = say(engine, number, Message.END, 0)
     if tcb.role == Role.LEG:
         _give_leg_credit(engine, tcb, number)
-    else:
+    elif not serves_leg or seq_diff(tcb.rcv_edge, tcb.rcv_nxt) < engine.receive_limit >> 1:
         _give_credit(engine, tcb, number)
     if half.ended and tcb.fin_received and _is_left(engine, tcb):
         destroy(engine, tcb)

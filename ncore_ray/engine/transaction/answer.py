@@ -17,7 +17,10 @@ from ncore_ray.tables.service import vserver_of
 
 @kernel
 def pump_leg(engine: Engine, leg: Tcb) -> int:
-    """Pass on what has come of an answer if it is its turn, and if it was all of it let the next one follow."""
+    """Pass on what has come of an answer if it is its turn, and if it was all of it let the next one follow.
+
+    The leg's own output, with credit for more, comes right after a pump.
+    """
     turn = turn_of(engine, leg)
     if turn.client == 0:
         return 0
@@ -56,7 +59,6 @@ def _pass_on(engine: Engine, client: Tcb, leg: Tcb) -> int:
     if chain.length < before:
         turn_of(engine, leg).begun = 1
         mark(engine, client, Work.OUTPUT)
-        mark(engine, leg, Work.OUTPUT)
     return 0
 
 
