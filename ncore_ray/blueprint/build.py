@@ -42,6 +42,7 @@ from ncore_ray.flow.key import fields_of
 from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
 from ncore_ray.machine.record import CACHE_LINE, size_of, view
 from ncore_ray.machine.system import monotonic_us
+from ncore_ray.messages.arena import init_messages, plan_messages
 from ncore_ray.nic.partition import init_reader, reader_stride
 from ncore_ray.tables.neighbour import Neighbour
 from ncore_ray.tables.nic import Nic, Transmit
@@ -227,6 +228,7 @@ def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, 
     vservers, services = counts["vserver_count"], counts["service_count"]
     engines = [plan_engine(layout, k, settings, vservers, services) for k in range(counts["engine_count"])]
     links = _reserve_links(layout, configuration, dimensions, engines)
+    plan_messages(layout, len(engines))
     texts = Texts()
     rows = error_rows(texts)
     header["error_texts"] = layout.reserve("error_texts", size_of(ErrorText) * len(rows))
@@ -279,6 +281,7 @@ def build(
         _write_nic(array, arena, index, transmit[index] if transmit else Transmit.DIRECT)
     init_distributor(array, blueprint.distributor, blueprint.distributor_spans)
     _write_engines(array, blueprint, arena, monotonic_us() if now is None else now)
+    init_messages(array, arena.engine_count)
     if blueprint.links is not None:
         init_links(array, arena, *blueprint.links)
     return arena
