@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from ncore_ray.config.expect import Source
+from ncore_ray.config.expect import Location, Source
 from ncore_ray.config.model import Configuration
 from ncore_ray.config.problems import ConfigurationError, Problem
 from ncore_ray.config.translate import problems_of
-from ncore_ray.config.tree import Dumper, read_tree
+from ncore_ray.config.tree import Dumper, Tree, read_tree
 
-__all__ = ["ConfigurationError", "Problem", "dump", "load", "parse"]
+__all__ = ["ConfigurationError", "Problem", "dump", "from_data", "load", "parse", "to_data"]
 
 
 def load(path: str | Path) -> Configuration:
@@ -46,11 +47,44 @@ def parse(text: str, name: str = "configuration", folder: Path | None = None) ->
 
 def dump(configuration: Configuration) -> str:
     """Return the YAML text of a configuration, without what is as by default; it parses to an equal value."""
+    data = to_data(configuration)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+
+
+def to_data(configuration: Configuration) -> dict[str, Any]:
+    """Return a configuration as plain data in the form of YAML, without what is as by default."""
     data = configuration.model_dump(mode="json", exclude_defaults=True)
     for nic in data["nics"]:
         if nic.get("interface") == nic["name"]:
             del nic["interface"]
-    return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+    return data
+
+
+def from_data(data: dict[str, Any], folder: Path | None = None) -> Configuration:
+    """Return the configuration that plain data in the form of YAML stand for.
+
+    Relative paths start from ``folder``. Raises `ConfigurationError`, whose problems have keys but no lines.
+    """
+    source = Source(folder)
+    try:
+        return Configuration.model_validate(data, context=source)
+    except ValidationError as error:
+        problems = problems_of(error, _tree_of(data), source)
+        raise ConfigurationError(Problem("", 0, 0, one.key, one.text) for one in problems) from None
+
+
+def _tree_of(data: dict[str, Any]) -> Tree:
+    """Return data that stand in no file as a tree."""
+    tree = Tree("", data)
+
+    def visit(value: object, location: Location) -> None:
+        tree.values[location] = (1, 1)
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, part in inner:
+            visit(part, (*location, key))
+
+    visit(data, ())
+    return tree
 
 
 def _text(path: Path) -> str:

@@ -48,6 +48,16 @@ for _name, _pattern, _first in _IMPLICIT:
     for _kind in (Loader, Dumper):
         _kind.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
 
+
+def scalar_of(text: str) -> str | int | float | bool:
+    """Return what a word without quotes stands for in YAML 1.2 (nothing is a text here)."""
+    if _PATTERNS["bool"].fullmatch(text):
+        return text.lower() == "true"
+    if _PATTERNS["int"].fullmatch(text):
+        return int(text)
+    return float(text) if _PATTERNS["float"].fullmatch(text) else text
+
+
 Mark = tuple[int, int]
 """Line and column, from 1."""
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ncore_ray.config.load import dump, load, parse
@@ -28,6 +27,7 @@ from ncore_ray.config.model import (
     Timeouts,
 )
 from ncore_ray.config.units import KIB, MIB, MILLISECOND, SECOND
+from tests.support.configurations import configurations
 
 ROOT = Path(__file__).parents[2]
 MINIMAL = """
@@ -165,106 +165,6 @@ def test_no_ray_and_no_numba_behind_the_model() -> None:
     code = "import sys, ncore_ray.config.load; print({'ray', 'numba', 'numpy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
-
-
-# Random configurations: plain data in the form of YAML, each value valid by itself and all of them together.
-
-times = st.integers(1_000, 60_000_000).map(lambda us: f"{us}us")
-shares = st.integers(0, 1_000_000).map(lambda ppm: f"{ppm / 10_000:.4f}%")
-names = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,10}", fullmatch=True) | st.sampled_from(["on", "Null", "true", "e1.5"])
-switches = st.booleans()
-
-
-def mappings(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Return mappings with any of the keys."""
-    return st.fixed_dictionaries({}, optional=keys)
-
-
-monitors = st.sampled_from(["none", "tcp", "http"]) | st.fixed_dictionaries(
-    {"type": st.just("http"), "interval": st.just("1min")},
-    optional={
-        "path": st.from_regex("/[!-~]{0,20}", fullmatch=True),
-        "host": st.from_regex("[a-z0-9.-]{1,20}", fullmatch=True),
-        "expect": st.sampled_from(["200", "200-204", "100-599"]),
-        "timeout": times,
-        "fall": st.integers(1, 255),
-    },
-)
-timeouts = mappings(client_idle=times, header=times, connect=times, server=times, udp=times, keepalive=st.just("off"))
-http = mappings(
-    via=switches,
-    x_forwarded_for=switches,
-    max_body=st.just("none") | st.integers(0, 1 << 40),
-    max_header=st.integers(4_096, 16_384),
-    access_log=switches,
-)
-access_logs = st.fixed_dictionaries(
-    {"file": st.just("/tmp/access.log")},
-    optional={
-        "format": st.sampled_from(["combined", "json"]),
-        "sample": st.sampled_from(["100%", "0.5%", 0.25]),
-        "buffer": st.sampled_from(["64KiB", 1 << 20]),
-    },
-)
-
-
-@st.composite
-def nics(draw: st.DrawFn, count: int) -> list[dict[str, Any]]:
-    entries = []
-    for index in range(count):
-        driver = draw(st.sampled_from(["af_packet", "tap", "pcap", "memory"]))
-        extra = mappings(
-            gateway=st.just(f"10.{index}.0.1"),
-            mtu=st.integers(576, 2_034),
-            mac=st.just("0e:00:00:00:00:0a"),
-            faults=mappings(
-                seed=st.integers(0, 99), loss=shares, corruption=shares, delay=st.just("5ms"), jitter=st.just("0s")
-            ),
-        )
-        of_driver = {
-            "af_packet": mappings(netns=st.just("lab"), interface=st.just(f"eth{index}")),
-            "tap": mappings(host=st.just(f"10.{index}.0.9/24")),
-            "pcap": st.just({"input": f"/in{index}.pcap", "output": f"/out{index}.pcap"}),
-            "memory": st.just({}),
-        }[driver]
-        name = {"name": f"nc{index}", "driver": driver, "addresses": [f"10.{index}.0.10/24"]}
-        entries.append(name | draw(extra) | draw(of_driver))
-    return entries
-
-
-@st.composite
-def configurations(draw: st.DrawFn) -> dict[str, Any]:
-    count = draw(st.integers(1, 3))
-    services = [
-        {"name": name, "address": f"10.0.0.{100 + index}:{draw(st.integers(1, 65_535))}", "monitor": draw(monitors)}
-        for index, name in enumerate(draw(st.lists(names, unique=True, max_size=4)))
-    ]
-    known = [service["name"] for service in services]
-    vservers = [
-        {
-            "name": name,
-            "address": f"10.0.0.200:{1_000 + index}",
-            "protocol": protocol,
-            "services": draw(st.lists(st.sampled_from(known), min_size=1, unique=True)),
-            "timeouts": draw(timeouts),
-        }
-        | ({"http": draw(http)} if protocol == "HTTP" else {})
-        for index, name in enumerate(draw(st.lists(names, unique=True, max_size=4)) if known else [])
-        for protocol in [draw(st.sampled_from(["HTTP", "TCP", "UDP"]))]
-    ]
-    cores = st.just("auto") | st.lists(st.integers(0, 63), min_size=1, unique=True)
-    return {
-        "appliance": {"name": "edge", "cores": draw(cores)},
-        "distribution": {
-            "key": draw(st.lists(st.sampled_from([key.value for key in KeyField]), min_size=1, unique=True))
-        },
-        "nics": draw(nics(count)),
-        "services": services,
-        "vservers": vservers,
-        "timeouts": draw(timeouts),
-        "limits": draw(mappings(connections=st.just("auto") | st.integers(16, 1_000_000))),
-        "access_log": draw(st.just("none") | access_logs),
-    }
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)

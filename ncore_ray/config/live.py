@@ -1,0 +1,67 @@
+"""Which changes a running appliance takes at once, and which need a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from ncore_ray.config.change import Add, Bind, Change, Move, Remove, Set, Unbind, Unset
+from ncore_ray.config.model import Configuration, Parallelism
+
+_LIVE: Final = {
+    "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "udp"),
+    "tcp": (
+        *("initial_window", "congestion", "sack", "delayed_ack"),
+        *("min_rto", "max_rto", "syn_retries", "retries"),
+    ),
+    "limits": ("idle_server_connections",),
+}
+"""Sections of which some keys may change; all of services and nearly all of vServers may."""
+_WHY: Final = {
+    "nic": "a NIC's actors and sockets are made when the appliance is built",
+    "appliance": "actors and shared memory are made when the appliance is built",
+    "distribution": "the flow table and the rings are made for it when the appliance is built",
+    "timeouts": "the flow table is made for it when the appliance is built",
+    "tcp": "the memory of connections that live is shared out by it",
+    "limits": "the tables are made as large when the appliance is built",
+    "access_log": "its buffers and its file are made when the appliance is built",
+}
+
+
+def restart_reasons(changes: Iterable[Change], running: Configuration, *, has_links: bool) -> list[str]:
+    """Return a sentence for each key that cannot change while the appliance runs.
+
+    ``has_links`` says whether its engines reach each other's applications (virtual connections).
+    """
+    return list(dict.fromkeys(reason for change in changes for reason in _reasons(change, running, has_links)))
+
+
+def _reasons(change: Change, running: Configuration, has_links: bool) -> Iterator[str]:
+    match change:
+        case Bind() | Unbind():
+            return
+        case Add(kind="vserver") | Remove(kind="vserver") if running.distribution.parallelism is Parallelism.VIP:
+            yield _sentence(f"vserver {change.name}", "which engines run which VIP is settled when it is built (vip)")
+        case Move(kind="nic") | Add(kind="nic") | Remove(kind="nic"):
+            yield _sentence(f"nic {change.name}", _WHY["nic"])
+        case Add() | Set():
+            for key, _ in change.values:
+                yield from _reasons_of_key(change, key, running, has_links)
+        case Unset():
+            for key in change.keys:
+                yield from _reasons_of_key(change, key, running, has_links)
+
+
+def _reasons_of_key(change: Add | Set | Unset, key: str, running: Configuration, has_links: bool) -> Iterator[str]:
+    subject = f"{change.kind} {change.name}: {key}" if change.name else f"{change.kind}.{key}"
+    if change.kind == "vserver" and key == "engines":
+        yield _sentence(subject, "which engines run which VIP is settled when the appliance is built")
+    elif change.kind == "vserver" and key.partition(".")[0] == "key":
+        if not has_links and running.appliance.engines > 1:
+            yield _sentence(subject, "the appliance was built without virtual connections between its engines")
+    elif change.kind not in ("service", "vserver") and key not in _LIVE.get(change.kind, ()):
+        yield _sentence(subject, _WHY[change.kind])
+
+
+def _sentence(subject: str, why: str) -> str:
+    return f"{subject} needs a restart (ncore deploy): {why}"
