@@ -21,6 +21,7 @@ from ncore_ray.arena.layout import PAGE, aligned
 from ncore_ray.blueprint.build import build, draw
 from ncore_ray.config.load import parse
 from ncore_ray.demo.ray_node import own_ray
+from ncore_ray.management.directory import names_by_row, service_rows, vserver_rows
 from ncore_ray.metrics.exporter import Exporter, Vital
 from ncore_ray.metrics.metric import Kind
 from ncore_ray.metrics.ray_instruments import RayInstruments
@@ -62,8 +63,8 @@ class Subject:
         names = Names(
             "lab",
             [nic.name for nic in configuration.nics],
-            [vserver.name for vserver in configuration.vservers],
-            [service.name for service in configuration.services],
+            names_by_row(vserver_rows(self._array)),
+            names_by_row(service_rows(self._array)),
             actors,
         )
         self._actors = list(actors)

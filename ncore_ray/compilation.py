@@ -33,8 +33,9 @@ PARTS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
         ("ncore_ray.messages.ring", "put_message", 4),
         ("ncore_ray.messages.ring", "take_message", 5),
         ("ncore_ray.messages.ring", "await_message", 6),
-        ("ncore_ray.tables.own_address", "add_address", 5),
-        ("ncore_ray.tables.service", "index_vserver", 2),
+        ("ncore_ray.tables.own_address", "add_address", 6),
+        ("ncore_ray.tables.service", "index_vserver", 3),
+        ("ncore_ray.tables.settings", "put_in_force", 2),
     ),
 }
 """Part → (module, entry kernel, number of its 64-bit arguments)."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +38,11 @@ settings.register_profile(
     "suite", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+if "NCORE_STATE_DIR" not in os.environ:
+    # What appliances of the tests keep of their configurations is not the user's.
+    os.environ["NCORE_STATE_DIR"] = tempfile.mkdtemp(prefix="ncore-state-")
+    atexit.register(shutil.rmtree, os.environ["NCORE_STATE_DIR"], ignore_errors=True)
 
 for _name in ("COLUMNS", "LINES"):
     # readline, which pytest loads, puts a terminal's size into the environment that child processes inherit.

@@ -18,10 +18,13 @@ from ncore_ray.config.load import dump, parse
 from ncore_ray.errors import NcoreError
 from ncore_ray.management import counters
 from ncore_ray.management.access.log import AccessLogWriter
+from ncore_ray.management.configuration import ConfigurationService
 from ncore_ray.management.events import Event, EventLog, farewell
 from ncore_ray.management.health import HealthWatch
+from ncore_ray.management.live import LiveTables
 from ncore_ray.management.processes import wait_until
 from ncore_ray.management.report import Reporter
+from ncore_ray.management.store import SqliteStore, Store
 from ncore_ray.management.team import Member, Team
 from ncore_ray.metrics.thread import ExportThread
 
@@ -45,18 +48,22 @@ class Management:
         self._health: HealthWatch | None = None
         self._export: ExportThread | None = None
         self._access: AccessLogWriter | None = None
+        self._configuration: ConfigurationService | None = None
         self._started_at = 0.0
 
     def __repr__(self) -> str:
         return f"{self.name}/management"
 
-    def build(self, text: str, source: str, folder: str) -> list[str]:
+    def build(self, text: str, source: str, folder: str, store: str | None = None, author: str = "") -> list[str]:
         """Build and start the appliance that a YAML text describes; return the names of its actors.
+
+        ``store`` is the file that keeps the versions of its configuration; None: they end with it.
 
         Raises:
             NcoreError: something cannot be had (memory, an interface, a permission); then nothing is left behind.
         """
         configuration = parse(text, source, Path(folder))
+        versions = SqliteStore(Path(store) if store else None)
         blueprint = draw(configuration)
         plan = place(configuration, sorted(os.sched_getaffinity(0)))
         self._state, self._source = "starting", source
@@ -68,6 +75,7 @@ class Management:
             self._state = "failed"
             raise
         self._begin(self._built)
+        self._serve_configuration(self._built, versions, author)
         return [member.name for member in self._team.members]
 
     def _assemble(self, team: Team, plan: CorePlan) -> Reporter:
@@ -84,14 +92,35 @@ class Management:
     def _begin(self, built: Reporter) -> None:
         self._state, self._started_at = "running", time.time()
         self._events.add("info", f"appliance {self.name} runs")
-        names = [service.name for service in built.configuration.services]
-        self._health = HealthWatch(names, lambda: counters.service_health(built.array), self._events.add)
+        self._health = HealthWatch(lambda: counters.service_health(built.array), self._events.add)
         self._health.start()
         self._export = ExportThread(lambda: self._exporting(built))
         self._export.start()
         if (access := built.configuration.access_log) is not None:
-            self._access = AccessLogWriter(access, built.configuration, built.array, self._events.add)
+            self._access = AccessLogWriter(access, built.array, self._events.add)
             self._access.start()
+
+    def _serve_configuration(self, built: Reporter, store: Store, author: str) -> None:
+        """Keep the versions of the configuration, and let it be changed from now on."""
+        blueprint = built.team.blueprint
+        live = LiveTables(built.array, blueprint.configuration, blueprint.capacity, lambda: _living(built.team))
+        self._configuration = ConfigurationService(
+            store,
+            live,
+            blueprint.configuration,
+            has_links=blueprint.links is not None,
+            tell=self._events.add,
+            changed=lambda wanted: setattr(built, "configuration", wanted),
+        )
+        self._configuration.start(self._source, author)
+
+    def configure(self, method: str, *arguments: Any) -> Any:
+        """Ask the configuration service. Raises NcoreError."""
+        if self._configuration is None:
+            raise NcoreError(f"appliance {self.name} is {self._state}")
+        if method not in ("change", "apply", "rollback", "preview", "versions", "version"):
+            raise NcoreError(f"the configuration service has no {method}")
+        return getattr(self._configuration, method)(*arguments)
 
     def _exporting(self, built: Reporter) -> Callable[[], None]:
         """Return what exports the metrics once."""
@@ -100,8 +129,17 @@ class Management:
         from ncore_ray.metrics.vitals import Vitals
 
         vitals = Vitals(built, self._started_at, lambda: self._state)
-        exporter, instruments = Exporter(built.array, vitals.names(), vitals), RayInstruments()
-        return lambda: exporter.export(instruments)
+        known = vitals.names()
+        exporter, instruments = Exporter(built.array, known, vitals), RayInstruments()
+
+        def export() -> None:
+            nonlocal known
+            if (names := vitals.names()) != known:  # the configuration has changed
+                known = names
+                exporter.follow(built.array, names)
+            exporter.export(instruments)
+
+        return export
 
     def _failed(self, member: Member) -> None:
         """Say loudly that an actor is gone."""
@@ -191,6 +229,9 @@ class Management:
     def stop(self) -> list[str]:
         """Take all actors down; return the names of those that had to be killed."""
         self._events.add("info", farewell(self.name))
+        if self._configuration is not None:
+            self._configuration.stop()
+            self._configuration = None
         if self._health is not None:
             self._health.stop()
         if self._export is not None:
@@ -202,6 +243,11 @@ class Management:
         self._access = None
         self._state = "stopped"
         return late
+
+
+def _living(team: Team) -> list[int]:
+    """Return the numbers of the actors that have not failed."""
+    return [member.number for member in team.workers if member.failure is None]
 
 
 def _metrics_page() -> str:

@@ -17,6 +17,7 @@ from ncore_ray.config.load import dump, load
 from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError, first_line
 from ncore_ray.management.processes import wait_gone, wait_until
+from ncore_ray.management.store import author
 from ncore_ray.management.team import NAMESPACE
 
 __all__ = [
@@ -71,8 +72,10 @@ class Appliance:
         return late
 
 
-def create(configuration: Configuration, source: str, *, detached: bool) -> Appliance:
+def create(configuration: Configuration, source: str, *, detached: bool, store: Path | None = None) -> Appliance:
     """Build an appliance; returns when packets flow. One that is not ``detached`` ends when the result is forgotten.
+
+    ``store`` is the file that keeps the versions of its configuration; without one they end with the appliance.
 
     Raises:
         NcoreError: one of that name runs already, or something that it needs cannot be had.
@@ -93,7 +96,8 @@ def create(configuration: Configuration, source: str, *, detached: bool) -> Appl
     except ValueError:  # the name was taken since we looked
         raise NcoreError(f"an appliance named {name} is being built by another program") from None
     try:
-        appliance.ask("build", dump(configuration), source, str(Path.cwd()), timeout_s=_BUILD_S)
+        file = None if store is None else str(store.absolute())
+        appliance.ask("build", dump(configuration), source, str(Path.cwd()), file, author(), timeout_s=_BUILD_S)
     except BaseException:
         remove(name)
         raise

@@ -61,14 +61,16 @@ class Core(Record):
     """The address: ``struct sockaddr_un`` with a name that is no file (unix(7))."""
     bell_address_1: I64
     bell_address_2: I64
+    configuration: I64
+    """`Settings.epoch` of the configuration that the actor works by: it looks at no other bank any more."""
     pad_2: I64
-    pad_3: I64
 
 
 core_at = pointer_to(Core)
 _ASLEEP: Final = 8
 _STOP: Final = CACHE_LINE
 _BELL_ADDRESS: Final = offset_of(Core, "bell_address_0")
+_CONFIGURATION: Final = offset_of(Core, "configuration")
 _CORE_SIZE: Final = size_of(Core)
 assert _CORE_SIZE % CACHE_LINE == 0
 
@@ -116,6 +118,12 @@ def wake_from(own: Core, core: Core) -> int:
     name = address + _BELL_ADDRESS
     sendto(own.bell_socket, name, 1, MSG_DONTWAIT, name, core.bell_length)
     return 1
+
+
+@kernel
+def acknowledge(core: Core, epoch: int) -> int:
+    """Say by which configuration the actor works, having read all that it wanted of the one before."""
+    return store_release(address_of(core) + _CONFIGURATION, epoch)
 
 
 @kernel

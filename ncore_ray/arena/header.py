@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.machine.atomic import load_acquire
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.record import I64, Record, pointer_to
+from ncore_ray.machine.record import I64, Record, offset_of, pointer_to
 
 ARENA_MAGIC: Final = 0x6E63_6F72_655F_7261  # "ncore_ra"
 ARENA_VERSION: Final = 1
@@ -23,7 +24,13 @@ class Arena(Record):
     size: I64
     regions: I64
     region_count: I64
-    configuration_epoch: I64
+
+    bank: I64
+    """Which of two copies of the configured tables is in force: 0, or `bank_stride`, to be added to their offsets. The
+    other one is written, then this word: so a change of the configuration is seen whole or not at all."""
+    bank_stride: I64
+    settings: I64
+    """`Settings` (in each bank)."""
 
     secret_0: I64
     """Two 32-bit words of the key of table hashes and initial sequence numbers (RFC 6528)."""
@@ -60,6 +67,7 @@ class Arena(Record):
 
     nics: I64
     addresses: I64
+    """`OwnAddress` slots (in each bank)."""
     address_count: I64
     routes: I64
     route_count: I64
@@ -67,16 +75,25 @@ class Arena(Record):
     neighbour_count: I64
     port_owners: I64
     vservers: I64
+    """`Vserver` rows (in each bank): a vServer keeps its row as long as a connection names it."""
     vserver_count: I64
+    """Rows, free ones among them."""
     vserver_index: I64
-    """Open-addressing table of 32-bit words: number of a vServer plus 1, or 0."""
+    """Open-addressing table of 32-bit words (in each bank): number of a vServer plus 1, or 0."""
     vserver_index_size: I64
     services: I64
+    """`Service` rows (in each bank)."""
     service_count: I64
+    watches: I64
+    """`Watch` of each service, the same for both banks: what happens to it, not what is configured."""
     bindings: I64
+    """`Binding` rows: the first half of them belongs to bank 0, the second to the other."""
     binding_count: I64
     texts: I64
-    """Byte strings that records point to (`text`: offset from here and length)."""
+    """Byte strings that records point to (`text`: offset from here and length): first those that never change, then
+    those of bank 0, then those of the other."""
+    texts_fixed: I64
+    """Bytes of those that never change."""
     texts_size: I64
 
     distributor: I64
@@ -89,6 +106,7 @@ class Arena(Record):
 
 
 arena_at = pointer_to(Arena)
+_BANK: Final = offset_of(Arena, "bank")
 
 
 class Region(Record):
@@ -100,6 +118,12 @@ class Region(Record):
     name_2: I64
     offset: I64
     size: I64
+
+
+@kernel
+def bank_in_force(base: int) -> int:
+    """Return the offset of the configured tables that are in force; what follows sees them whole."""
+    return load_acquire(base + _BANK)
 
 
 @kernel

@@ -14,14 +14,8 @@ from ncore_ray.arena.ring import ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
 from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets, has_links, has_transactions
 from ncore_ray.blueprint.records import digest
-from ncore_ray.blueprint.tables import (
-    routes_of,
-    write_addresses,
-    write_port_owners,
-    write_routes,
-    write_services,
-    write_vservers,
-)
+from ncore_ray.blueprint.rows import Capacity, Rows, capacity_of, plan_rows
+from ncore_ray.blueprint.tables import routes_of, write_bank, write_port_owners, write_routes
 from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
 from ncore_ray.config.model import Algorithm as ConfiguredAlgorithm
 from ncore_ray.config.model import Configuration, HashFunction, Placement
@@ -49,7 +43,8 @@ from ncore_ray.tables.nic import Nic, Transmit
 from ncore_ray.tables.own_address import OwnAddress, address_slots
 from ncore_ray.tables.port_owner import PORTS, port_ranges
 from ncore_ray.tables.route import Route
-from ncore_ray.tables.service import Binding, Service, Vserver
+from ncore_ray.tables.service import Binding, Service, Vserver, Watch
+from ncore_ray.tables.settings import Settings
 
 _ALGORITHMS: Final = {
     ConfiguredAlgorithm.HASH: Algorithm.HASH,
@@ -64,7 +59,10 @@ _FORWARDING: Final = {
     ConfiguredForwarding.BATCH_FLOW: Forwarding.BATCH_FLOW,
     ConfiguredForwarding.BATCH_CORE: Forwarding.BATCH_CORE,
 }
-_MAX_TEXTS: Final = 1 << 16
+_FIRST_EPOCH: Final = 1
+_TEXTS_OF_BANK: Final = 1 << 16
+_TEXT_OF_ROW: Final = 256
+"""Bytes for the names and requests of a service or vServer, about: they share what there is."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,11 @@ class Blueprint:
     """Of virtual connections between the engines, where the configuration asks for them."""
 
     @property
+    def capacity(self) -> Capacity:
+        """Rows of the configured tables."""
+        return capacity_of(self.configuration)
+
+    @property
     def size(self) -> int:
         """Bytes that the arena needs."""
         return self.layout.size
@@ -107,7 +110,7 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
         algorithm=_ALGORITHMS[distribution.algorithm],
         forwarding=_FORWARDING[distribution.forwarding],
         parallelism=PARALLELISM[distribution.parallelism],
-        engine_sets=engine_sets(configuration),
+        engine_sets=engine_sets(configuration, capacity_of(configuration).vservers),
         weights=distribution.weights or (),
         key=fields_of(field.value for field in distribution.key),
         symmetric=symmetric,
@@ -148,7 +151,8 @@ def _lines(record: Any) -> int:
 def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, int]:
     nics, engines, deciders = len(configuration.nics), configuration.appliance.engines, deciders_of(configuration)
     queues = nics * deciders
-    addresses = sum(len(nic.addresses) for nic in configuration.nics) + len(configuration.vservers)
+    capacity = capacity_of(configuration)
+    addresses = sum(len(nic.addresses) for nic in configuration.nics) + capacity.vservers
     return {
         "nic_count": nics,
         "queue_count": queues,
@@ -161,11 +165,10 @@ def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, i
         "address_count": address_slots(addresses),
         "route_count": len(routes_of(configuration)),
         "neighbour_count": _power_of_two(configuration.limits.neighbours),
-        "vserver_count": len(configuration.vservers),
-        "vserver_index_size": _power_of_two(2 * len(configuration.vservers) + 1),
-        "service_count": len(configuration.services),
-        "binding_count": sum(len(vserver.services) for vserver in configuration.vservers),
-        "texts_size": _MAX_TEXTS + 64 * len(configuration.services),
+        "vserver_count": capacity.vservers,
+        "vserver_index_size": _power_of_two(2 * capacity.vservers + 1),
+        "service_count": capacity.services,
+        "binding_count": 2 * capacity.bindings,
         "reader_stride": reader_stride(dimensions.nic_frames),
         "engine_stride": _lines(Engine),
     }
@@ -180,15 +183,12 @@ def _reserve_shared(layout: Layout, counts: dict[str, int], dimensions: Dimensio
     return {
         "cores": layout.reserve_table("cores", Core, counts["actor_count"]),
         "nics": layout.reserve_table("nics", Nic, nics),
-        "addresses": layout.reserve_table("addresses", OwnAddress, counts["address_count"]),
         "routes": layout.reserve_table("routes", Route, counts["route_count"]),
         "neighbours": layout.reserve_table("neighbours", Neighbour, counts["neighbour_count"]),
         "port_owners": layout.reserve("port_owners", PORTS),
-        "vservers": layout.reserve_table("vservers", Vserver, counts["vserver_count"]),
-        "vserver_index": layout.reserve("vserver_index", 4 * counts["vserver_index_size"]),
-        "services": layout.reserve_table("services", Service, counts["service_count"]),
+        **_reserve_banks(layout, counts),
+        "watches": layout.reserve_table("watches", Watch, counts["service_count"]),
         "bindings": layout.reserve_table("bindings", Binding, counts["binding_count"]),
-        "texts": layout.reserve("texts", counts["texts_size"]),
         "inbound_rings": rings("inbound_rings", queues),
         "engine_rings": rings("engine_rings", counts["decider_count"] * engines),
         "return_rings": rings("return_rings", (1 + engines) * queues),
@@ -199,6 +199,29 @@ def _reserve_shared(layout: Layout, counts: dict[str, int], dimensions: Dimensio
         "frame_metas": layout.reserve_table("frame_metas", FrameMeta, counts["frame_count"]),
         "frames": layout.reserve("frames", FRAME_SIZE * counts["frame_count"]),
     }
+
+
+def _reserve_banks(layout: Layout, counts: dict[str, int]) -> dict[str, int]:
+    """Reserve both banks of the configured tables; return where each table of the first one lies."""
+    sizes = {
+        "settings": size_of(Settings),
+        "vserver_index": 4 * counts["vserver_index_size"],
+        "addresses": size_of(OwnAddress) * counts["address_count"],
+        "vservers": size_of(Vserver) * counts["vserver_count"],
+        "services": size_of(Service) * counts["service_count"],
+    }
+    places, place = {}, 0
+    for name, size in sizes.items():
+        places[name] = place
+        place += -(-size // CACHE_LINE) * CACHE_LINE
+    start = layout.reserve("configured tables", 2 * place)
+    return {"bank_stride": place, **{name: start + offset for name, offset in places.items()}}
+
+
+def _reserve_texts(layout: Layout, counts: dict[str, int], fixed: int) -> dict[str, int]:
+    each = _TEXTS_OF_BANK + _TEXT_OF_ROW * (counts["service_count"] + counts["vserver_count"])
+    size = fixed + 2 * each
+    return {"texts_fixed": fixed, "texts_size": size, "texts": layout.reserve("texts", size)}
 
 
 def _check_queues(configuration: Configuration) -> None:
@@ -231,6 +254,7 @@ def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, 
     plan_messages(layout, len(engines))
     texts = Texts()
     rows = error_rows(texts)
+    header |= _reserve_texts(layout, counts, len(texts.content))
     header["error_texts"] = layout.reserve("error_texts", size_of(ErrorText) * len(rows))
     return Blueprint(configuration, dimensions, layout, plan, spans, header, engines, settings, texts, rows, links)
 
@@ -298,10 +322,9 @@ def _write_rings(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
 
 def _write_tables(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
     configuration = blueprint.configuration
-    write_addresses(array, configuration)
     write_routes(array, arena, configuration)
-    write_services(array, arena, configuration, blueprint.texts)
-    write_vservers(array, arena, configuration, blueprint.texts)
+    rows = plan_rows(Rows(), configuration, blueprint.capacity)
+    write_bank(array, arena, 0, rows, configuration, _FIRST_EPOCH)
     write_port_owners(array, arena, arena.engine_count)
     write_error_rows(array, blueprint.header["error_texts"], blueprint.error_rows)
     blueprint.texts.write(array, arena.texts)

@@ -29,14 +29,17 @@ def shared_out(things: int, engines: int) -> list[tuple[int, ...]]:
     return [tuple(range(thing, engines, things)) for thing in range(things)]
 
 
-def engine_sets(configuration: Configuration) -> tuple[int, ...]:
-    """Return a set of engines (a bit for each) for each vServer or NIC, or nothing where flows are shared out."""
+def engine_sets(configuration: Configuration, vservers: int) -> tuple[int, ...]:
+    """Return a set of engines (a bit for each) for each vServer or NIC, or nothing where flows are shared out.
+
+    ``vservers`` is how many there may be while the appliance runs.
+    """
     parallelism, engines = configuration.distribution.parallelism, configuration.appliance.engines
     if parallelism is Configured.VIP:
         return _vserver_sets(configuration, engines)
     if parallelism is Configured.FUNCTIONAL:
         transports = _mask(function.transports for function in configuration.distribution.functions_of(engines))
-        return (transports,) * len(configuration.vservers)
+        return (transports,) * vservers
     if parallelism is Configured.NIC:
         free = iter(shared_out(sum(nic.engines is None for nic in configuration.nics), engines))
         return _masks(next(free) if nic.engines is None else nic.engines for nic in configuration.nics)
@@ -50,7 +53,7 @@ def _mask(engines: Iterable[bool]) -> int:
 def application_engines(configuration: Configuration, vserver: VServer) -> int:
     """Return the engines (a bit for each) that may serve the clients of a vServer, whoever terminates their TCP."""
     if configuration.distribution.parallelism is Configured.VIP:
-        sets = engine_sets(configuration)
+        sets = _vserver_sets(configuration, configuration.appliance.engines)
         return sets[configuration.vservers.index(vserver)]
     return _mask(
         function.applies for function in configuration.distribution.functions_of(configuration.appliance.engines)

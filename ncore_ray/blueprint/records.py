@@ -25,12 +25,13 @@ from ncore_ray.tables.neighbour import Neighbour
 from ncore_ray.tables.nic import Nic
 from ncore_ray.tables.own_address import OwnAddress
 from ncore_ray.tables.route import Route
-from ncore_ray.tables.service import Binding, Service, Vserver
+from ncore_ray.tables.service import Binding, Service, Vserver, Watch
+from ncore_ray.tables.settings import Settings
 
 _RECORDS: Final[list[Any]] = [
     *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
     *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Pace, Slot, Piece),
-    *(Link, Half, NoteRing, RequestNote, ResponseNote),
+    *(Link, Half, NoteRing, RequestNote, ResponseNote, Watch, Settings),
     *FLOW_RECORDS,
     *PARTITION_RECORDS,
 ]

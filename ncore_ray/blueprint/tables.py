@@ -1,60 +1,76 @@
-"""The shared tables as a configuration says: addresses, routes, services, vServers, ports."""
+"""The configured tables: addresses, services, vServers and settings of a bank; routes and ports, which never change."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
-from typing import Final
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.blueprint.parallelism import application_engines
+from ncore_ray.blueprint.rows import Rows, TableFullError, VserverRow
 from ncore_ray.blueprint.texts import Texts, probe_text
+from ncore_ray.blueprint.words import CONGESTION, KEY_KINDS, METHODS, PROTOCOLS
 from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, Unit, VServer
-from ncore_ray.config.model import Method as ConfiguredMethod
-from ncore_ray.config.transport import CongestionControl
-from ncore_ray.engine.http.message.key import KeyKind
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.tables.own_address import AddressKind, add_address
 from ncore_ray.tables.port_owner import NO_OWNER, PORTS, port_ranges
 from ncore_ray.tables.route import NO_ROUTE, Route
-from ncore_ray.tables.service import (
-    Arrival,
-    Binding,
-    Congestion,
-    Method,
-    MonitorKind,
-    Vserver,
-    VserverProtocol,
-    index_vserver,
-)
+from ncore_ray.tables.service import Arrival, Binding, MonitorKind, RowState, Vserver, index_vserver
 from ncore_ray.tables.service import Service as ServiceRecord
+from ncore_ray.tables.settings import Settings
 from ncore_ray.wire.address import words_of
 
-_PROTOCOLS: Final = {
-    Protocol.TCP: VserverProtocol.TCP,
-    Protocol.HTTP: VserverProtocol.HTTP,
-    Protocol.UDP: VserverProtocol.UDP,
-}
-_CONGESTION: Final = {
-    CongestionControl.CUBIC: Congestion.CUBIC,
-    CongestionControl.NEWRENO: Congestion.NEWRENO,
-}
-_KEY_KINDS: Final = {"cookie": KeyKind.COOKIE, "parameter": KeyKind.PARAMETER, "header": KeyKind.HEADER}
-_METHODS: Final = {
-    ConfiguredMethod.ROUNDROBIN: Method.ROUND_ROBIN,
-    ConfiguredMethod.LEASTCONNECTION: Method.LEAST_CONNECTION,
-}
+
+def write_bank(array: Bytes, arena: Arena, bank: int, rows: Rows, configuration: Configuration, epoch: int) -> None:
+    """Write all tables of a bank that no actor looks at (``bank`` 0 or `Arena.bank_stride`).
+
+    Raises:
+        TableFullError: the texts do not fit.
+    """
+    array[arena.settings + bank : arena.settings + bank + arena.bank_stride] = 0
+    texts = _texts_of(arena, bank)
+    _write_settings(array, arena, bank, configuration, epoch)
+    _write_addresses(array, bank, configuration, rows)
+    for number, row in rows.services.items():
+        _write_service(array, arena, bank, number, row.service, configuration, texts)
+        _service(array, arena, bank, number).state = RowState.DRAINING if row.draining else RowState.ACTIVE
+    _write_vservers(array, arena, bank, rows, configuration, texts)
+    if len(texts.content) > texts_room(arena):
+        raise TableFullError(
+            f"limits.services: names, addresses and requests of monitors take {len(texts.content):,} bytes, but there"
+            f" is room for {texts_room(arena):,}; deploy with a larger limits.services"
+        )
+    texts.write(array, arena.texts)
 
 
-def write_addresses(array: Bytes, configuration: Configuration) -> None:
+def texts_room(arena: Arena) -> int:
+    """Return the bytes that the texts of one bank may take."""
+    return (arena.texts_size - arena.texts_fixed) // 2
+
+
+def _texts_of(arena: Arena, bank: int) -> Texts:
+    return Texts(arena.texts_fixed + (texts_room(arena) if bank else 0))
+
+
+def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Configuration, epoch: int) -> None:
+    settings, tcp = view(Settings, array, arena.settings + bank), configuration.tcp
+    settings.epoch = epoch
+    settings.initial_window, settings.sack = tcp.initial_window, int(tcp.sack)
+    settings.delayed_ack_us = tcp.delayed_ack
+    settings.min_rto_us, settings.max_rto_us = tcp.min_rto, tcp.max_rto
+    settings.syn_retries, settings.retries = tcp.syn_retries, tcp.retries
+    settings.keepalive_us = configuration.timeouts.keepalive
+    settings.idle_limit = configuration.limits.idle_server_connections
+
+
+def _write_addresses(array: Bytes, bank: int, configuration: Configuration, rows: Rows) -> None:
     """Enter SNIPs and VIPs; a VIP belongs to the NIC on whose network it is, or to the first."""
     base = array.ctypes.data
     for index, nic in enumerate(configuration.nics):
         for address in nic.addresses:
-            add_address(base, *words_of(str(address.ip)), int(AddressKind.SNIP), index)
-    for vserver in configuration.vservers:
-        nic_index = _nic_of(configuration.nics, vserver.address.address)
-        add_address(base, *words_of(str(vserver.address.address)), int(AddressKind.VIP), nic_index)
+            add_address(base, bank, *words_of(str(address.ip)), int(AddressKind.SNIP), index)
+    for row in rows.vservers.values():
+        vip = row.vserver.address.address
+        add_address(base, bank, *words_of(str(vip)), int(AddressKind.VIP), _nic_of(configuration.nics, vip))
 
 
 def _nic_of(nics: tuple[Nic, ...], address: IPv4Address) -> int:
@@ -91,17 +107,23 @@ def _route_to(configuration: Configuration, address: IPv4Address) -> int:
     return next((place for place, row in enumerate(rows) if address in row[0]), NO_ROUTE)
 
 
-def write_services(array: Bytes, arena: Arena, configuration: Configuration, texts: Texts) -> None:
-    """Write the services; the probes are shared out among the engines."""
-    for index, service in enumerate(configuration.services):
-        record = view(ServiceRecord, array, arena.services + index * size_of(ServiceRecord))
-        record.high, record.low = words_of(str(service.address.address))
-        record.port, record.weight = service.address.port, service.weight
-        record.route = _route_to(configuration, service.address.address)
-        record.congestion = _CONGESTION[service.congestion or configuration.tcp.congestion]
-        record.host, record.host_length = texts.add(str(service.address).encode("ascii"))
-        record.monitor_engine = index % configuration.appliance.engines
-        _write_monitor(record, service, texts)
+def _service(array: Bytes, arena: Arena, bank: int, number: int) -> ServiceRecord:
+    return view(ServiceRecord, array, arena.services + bank + number * size_of(ServiceRecord))
+
+
+def _write_service(
+    array: Bytes, arena: Arena, bank: int, number: int, service: Service, configuration: Configuration, texts: Texts
+) -> None:
+    """Write a service; the probes are shared out among the engines."""
+    record = _service(array, arena, bank, number)
+    record.high, record.low = words_of(str(service.address.address))
+    record.port, record.weight = service.address.port, service.weight
+    record.route = _route_to(configuration, service.address.address)
+    record.congestion = CONGESTION[service.congestion or configuration.tcp.congestion]
+    record.host, record.host_length = texts.add(str(service.address).encode("ascii"))
+    record.name, record.name_length = texts.add(service.name.encode("ascii"))
+    record.monitor_engine = number % configuration.appliance.engines
+    _write_monitor(record, service, texts)
 
 
 def _write_monitor(record: ServiceRecord, service: Service, texts: Texts) -> None:
@@ -118,24 +140,35 @@ def _write_monitor(record: ServiceRecord, service: Service, texts: Texts) -> Non
         record.probe, record.probe_length = texts.add(probe_text(service))
 
 
-def write_vservers(array: Bytes, arena: Arena, configuration: Configuration, texts: Texts) -> None:
-    """Write the vServers, their bindings, and the index by which they are found."""
-    numbers = {service.name: index for index, service in enumerate(configuration.services)}
-    place = 0
-    for index, vserver in enumerate(configuration.vservers):
-        record = view(Vserver, array, arena.vservers + index * size_of(Vserver))
-        record.high, record.low = words_of(str(vserver.address.address))
-        record.port = vserver.address.port
-        record.protocol, record.method = _PROTOCOLS[vserver.protocol], _METHODS[vserver.method]
-        record.first_binding, record.bindings = place, len(vserver.services)
-        record.congestion = _CONGESTION[vserver.congestion or configuration.tcp.congestion]
-        _write_limits(record, configuration, vserver)
-        _write_key(record, configuration, vserver, texts)
-        for name in vserver.services:
+def _write_vservers(
+    array: Bytes, arena: Arena, bank: int, rows: Rows, configuration: Configuration, texts: Texts
+) -> None:
+    """Write the vServers, their bindings, and the index by which those that do not drain are found."""
+    place = arena.binding_count // 2 if bank else 0
+    for number, row in rows.vservers.items():
+        record = view(Vserver, array, arena.vservers + bank + number * size_of(Vserver))
+        _write_vserver(record, row, configuration, texts)
+        record.first_binding = place
+        for service in row.services:
             binding = view(Binding, array, arena.bindings + place * size_of(Binding))
-            binding.service, binding.weight = numbers[name], configuration.service(name).weight
+            binding.service, binding.weight = service, rows.services[service].service.weight
             place += 1
-        index_vserver(array.ctypes.data, index)
+        if not row.draining:
+            index_vserver(array.ctypes.data, bank, number)
+
+
+def _write_vserver(record: Vserver, row: VserverRow, configuration: Configuration, texts: Texts) -> None:
+    vserver = row.vserver
+    record.high, record.low = words_of(str(vserver.address.address))
+    record.port = vserver.address.port
+    record.protocol, record.method = PROTOCOLS[vserver.protocol], METHODS[vserver.method]
+    record.bindings = len(row.services)
+    record.congestion = CONGESTION[vserver.congestion or configuration.tcp.congestion]
+    record.name, record.name_length = texts.add(vserver.name.encode("ascii"))
+    record.state = RowState.DRAINING if row.draining else RowState.ACTIVE
+    record.engines = row.engines
+    _write_limits(record, configuration, vserver)
+    _write_key(record, configuration, vserver, texts)
 
 
 def _write_limits(record: Vserver, configuration: Configuration, vserver: VServer) -> None:
@@ -151,17 +184,17 @@ def _write_limits(record: Vserver, configuration: Configuration, vserver: VServe
 
 def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, texts: Texts) -> None:
     """Write what decides which engine serves a client; with one engine, nothing has to be decided."""
-    record.engines = application_engines(configuration, vserver)
-    if configuration.appliance.engines == 1 or vserver.protocol is Protocol.UDP:
-        return
-    if configuration.distribution.parallelism is Parallelism.FUNCTIONAL:
+    several = configuration.appliance.engines > 1 and vserver.protocol is not Protocol.UDP
+    if several and configuration.distribution.parallelism is Parallelism.FUNCTIONAL:
         record.arrival = Arrival.FUNCTION
-    if vserver.unit is Unit.TRANSACTION:
+    if several and vserver.unit is Unit.TRANSACTION:
         record.arrival = Arrival.TRANSACTION
     if vserver.key is None:
         return
-    record.arrival, record.key_kind = Arrival.KEY, _KEY_KINDS[vserver.key.kind]
+    record.key_kind = KEY_KINDS[vserver.key.kind]
     record.key_name, record.key_name_length = texts.add(vserver.key.name.encode("ascii"))
+    if several:
+        record.arrival = Arrival.KEY
 
 
 def write_port_owners(array: Bytes, arena: Arena, engines: int) -> None:

@@ -15,18 +15,21 @@ from ncore_ray.machine.record import size_of, view
 
 @dataclass
 class Texts:
-    """A growing region of texts."""
+    """A growing part of the region of texts."""
 
+    start: int = 0
+    """Where it begins in the region."""
     content: bytearray = field(default_factory=bytearray)
 
     def add(self, text: bytes) -> tuple[int, int]:
-        """Add a text; return its offset and length."""
-        offset = len(self.content)
+        """Add a text; return its offset in the region, and its length."""
+        offset = self.start + len(self.content)
         self.content += text
         return offset, len(text)
 
     def write(self, array: Bytes, offset: int) -> None:
-        """Copy all texts to their region."""
+        """Copy all texts to their region, which begins at an offset of the arena."""
+        offset += self.start
         array[offset : offset + len(self.content)] = np.frombuffer(bytes(self.content), np.uint8)
 
 

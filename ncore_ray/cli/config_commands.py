@@ -39,7 +39,7 @@ def check(path: ConfigPath, as_json: AsJson = False) -> None:
             raise
         print_json({"valid": False, "problems": _problem_rows(error)})
         raise typer.Exit(2) from None
-    tables = _summary(configuration)
+    tables = summary_tables(configuration)
     if as_json:
         print_json({"valid": True, **{table.name: list(table.rows) for table in tables}})
     else:
@@ -54,7 +54,7 @@ def _problem_rows(error: ConfigurationError) -> list[dict[str, str | int]]:
     ]
 
 
-def _summary(configuration: Configuration) -> list[Rows]:
+def summary_tables(configuration: Configuration) -> list[Rows]:
     """Return tables of what an appliance with this configuration consists of."""
     return [
         _appliance_rows(configuration),

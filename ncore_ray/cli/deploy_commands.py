@@ -78,9 +78,11 @@ def _warn_of_keeper() -> None:
 
 def _build(configuration: Configuration, source: str) -> bool:
     from ncore_ray.appliance import session
+    from ncore_ray.management.store import store_path
 
-    with step(f"Building {configuration.appliance.name}", say=True):
-        session.create(configuration, source, detached=True)
+    name = configuration.appliance.name
+    with step(f"Building {name}", say=True):
+        session.create(configuration, source, detached=True, store=store_path(name))
     return True
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ncore_ray import __version__
 from ncore_ray.cli import (
+    change_commands,
     compile_command,
     config_commands,
     dashboards_commands,
@@ -22,6 +23,7 @@ from ncore_ray.cli import (
     stat_command,
     status_commands,
     top_command,
+    version_commands,
 )
 from ncore_ray.cli.output import print_error
 from ncore_ray.errors import NcoreError
@@ -57,6 +59,8 @@ _FILES = (
     stat_command,
     top_command,
     flows_commands,
+    change_commands,
+    version_commands,
     metrics_command,
     dashboards_commands,
     config_commands,

@@ -14,6 +14,10 @@ ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML fil
 Name = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="The appliance; may be left out when there is only one.")
 ]
+OfAppliance = Annotated[
+    str | None,
+    typer.Option("--appliance", "-a", metavar="NAME", help="The appliance; may be left out when there is only one."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 

@@ -64,13 +64,16 @@ def run(
 def _live(configuration: Configuration, source: str, drain: float) -> bool:
     """Build, tell what happens, take down; return whether an actor has failed."""
     from ncore_ray.appliance import session
+    from ncore_ray.management.store import store_path
 
     node = None
     try:
         with step("Starting on Ray", say=True):
             node = session.connect(configuration.appliance.arena)
             signal.signal(signal.SIGTERM, _interrupt)  # Ray sets its own
-            appliance = session.create(configuration, source, detached=False)
+            appliance = session.create(
+                configuration, source, detached=False, store=store_path(configuration.appliance.name)
+            )
         return _Watch(appliance, node, drain).work()
     finally:
         session.disconnect(node or session.RayNode(True, ""))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ncore_ray.config.change import Add, Bind, Change, Move, Remove, Set, Unbind, Unset
-from ncore_ray.config.model import Configuration, Parallelism
+from ncore_ray.config.model import Configuration, Parallelism, Unit
 
 _LIVE: Final = {
     "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "udp"),
@@ -56,11 +56,20 @@ def _reasons_of_key(change: Add | Set | Unset, key: str, running: Configuration,
     subject = f"{change.kind} {change.name}: {key}" if change.name else f"{change.kind}.{key}"
     if change.kind == "vserver" and key == "engines":
         yield _sentence(subject, "which engines run which VIP is settled when the appliance is built")
+    elif change.kind == "vserver" and key == "unit":
+        yield from _reasons_of_unit(subject, change, running)
     elif change.kind == "vserver" and key.partition(".")[0] == "key":
         if not has_links and running.appliance.engines > 1:
             yield _sentence(subject, "the appliance was built without virtual connections between its engines")
     elif change.kind not in ("service", "vserver") and key not in _LIVE.get(change.kind, ()):
         yield _sentence(subject, _WHY[change.kind])
+
+
+def _reasons_of_unit(subject: str, change: Add | Set | Unset, running: Configuration) -> Iterator[str]:
+    """A vServer may be added with transactions where there are some already; none changes its unit."""
+    has_some = any(vserver.unit is Unit.TRANSACTION for vserver in running.vservers)
+    if running.appliance.engines > 1 and not (isinstance(change, Add) and has_some):
+        yield _sentence(subject, "what requests of one connection need is made when the appliance is built")
 
 
 def _sentence(subject: str, why: str) -> str:

@@ -115,6 +115,12 @@ class Limits(Section):
     """Connections per engine, both sides counted; None (`auto`): what the arena has room for."""
     idle_server_connections: Annotated[int, whole(0, 65_535)] = 1_024
     """Idle connections to one service that one engine keeps for the next requests."""
+    services: Annotated[Annotated[int, whole(1, 65_536)] | None, *none_is("auto")] = None
+    """Services that there is room for while the appliance runs; None (`auto`): twice as many, 64 at least."""
+    vservers: Annotated[Annotated[int, whole(1, 4_096)] | None, *none_is("auto")] = None
+    """The same of vServers."""
+    bindings: Annotated[Annotated[int, whole(1, 1 << 20)] | None, *none_is("auto")] = None
+    """The same of services of vServers, all together; `auto`: twice as many, 256 at least."""
     neighbours: Annotated[int, whole(16, 65_536)] = 1_024
     """Entries of the neighbour (ARP) table."""
     fragments: Annotated[int, whole(0, 65_536)] = 1_024

@@ -6,12 +6,13 @@ from typing import Final
 
 from ncore_ray.arena.core import core_of
 from ncore_ray.arena.frame import descriptor_frame, descriptor_queue, frame_meta
-from ncore_ray.arena.header import arena_at
+from ncore_ray.arena.header import arena_at, bank_in_force
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
 from ncore_ray.arena.rings import engine_ring, reader_actor, return_ring
 from ncore_ray.engine.application import on_lost, on_pump, on_timeout
 from ncore_ray.engine.connection import Role, Tcb, Work, index_of, mark, tcb_of
 from ncore_ray.engine.flush import flush
+from ncore_ray.engine.follow import follow_configuration
 from ncore_ray.engine.http.drain import close_idle_clients
 from ncore_ray.engine.monitor.probe import start_probes
 from ncore_ray.engine.partition import Engine, base_of
@@ -36,6 +37,9 @@ BATCH: Final = 128
 def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> int:
     """Do one breath at the time ``now`` (µs); return how much there was to do (0: nothing)."""
     engine.now = now
+    bank = bank_in_force(base_of(engine))
+    if bank != engine.bank:
+        follow_configuration(engine, bank)
     engine.draining = core_of(base_of(engine), engine.actor).drain
     done = _take_batches(engine, packet, sender)
     if engine.links:

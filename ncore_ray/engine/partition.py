@@ -29,6 +29,8 @@ class Engine(Record):
     actor: I64
     now: I64
     """The clock of the running breath, µs."""
+    bank: I64
+    """The bank of the configured tables that its settings were taken from; −1 at first."""
     changing: I64
     """Number of the connection that is being changed plus 1, or 0. A successor resets it and its peer."""
     draining: I64

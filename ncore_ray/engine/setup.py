@@ -120,6 +120,7 @@ def init_engine(
     engine.bucket_count = _power_of_two(2 * settings.connections)
     engine.half_open_limit = max(settings.connections // 2, 16)
     engine.work_size = _power_of_two(settings.connections + 1)
+    engine.bank = -1
     engine.first_frame, engine.frame_count = first_frame, settings.frames
     engine.frame_reserve = max(min(settings.frames // 8, 512), 4)
     engine.wheel_at = now >> TICK_BITS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
+from ncore_ray.arena.core import Core, acknowledge, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
 from ncore_ray.arena.frame import (
     descriptor_checksum,
     descriptor_frame,
@@ -31,6 +31,7 @@ from ncore_ray.flow.table import sweep_due
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.record import I64, Record, offset_of, pointer_to
 from ncore_ray.machine.system import now_us
+from ncore_ray.tables.settings import epoch_in_force
 from ncore_ray.wire.packet import Packet, packet_at
 
 SLEEP_US: Final = 20_000
@@ -166,6 +167,7 @@ def distributor_run(base: int, local_address: int) -> int:
     while not should_stop(core):
         core.heartbeat_at = now
         core.breaths += 1
+        acknowledge(core, epoch_in_force(base))
         work = distributor_breath(base, distributor, packet, now)
         if not work and now - local.worked_at >= local.spin_us:
             _rest(base, core, scratch)

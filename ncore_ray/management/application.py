@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.config.model import Configuration, VServer
+from ncore_ray.config.model import VServer
 from ncore_ray.engine.remote.explain import engine_of_client
 from ncore_ray.machine.record import size_of, view
+from ncore_ray.management.directory import active, vserver_rows
 from ncore_ray.tables.service import Arrival
 from ncore_ray.tables.service import Vserver as VserverRecord
 from ncore_ray.wire.address import words_of
 
 
 def application_of(
-    array: Bytes, configuration: Configuration, vserver: VServer, transport: int, source: str, source_port: int
+    array: Bytes, vserver: VServer, transport: int, source: str, source_port: int
 ) -> tuple[int | None, str]:
     """Return the engine that serves a new client whose packets come to an engine, and why; None: its request says it.
 
     The kernels that decide it are asked.
     """
-    number = configuration.vservers.index(vserver)
-    record = view(VserverRecord, array, view(Arena, array).vservers + number * size_of(VserverRecord))
+    arena, number = view(Arena, array), active(vserver_rows(array))[vserver.name]
+    record = view(VserverRecord, array, arena.vservers + arena.bank + number * size_of(VserverRecord))
     if vserver.key is not None and record.arrival == Arrival.KEY:
         what = f"{vserver.key.kind} {vserver.key.name} of its first request"
         return None, f"the engine that the {what} names, or engine {transport} if there is none"
     if record.arrival == Arrival.TRANSACTION:
-        engines = [str(engine) for engine in range(configuration.appliance.engines) if record.engines >> engine & 1]
+        engines = [str(engine) for engine in range(arena.engine_count) if record.engines >> engine & 1]
         return None, f"for each request the next of the engines {', '.join(engines)} (unit transaction, round robin)"
     if record.arrival == Arrival.DIRECT or record.engines >> transport & 1:
         return transport, f"engine {transport}, which serves what comes to it"

@@ -10,7 +10,6 @@ import numpy as np
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.config.model import Configuration, Protocol, Unit
 from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.http.exchange import Exchange, Phase
 from ncore_ray.engine.partition import Engine
@@ -18,6 +17,8 @@ from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.transaction.turn import Turn
 from ncore_ray.machine.record import table, view
 from ncore_ray.management.counters import engine_view
+from ncore_ray.management.directory import RowNames
+from ncore_ray.tables.service import Arrival, Vserver, VserverProtocol
 from ncore_ray.wire.address import text_of
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
 
@@ -62,7 +63,7 @@ def _far_engine(row: Any, peer: Any, half_count: int) -> int | None:
     return (virtual - 1) // half_count if virtual else None
 
 
-def _row(configuration: Configuration, header: Engine, number: int, rows: Any, now: int) -> ConnectionRow:
+def _row(names: RowNames, header: Engine, number: int, rows: Any, now: int) -> ConnectionRow:
     row = rows[number]
     role = Role(int(row["role"]))
     is_client = role in (Role.CLIENT, Role.UDP_CLIENT)
@@ -76,8 +77,8 @@ def _row(configuration: Configuration, header: Engine, number: int, rows: Any, n
         state=TcpState(int(row["state"])).name.replace("_", "-"),
         remote=_end(row, "remote"),
         local=_end(row, "local"),
-        vserver="" if role is Role.MONITOR else configuration.vservers[int(row["vserver"])].name,
-        service="" if service_row is None else configuration.services[int(service_row["service"])].name,
+        vserver="" if role is Role.MONITOR else names.vserver(int(row["vserver"])),
+        service="" if service_row is None else names.service(int(service_row["service"])),
         peer="" if peer is None or not is_ours else _end(peer, "remote"),
         received_bytes=int(row["received_bytes"]),
         sent_bytes=int(row["sent_bytes"]),
@@ -87,22 +88,22 @@ def _row(configuration: Configuration, header: Engine, number: int, rows: Any, n
     )
 
 
-def list_connections(array: Bytes, configuration: Configuration, now: int, limit: int = 1000) -> list[ConnectionRow]:
+def list_connections(array: Bytes, now: int, limit: int = 1000) -> list[ConnectionRow]:
     """Return up to ``limit`` live connections, engine by engine; read while the engines go on, so a moment's view."""
     found: list[ConnectionRow] = []
+    names = RowNames(array)
+    names.refresh()
     for engine in range(view(Arena, array).engine_count):
         header = engine_view(array, engine)
         rows = table(Tcb, array, header.connections, header.connection_count).copy()
         for number in np.flatnonzero(rows["role"] != Role.FREE):
             if len(found) >= limit:
                 return found
-            found.append(_row(configuration, header, int(number), rows, now))
+            found.append(_row(names, header, int(number), rows, now))
     return found
 
 
-def find_connection(
-    array: Bytes, configuration: Configuration, now: int, source: str, destination: str, protocol: str
-) -> ConnectionRow | None:
+def find_connection(array: Bytes, now: int, source: str, destination: str, protocol: str) -> ConnectionRow | None:
     """Return the live connection whose packets come from ``source`` to ``destination`` (address:port), if there is one.
 
     Of several (an old one in TIME-WAIT beside its successor) the youngest. Not a virtual one: it has the addresses of
@@ -110,11 +111,13 @@ def find_connection(
     """
     ports = int(source.rpartition(":")[2]) << 24 | int(destination.rpartition(":")[2]) << 8 | _PROTOCOLS[protocol]
     found: list[ConnectionRow] = []
+    names = RowNames(array)
+    names.refresh()
     for engine in range(view(Arena, array).engine_count):
         header = engine_view(array, engine)
         rows = table(Tcb, array, header.connections, header.connection_count)
         for number in np.flatnonzero((rows["ports"] == ports) & (rows["role"] != Role.FREE) & (rows["virtual"] == 0)):
-            row = _row(configuration, header, int(number), rows, now)
+            row = _row(names, header, int(number), rows, now)
             if (row.remote, row.local) == (source, destination):
                 found.append(row)
     return min(found, key=lambda row: row.age_ms, default=None)
@@ -137,13 +140,15 @@ class Clients:
     """Of HTTP, between two requests."""
 
 
-def count_clients(array: Bytes, configuration: Configuration, engines: Iterable[int]) -> Clients:
+def count_clients(array: Bytes, engines: Iterable[int]) -> Clients:
     """Count the clients' connections of these engines.
 
     One that another engine serves counts there, until nobody but its TCP has anything to do with it any more.
     """
-    http = [vserver.protocol is Protocol.HTTP for vserver in configuration.vservers]
-    shared = [vserver.unit is Unit.TRANSACTION for vserver in configuration.vservers]
+    arena = view(Arena, array)
+    vservers = table(Vserver, array, arena.vservers + arena.bank, arena.vserver_count)
+    http = vservers["protocol"] == VserverProtocol.HTTP
+    shared = vservers["arrival"] == Arrival.TRANSACTION
     clients = idle = 0
     for engine in engines:
         header = engine_view(array, engine)
@@ -155,11 +160,11 @@ def count_clients(array: Bytes, configuration: Configuration, engines: Iterable[
         over = (rows["state"] == TcpState.TIME_WAIT) | (quiet & ended)
         arriving = rows["role"] == Role.ARRIVING
         left = (rows["role"] == Role.RELAYED) & (rows["peer"] == 0)
-        leg = (rows["state"] == TcpState.VIRTUAL) & np.array(shared)[rows["vserver"]]  # its client is counted already
+        leg = (rows["state"] == TcpState.VIRTUAL) & shared[rows["vserver"]]  # its client is counted already
         roles = (Role.CLIENT, Role.UDP_CLIENT, Role.SPLIT)
         live = (np.isin(rows["role"], roles) | arriving | left) & ~over & ~leg
         clients += int(live.sum())
         reads = arriving | ((exchanges["phase"] == Phase.READ_HEAD) & ~_awaiting(array, header, rows))
         waiting = live & quiet & reads & ((rows["state"] == TcpState.ESTABLISHED) | virtual)
-        idle += sum(http[int(row)] for row in rows["vserver"][waiting])
+        idle += int(http[rows["vserver"][waiting]].sum())
     return Clients(clients - idle, idle)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -15,10 +13,10 @@ from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.partition import Engine
 from ncore_ray.flow.distributor import DistributorCounters, counters_view, forwarded_packets, live_flows, slot_view
 from ncore_ray.machine.record import dtype_of, size_of, table, view
+from ncore_ray.management.directory import active, service_rows
+from ncore_ray.management.numbers import Numbers, summed
 from ncore_ray.nic.partition import COUNTERS
-from ncore_ray.tables.service import Health, Service
-
-Numbers = dict[str, int]
+from ncore_ray.tables.service import Health, MonitorKind, Service, Watch
 
 PRIVATE: Final = ("cursor", "credit", "idle_first")
 """Words of the statistics records that are state, not counters."""
@@ -72,14 +70,6 @@ def distributor_counters(array: Bytes) -> Numbers:
     return numbers
 
 
-def summed(rows: Iterable[Numbers]) -> Numbers:
-    """Return the sums of counters of the same names."""
-    total: Counter[str] = Counter()
-    for row in rows:
-        total.update(row)
-    return dict(total)
-
-
 def nic_counters(array: Bytes, nic: int) -> Numbers:
     """Return the counters of a NIC's writer and of the readers of all its queues."""
     arena = view(Arena, array)
@@ -110,28 +100,37 @@ def _sum_over_engines(array: Bytes, record: type, field: str, count: int) -> lis
 
 
 def vserver_totals(array: Bytes) -> list[Numbers]:
-    """Return the counters of each vServer."""
+    """Return the counters of each row of vServers."""
     return _sum_over_engines(array, VserverStats, "vserver_stats", view(Arena, array).vserver_count)
 
 
 def service_totals(array: Bytes) -> list[Numbers]:
-    """Return the counters of each service, with its probes."""
+    """Return the counters of each row of services, with its probes."""
     arena = view(Arena, array)
     totals = _sum_over_engines(array, ServiceStats, "service_stats", arena.service_count)
     for index, total in enumerate(totals):
-        service = view(Service, array, arena.services + index * size_of(Service))
-        total["probes"], total["failed_probes"] = service.probes, service.failed_probes
+        watch = watch_view(array, index)
+        total["probes"], total["failed_probes"] = watch.probes, watch.failed_probes
     return totals
 
 
-def service_health(array: Bytes) -> list[str]:
-    """Return the health of each service: unknown, up or down; "up" for one without a monitor."""
+def watch_view(array: Bytes, index: int) -> Watch:
+    """Return the live record of what is known of a service."""
+    return view(Watch, array, view(Arena, array).watches + index * size_of(Watch))
+
+
+def health_of(array: Bytes, index: int) -> str:
+    """Return the health of a row of services: unknown, up or down; "up" for one without a monitor."""
     arena = view(Arena, array)
-    words = []
-    for index in range(arena.service_count):
-        service = view(Service, array, arena.services + index * size_of(Service))
-        words.append("up" if service.monitor == 0 else Health(service.health).name.lower())
-    return words
+    service = view(Service, array, arena.services + arena.bank + index * size_of(Service))
+    if service.monitor == MonitorKind.NONE:
+        return "up"
+    return Health(watch_view(array, index).health).name.lower()
+
+
+def service_health(array: Bytes) -> dict[str, str]:
+    """Return the health of each service that is configured."""
+    return {name: health_of(array, number) for name, number in active(service_rows(array)).items()}
 
 
 def core_numbers(array: Bytes, actor: int) -> Numbers:

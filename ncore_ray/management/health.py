@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 _LOOK_S: Final = 0.2
@@ -13,12 +13,11 @@ _LEVELS: Final = {"up": "info", "down": "warning"}
 class HealthWatch:
     """Compares the services' health with what it was, several times a second, in a thread of its own."""
 
-    def __init__(self, names: Sequence[str], read: Callable[[], list[str]], tell: Callable[[str, str], None]) -> None:
-        """Watch services; ``read`` returns a word for each, ``tell`` takes a level and a sentence."""
-        self._names = names
+    def __init__(self, read: Callable[[], Mapping[str, str]], tell: Callable[[str, str], None]) -> None:
+        """Watch services; ``read`` returns a word for each by name, ``tell`` takes a level and a sentence."""
         self._read = read
         self._tell = tell
-        self._before: list[str] = ["unknown"] * len(names)
+        self._before: Mapping[str, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="health-watch", daemon=True)
 
@@ -29,8 +28,8 @@ class HealthWatch:
     def look(self) -> None:
         """Tell what has changed since the last look."""
         now = self._read()
-        for name, before, word in zip(self._names, self._before, now, strict=True):
-            if word != before:
+        for name, word in now.items():
+            if word != self._before.get(name, "unknown"):
                 self._tell(_LEVELS.get(word, "info"), f"service {name} is {word}")
         self._before = now
 

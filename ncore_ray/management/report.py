@@ -14,17 +14,19 @@ from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
 from ncore_ray.management.application import application_of
 from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
+from ncore_ray.management.directory import by_name, service_rows, vserver_rows
 from ncore_ray.management.team import Member, Team
 from ncore_ray.management.timers import timers
 
 Plain = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reporter:
     """Answers questions about one appliance that is built."""
 
     configuration: Configuration
+    """As it is now; the service of the configuration changes it."""
     team: Team
     array: Bytes
 
@@ -44,14 +46,13 @@ class Reporter:
 
     def health(self) -> dict[str, str]:
         """Return the health of each service: up, down or unknown."""
-        names = (service.name for service in self.configuration.services)
-        return dict(zip(names, counters.service_health(self.array), strict=True))
+        return counters.service_health(self.array)
 
     def clients(self) -> Clients:
         """Count the clients' connections; those of an engine that has died will never end, so they are none."""
         engines = [member for member in self.team.members if member.kind == "PacketEngine"]
         living = (index for index, member in enumerate(engines) if member.failure is None)
-        return count_clients(self.array, self.configuration, living)
+        return count_clients(self.array, living)
 
     def _actors(self, now: int) -> list[Plain]:
         owner = self.team.members[0]
@@ -79,21 +80,20 @@ class Reporter:
         actors |= {f"nic-{nic.name}": counters.nic_counters(array, k) for k, nic in enumerate(configuration.nics)}
         engines = range(configuration.appliance.engines)
         actors |= {f"engine-{k}": counters.engine_counters(array, k) for k in engines}
-        vservers = zip((v.name for v in configuration.vservers), counters.vserver_totals(array), strict=True)
-        services = zip((s.name for s in configuration.services), counters.service_totals(array), strict=True)
+        services = by_name(service_rows(array), counters.service_totals(array))
         health = self.health()
         return {
             "at_us": monotonic_us(),
             "actors": actors,
             "cores": {member.name: counters.core_numbers(array, member.number) for member in self.team.workers},
             "timers": timers(array),
-            "vservers": dict(vservers),
-            "services": {name: {"health": health[name], **numbers} for name, numbers in services},
+            "vservers": by_name(vserver_rows(array), counters.vserver_totals(array)),
+            "services": {name: {"health": health.get(name, "unknown"), **services[name]} for name in services},
         }
 
     def flows(self, limit: int) -> list[Plain]:
         """Return up to ``limit`` live connections."""
-        rows = list_connections(self.array, self.configuration, monotonic_us(), limit)
+        rows = list_connections(self.array, monotonic_us(), limit)
         return [row.as_dict() for row in rows]
 
     def explain_flow(self, flow: tuple[str, int, str, int, str]) -> Plain:
@@ -103,7 +103,7 @@ class Reporter:
         found = explain(self.array, source, source_port, destination, destination_port, protocol, nic=nic)
         ends = (f"{source}:{source_port}", f"{destination}:{destination_port}")
         vserver = self._vserver_at(ends[1], protocol)
-        row = find_connection(self.array, self.configuration, monotonic_us(), *ends, protocol)
+        row = find_connection(self.array, monotonic_us(), *ends, protocol)
         return {
             **_explanation_row(found),
             "vserver": vserver and vserver.name,
@@ -115,7 +115,7 @@ class Reporter:
         """Return which engine serves a client, where that need not be the one that terminates its TCP."""
         if self.team.blueprint.links is None or vserver is None or engine is None:
             return {"application_engine": engine, "application_reason": None}
-        served_by, reason = application_of(self.array, self.configuration, vserver, engine, source, port)
+        served_by, reason = application_of(self.array, vserver, engine, source, port)
         return {"application_engine": served_by, "application_reason": reason}
 
     def _vserver_at(self, address: str, protocol: str) -> VServer | None:

@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ncore_ray.errors import NcoreError
 
@@ -38,6 +38,10 @@ class Version:
     """What made it of the version before; empty for the first."""
     configuration: str
     """YAML."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {**asdict(self), "commands": list(self.commands)}
 
 
 class Store(Protocol):

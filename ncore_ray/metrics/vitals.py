@@ -7,6 +7,7 @@ from typing import Final
 
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
+from ncore_ray.management.directory import names_by_row, service_rows, vserver_rows
 from ncore_ray.management.report import Reporter
 from ncore_ray.metrics.exporter import Vital
 from ncore_ray.metrics.words import Names
@@ -29,8 +30,8 @@ class Vitals:
         return Names(
             configuration.appliance.name,
             [nic.name for nic in configuration.nics],
-            [vserver.name for vserver in configuration.vservers],
-            [service.name for service in configuration.services],
+            names_by_row(vserver_rows(self._reporter.array)),
+            names_by_row(service_rows(self._reporter.array)),
             {member.name: member.number for member in self._reporter.team.workers},
         )
 
@@ -65,4 +66,4 @@ class Vitals:
         for vserver in self._reporter.configuration.vservers:
             label = {"vserver": vserver.name}
             yield Vital("vitals.vserver_services", label, len(vserver.services))
-            yield Vital("vitals.vserver_services_up", label, sum(up[name] for name in vserver.services))
+            yield Vital("vitals.vserver_services_up", label, sum(up.get(name, 0) for name in vserver.services))

@@ -6,7 +6,7 @@ its tail less its head). Words are 64-bit and aligned, so none is seen half-writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +25,7 @@ from ncore_ray.metrics.catalogue import metric_of
 from ncore_ray.metrics.metric import Kind, Metric
 from ncore_ray.metrics.ring_words import ring_words
 from ncore_ray.nic.partition import COUNTERS
-from ncore_ray.tables.service import Service
+from ncore_ray.tables.service import Watch
 
 _PARTS: Final = ("reader", "faults", "writer", "sends", "faults")
 """What the catalogue calls the records of `COUNTERS`."""
@@ -39,8 +39,9 @@ class Names:
 
     appliance: str
     nics: Sequence[str]
-    vservers: Sequence[str]
-    services: Sequence[str]
+    vservers: Mapping[int, str]
+    """By the numbers of their rows, likewise the services."""
+    services: Mapping[int, str]
     actors: Mapping[str, int]
     """Those with a loop: name → row of `Arena.cores`."""
 
@@ -95,9 +96,9 @@ def _words(array: Bytes, names: Names) -> Iterator[Word]:
         label = (("nic", names.nics[queue % arena.nic_count]),)
         for part, (who, record, offset) in zip(_PARTS, COUNTERS, strict=True):
             yield from _fields(part, record, start + offset, label, f"queue-{queue}.{who}")
-    for index, service in enumerate(names.services):
-        place = arena.services + index * size_of(Service)
-        yield from _fields("monitor", Service, place, (("service", service),), service)
+    for index, service in names.services.items():
+        place = arena.watches + index * size_of(Watch)
+        yield from _fields("monitor", Watch, place, (("service", service),), f"service-{index}")
     for ring, tail, head, capacity in ring_words(array, names.nics):
         label = (("ring", ring),)
         yield Word("ring.tail", label, tail, ring)
@@ -126,9 +127,9 @@ def _engine_words(array: Bytes, index: int, names: Names) -> Iterator[Word]:
         yield from _timer_buckets(engine.pace + offset_of(Pace, "errors"), label, owner)
 
 
-def _stats(kind: str, record: Any, start: int, rows: Iterable[str], owner: str) -> Iterator[Word]:
-    for index, name in enumerate(rows):
-        yield from _fields(kind, record, start + index * size_of(record), ((kind, name),), owner)
+def _stats(kind: str, record: Any, start: int, rows: Mapping[int, str], owner: str) -> Iterator[Word]:
+    for index, name in rows.items():
+        yield from _fields(kind, record, start + index * size_of(record), ((kind, name),), f"{owner}.{index}")
 
 
 def _timer_buckets(start: int, labels: tuple[tuple[str, str], ...], owner: str) -> Iterator[Word]:

@@ -1,6 +1,6 @@
 """The appliance's own addresses: SNIPs (used towards servers) and VIPs (what clients connect to).
 
-An open-addressing table with linear probing, written before the data plane starts and only read afterwards.
+An open-addressing table with linear probing in each bank of the configured tables; one that is in force is only read.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from ncore_ray.arena.header import arena_at
+from ncore_ray.arena.header import arena_at, bank_in_force
 from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.record import I64, Record, pointer_to, size_of
@@ -45,26 +45,31 @@ def mix(high: int, low: int, more: int) -> int:
 
 
 @kernel
-def _slot(base: int, index: int) -> OwnAddress:
+def _slot(base: int, bank: int, index: int) -> OwnAddress:
     arena = arena_at(base)
-    return own_address_at(base + arena.addresses + (index & (arena.address_count - 1)) * _SIZE)
+    return own_address_at(base + arena.addresses + bank + (index & (arena.address_count - 1)) * _SIZE)
+
+
+@kernel
+def _find_in(base: int, bank: int, high: int, low: int) -> OwnAddress:
+    index = mix(high, low, 0)
+    slot = _slot(base, bank, index)
+    while slot.kind != AddressKind.FOREIGN and (slot.low != low or slot.high != high):
+        index += 1
+        slot = _slot(base, bank, index)
+    return slot
 
 
 @kernel
 def find_address(base: int, high: int, low: int) -> OwnAddress:
     """Return the slot of an address, or the free slot (kind FOREIGN) where it would stand."""
-    index = mix(high, low, 0)
-    slot = _slot(base, index)
-    while slot.kind != AddressKind.FOREIGN and (slot.low != low or slot.high != high):
-        index += 1
-        slot = _slot(base, index)
-    return slot
+    return _find_in(base, bank_in_force(base), high, low)
 
 
 @entry_kernel
-def add_address(base: int, high: int, low: int, kind: int, nic: int) -> int:
-    """Control code, before the data plane starts: enter an own address."""
-    slot = find_address(base, high, low)
+def add_address(base: int, bank: int, high: int, low: int, kind: int, nic: int) -> int:
+    """Control code: enter an own address in a bank that is not in force yet."""
+    slot = _find_in(base, bank, high, low)
     slot.high = high
     slot.low = low
     slot.nic = nic

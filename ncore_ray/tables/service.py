@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from ncore_ray.arena.header import arena_at, check_index
+from ncore_ray.arena.header import arena_at, bank_in_force, check_index
 from ncore_ray.machine.jit import CHECKED, entry_kernel, kernel
 from ncore_ray.machine.memory import load32, store32
-from ncore_ray.machine.record import I64, Pad7, Record, offset_of, pointer_to, size_of
+from ncore_ray.machine.record import I64, Record, offset_of, pointer_to, size_of
 from ncore_ray.tables.own_address import mix
 
 
@@ -49,6 +49,15 @@ class Health(IntEnum):
     """Not probed yet: left out, except where it is not monitored."""
     UP = 1
     DOWN = 2
+
+
+class RowState(IntEnum):
+    """What a row of the tables of vServers and services is."""
+
+    FREE = 0
+    ACTIVE = 1
+    DRAINING = 2
+    """Configured no more: what has begun goes on, nothing new begins."""
 
 
 class Arrival(IntEnum):
@@ -103,6 +112,12 @@ class Vserver(Record):
     """Offset of the field's name in `texts`."""
     key_name_length: I64
 
+    state: I64
+    """`RowState`."""
+    name: I64
+    """Offset in `texts` of its name."""
+    name_length: I64
+
 
 class Binding(Record):
     """One service of a vServer."""
@@ -112,7 +127,7 @@ class Binding(Record):
 
 
 class Service(Record):
-    """One service: configuration, then (in a cache line of its own) its health, which one engine writes."""
+    """One service, as it is configured."""
 
     high: I64
     low: I64
@@ -138,7 +153,18 @@ class Service(Record):
 
     congestion: I64
     """`Congestion` control of our connections to it."""
-    pad: Pad7
+    monitor_engine: I64
+    """Number of the engine that probes it."""
+
+    state: I64
+    """`RowState`."""
+    name: I64
+    """Offset in `texts` of its name."""
+    name_length: I64
+
+
+class Watch(Record):
+    """What is known of a service, in a cache line of its own; one engine writes it."""
 
     health: I64
     """`Health`; written by the engine that monitors it, and set DOWN by any engine that cannot connect."""
@@ -148,19 +174,20 @@ class Service(Record):
     successes: I64
     probe_at: I64
     """When the next probe is due; any engine may set it to "at once"."""
-    monitor_engine: I64
-    """Number of the engine that probes it."""
     probes: I64
     failed_probes: I64
+    pad: I64
 
 
 vserver_at = pointer_to(Vserver)
 binding_at = pointer_to(Binding)
 service_at = pointer_to(Service)
+watch_at = pointer_to(Watch)
 _VSERVER: Final = size_of(Vserver)
 _BINDING: Final = size_of(Binding)
 _SERVICE: Final = size_of(Service)
-HEALTH_OFFSET: Final = offset_of(Service, "health")
+_WATCH: Final = size_of(Watch)
+HEALTH_OFFSET: Final = offset_of(Watch, "health")
 NO_VSERVER: Final = -1
 _SLOT: Final = 4
 
@@ -170,7 +197,15 @@ def vserver_of(base: int, index: int) -> Vserver:
     """Return a vServer by its number."""
     if CHECKED:
         check_index(index, arena_at(base).vserver_count)
-    return vserver_at(base + arena_at(base).vservers + index * _VSERVER)
+    return vserver_at(base + arena_at(base).vservers + arena_at(base).bank + index * _VSERVER)
+
+
+@kernel
+def vserver_in(base: int, bank: int, index: int) -> Vserver:
+    """Return a vServer of a bank by its number."""
+    if CHECKED:
+        check_index(index, arena_at(base).vserver_count)
+    return vserver_at(base + arena_at(base).vservers + bank + index * _VSERVER)
 
 
 @kernel
@@ -186,36 +221,45 @@ def service_of(base: int, index: int) -> Service:
     """Return a service by its number."""
     if CHECKED:
         check_index(index, arena_at(base).service_count)
-    return service_at(base + arena_at(base).services + index * _SERVICE)
+    return service_at(base + arena_at(base).services + arena_at(base).bank + index * _SERVICE)
 
 
 @kernel
-def _index_slot(base: int, place: int) -> int:
+def watch_of(base: int, index: int) -> Watch:
+    """Return what is known of a service by its number."""
+    if CHECKED:
+        check_index(index, arena_at(base).service_count)
+    return watch_at(base + arena_at(base).watches + index * _WATCH)
+
+
+@kernel
+def _index_slot(base: int, bank: int, place: int) -> int:
     arena = arena_at(base)
-    return base + arena.vserver_index + (place & (arena.vserver_index_size - 1)) * _SLOT
+    return base + arena.vserver_index + bank + (place & (arena.vserver_index_size - 1)) * _SLOT
 
 
 @kernel
 def find_vserver(base: int, high: int, low: int, port: int, is_udp: int) -> int:
     """Return the number of the vServer at an address and port, or NO_VSERVER."""
+    bank = bank_in_force(base)  # once: index and rows have to be of the same
     place = mix(high, low, port << 1 | is_udp)
-    entry = load32(_index_slot(base, place))
+    entry = load32(_index_slot(base, bank, place))
     while entry:
-        vserver = vserver_of(base, entry - 1)
+        vserver = vserver_in(base, bank, entry - 1)
         matches = vserver.low == low and vserver.high == high and vserver.port == port
         if matches and (vserver.protocol == VserverProtocol.UDP) == (is_udp != 0):
             return entry - 1
         place += 1
-        entry = load32(_index_slot(base, place))
+        entry = load32(_index_slot(base, bank, place))
     return NO_VSERVER
 
 
 @entry_kernel
-def index_vserver(base: int, index: int) -> int:
-    """Control code, before the data plane starts: enter a written vServer record in the look-up index."""
-    vserver = vserver_of(base, index)
+def index_vserver(base: int, bank: int, index: int) -> int:
+    """Control code: enter a written vServer record of a bank that is not in force yet in its look-up index."""
+    vserver = vserver_in(base, bank, index)
     is_udp = 1 if vserver.protocol == VserverProtocol.UDP else 0
     place = mix(vserver.high, vserver.low, vserver.port << 1 | is_udp)
-    while load32(_index_slot(base, place)):
+    while load32(_index_slot(base, bank, place)):
         place += 1
-    return store32(_index_slot(base, place), index + 1)
+    return store32(_index_slot(base, bank, place), index + 1)

@@ -39,7 +39,7 @@ vservers:
 def sets(engines: int, parallelism: str, change: str = "", to: str = "") -> list[list[int]]:
     text = TEXT % (engines, parallelism)
     assert change in text
-    masks = engine_sets(parse(text.replace(change, to) if change else text))
+    masks = engine_sets(parse(text.replace(change, to) if change else text), 0)
     return [[engine for engine in range(engines) if mask >> engine & 1] for mask in masks]
 
 
@@ -88,9 +88,9 @@ def functional(functions: str, engines: int = 4) -> Configuration:
 
 def test_engines_that_clients_reach_and_those_that_serve_them() -> None:
     configuration = functional("[transport, both, application, application]")
-    assert engine_sets(configuration) == (0b0011,) * 4
+    assert engine_sets(configuration, 4) == (0b0011,) * 4
     assert [application_engines(configuration, vserver) for vserver in configuration.vservers] == [0b1110] * 4
-    assert engine_sets(functional("auto")) == (0b0001,) * 4
+    assert engine_sets(functional("auto"), 4) == (0b0001,) * 4
     assert application_engines(functional("auto"), configuration.vservers[0]) == 0b1110
     assert application_engines(functional("auto", 1), configuration.vservers[0]) == 0b1
 

@@ -54,7 +54,9 @@ def test_waiting_ends_with_the_next_event() -> None:
 def test_health_tells_only_changes() -> None:
     words = [["unknown", "up"], ["up", "up"], ["down", "up"], ["down", "up"]]
     told: list[tuple[str, str]] = []
-    watch = HealthWatch(["a", "b"], lambda: words.pop(0), lambda level, text: told.append((level, text)))
+    watch = HealthWatch(
+        lambda: dict(zip("ab", words.pop(0), strict=True)), lambda level, text: told.append((level, text))
+    )
     for _ in range(4):
         watch.look()
     assert told == [("info", "service b is up"), ("info", "service a is up"), ("warning", "service a is down")]

@@ -37,7 +37,7 @@ def made(engines: int = 2, placement: str = "core", timer: str = "adaptive") -> 
     actors = {f"engine-{index}": 1 + index for index in range(engines)}
     if placement == "core":
         actors |= {"distributor": 0, "nic-nc0": 1 + engines, "nic-nc1": 2 + engines}
-    return array, Names("edge", ("nc0", "nc1"), ("www", "db"), ("web1", "web2"), actors)
+    return array, Names("edge", ("nc0", "nc1"), {0: "www", 1: "db"}, {0: "web1", 1: "web2"}, actors)
 
 
 def key(exported: str, **labels: str) -> Key:

@@ -22,7 +22,7 @@ from ncore_ray.metrics.exporter import Exporter, Vital
 from ncore_ray.metrics.metric import Kind
 from ncore_ray.metrics.words import Names, plan_series
 from ncore_ray.nic.partition import COUNTERS
-from ncore_ray.tables.service import Service
+from ncore_ray.tables.service import Watch
 from tests.metrics.kit import Kept, key, made
 
 
@@ -62,7 +62,7 @@ def test_what_engines_count_for_a_vserver_and_a_service_is_added_up() -> None:
         stats(array, VserverStats, "vserver_stats", engine, 2)[1]["requests"] = 10 + engine
         stats(array, VserverStats, "vserver_stats", engine, 2)[1]["connections"] = 2
         stats(array, ServiceStats, "service_stats", engine, 2)[0]["sent_bytes"] = 1000
-    view(Service, array, view(Arena, array).services).failed_probes = 7
+    view(Watch, array, view(Arena, array).watches).failed_probes = 7
     values = exported(array, names)
     assert values[key("ray_ncore_vserver_requests_total", vserver="db")] == 21
     assert values[key("ray_ncore_vserver_requests_total", vserver="www")] == 0

@@ -9,7 +9,8 @@ from ncore_ray.engine.run import breathe_once
 from ncore_ray.flow.breath import breathe
 from ncore_ray.lab.dry.engine import EngineLab
 from ncore_ray.machine.record import view
-from ncore_ray.management.counters import distributor_counters, nic_counters, summed
+from ncore_ray.management.counters import distributor_counters, nic_counters
+from ncore_ray.management.numbers import summed
 from ncore_ray.nic.fanout import Fanout, Spread
 from ncore_ray.nic.memory import MemoryDriver
 from ncore_ray.nic.partition import Reader

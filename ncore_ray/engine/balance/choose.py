@@ -16,6 +16,7 @@ from ncore_ray.tables.service import (
     binding_of,
     service_of,
     vserver_of,
+    watch_of,
 )
 
 NO_SERVICE: Final = -1
@@ -28,7 +29,7 @@ def is_usable(base: int, service_index: int) -> int:
     service = service_of(base, service_index)
     if service.monitor == MonitorKind.NONE:
         return 1
-    return 1 if load_acquire(address_of(service) + HEALTH_OFFSET) == Health.UP else 0
+    return 1 if load_acquire(address_of(watch_of(base, service_index)) + HEALTH_OFFSET) == Health.UP else 0
 
 
 @kernel
@@ -53,6 +54,9 @@ def _round_robin(engine: Engine, vserver_index: int, avoid: int) -> int:
     base = base_of(engine)
     vserver = vserver_of(base, vserver_index)
     stats = vserver_stats(engine, vserver_index)
+    if stats.cursor >= vserver.bindings:  # it had more until a moment ago
+        stats.cursor = 0
+        stats.credit = 0
     for _ in range(vserver.bindings + 1):
         binding = binding_of(base, vserver.first_binding + stats.cursor)
         if stats.credit < binding.weight and binding.service != avoid and is_usable(base, binding.service):

@@ -49,7 +49,7 @@ from ncore_ray.engine.tcp.segment import whole_room
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.user import abort, close_unread, send_room
 from ncore_ray.machine.jit import kernel
-from ncore_ray.tables.service import vserver_of
+from ncore_ray.tables.service import RowState, vserver_of
 
 _MAX_HEAD: Final = 16384
 _SWITCHING_PROTOCOLS: Final = 101
@@ -230,7 +230,8 @@ def _forward_head(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
     kind = response_body(head, request.method)
     exchange.unchunk = 1 if kind == BodyKind.CHUNKED and request.version_minor == 0 else 0
     last = client.fin_received and hold_chain(client).length == 0
-    if kind == BodyKind.UNTIL_CLOSE or exchange.unchunk or last or engine.draining:
+    leaves = engine.draining or vserver_of(base_of(engine), client.vserver).state == RowState.DRAINING
+    if kind == BodyKind.UNTIL_CLOSE or exchange.unchunk or last or leaves:
         request.persistent = 0
     exchange.persistent = head.persistent if kind != BodyKind.UNTIL_CLOSE else 0
     keep_old = 1 if request.persistent and request.version_minor == 0 else 0

@@ -15,7 +15,7 @@ from ncore_ray.engine.tcp.receive import Event
 from ncore_ray.engine.tcp.user import abort, open_active, send_bytes
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load8, load64be
-from ncore_ray.tables.service import MonitorKind, service_of
+from ncore_ray.tables.service import MonitorKind, service_of, watch_of
 
 _LOOK_EVERY_US: Final = 50_000
 _HTTP_1: Final = 0x485454502F312E  # "HTTP/1."
@@ -30,8 +30,9 @@ def start_probes(engine: Engine) -> int:
     for index in range(arena_at(base).service_count):
         service = service_of(base, index)
         if service.monitor != MonitorKind.NONE and service.monitor_engine == engine.index:
-            if service.probe_at <= engine.now:
-                service.probe_at = engine.now + service.interval_us
+            watch = watch_of(base, index)
+            if watch.probe_at <= engine.now or watch.probe_at > engine.now + service.interval_us:
+                watch.probe_at = engine.now + service.interval_us
                 _start_probe(engine, index)
     return 0
 

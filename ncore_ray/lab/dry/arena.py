@@ -29,7 +29,8 @@ from ncore_ray.tables.nic import Nic, Transmit
 from ncore_ray.tables.own_address import AddressKind, OwnAddress, add_address
 from ncore_ray.tables.port_owner import NO_OWNER, PORTS, port_ranges
 from ncore_ray.tables.route import Route
-from ncore_ray.tables.service import Binding, Service, Vserver, VserverProtocol, index_vserver
+from ncore_ray.tables.service import Binding, Service, Vserver, VserverProtocol, Watch, index_vserver
+from ncore_ray.tables.settings import Settings
 from ncore_ray.wire.address import words_of
 
 SNIPS: Final = ("10.1.0.10", "10.2.0.10")
@@ -97,7 +98,7 @@ class SmallArena:
 
     def add_address(self, text: str, kind: AddressKind, nic: int = 0) -> None:
         """Enter an own address."""
-        add_address(self.base, *words_of(text), int(kind), nic)
+        add_address(self.base, 0, *words_of(text), int(kind), nic)
 
     def add_vserver(self, address: str, port: int, protocol: VserverProtocol = VserverProtocol.HTTP) -> Vserver:
         """Enter a vServer without services; its address has to be entered separately (VIP is)."""
@@ -106,7 +107,7 @@ class SmallArena:
         vserver.port, vserver.protocol = port, protocol
         self.vservers += 1
         self.header.vserver_count = self.vservers
-        index_vserver(self.base, self.vservers - 1)
+        index_vserver(self.base, 0, self.vservers - 1)
         return vserver
 
     def core(self, actor: int) -> Core:
@@ -227,6 +228,8 @@ def _reserve(layout: Layout, engines: int, nics: int, frames: int, capacity: int
         "neighbours": (Neighbour, 64),
         "vservers": (Vserver, _VSERVERS),
         "services": (Service, _SERVICES),
+        "watches": (Watch, _SERVICES),
+        "settings": (Settings, 1),
         "bindings": (Binding, _SERVICES),
     }
     rings = {

@@ -28,7 +28,7 @@ from ncore_ray.machine.record import dtype_of, new, size_of, table, view
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory
 from ncore_ray.tables.nic import Nic, Transmit
-from ncore_ray.tables.service import Health, Service, Vserver
+from ncore_ray.tables.service import Health, Service, Vserver, Watch
 from ncore_ray.wire.packet import Packet
 
 SECRET: Final = (0x0123_4567, 0x89AB_CDEF)
@@ -97,16 +97,20 @@ class EngineLab:
 
     def service(self, number: int) -> Service:
         """Return the shared record of a service."""
-        return view(Service, self.array, self.arena.services + number * size_of(Service))
+        return view(Service, self.array, self.arena.services + self.arena.bank + number * size_of(Service))
+
+    def watch(self, number: int) -> Watch:
+        """Return what is known of a service."""
+        return view(Watch, self.array, self.arena.watches + number * size_of(Watch))
 
     def vserver_record(self, number: int) -> Vserver:
         """Return the shared record of a vServer."""
-        return view(Vserver, self.array, self.arena.vservers + number * size_of(Vserver))
+        return view(Vserver, self.array, self.arena.vservers + self.arena.bank + number * size_of(Vserver))
 
     def set_health(self, health: Health) -> None:
         """Give all services the same health."""
         for number in range(self.arena.service_count):
-            self.service(number).health = int(health)
+            self.watch(number).health = int(health)
 
     def connections(self, index: int = 0) -> list[Tcb]:
         """Return the live connections of an engine."""

@@ -12,13 +12,14 @@ import numpy as np
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.config.model import AccessLog, Configuration, LogFormat
+from ncore_ray.config.model import AccessLog, LogFormat
 from ncore_ray.engine.access.ring import NoteRing, drain_notes
 from ncore_ray.engine.partition import Engine
 from ncore_ray.machine.record import view
 from ncore_ray.management.access.entry import Join
 from ncore_ray.management.access.file import LogFile
 from ncore_ray.management.access.lines import Line, Names, as_json, combined, wall_clock
+from ncore_ray.management.directory import RowNames
 
 _PERIOD_S: Final = 0.05
 _FOLLOW_S: Final = 1.0
@@ -28,13 +29,12 @@ log: Final = logging.getLogger("ncore_ray")
 class AccessLogWriter:
     """Writes the access log of a built appliance."""
 
-    def __init__(
-        self, access: AccessLog, configuration: Configuration, array: Bytes, tell: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, access: AccessLog, array: Bytes, tell: Callable[[str, str], None]) -> None:
         """``tell`` takes a level and a sentence: what operators should know."""
         self._array = array
         self._file = LogFile(access.file, tell)
-        self._line = _writer(access, configuration)
+        self._names = RowNames(array)
+        self._line = _writer(access, self._names)
         arena = view(Arena, array)
         self._rings = [
             view(Engine, array, arena.engines + k * arena.engine_stride).access_ring for k in range(arena.engine_count)
@@ -61,6 +61,7 @@ class AccessLogWriter:
 
     def write_all(self) -> None:
         """Write what all engines have noted."""
+        self._names.refresh()
         for ring, join in zip(self._rings, self._joins, strict=True):
             while length := drain_notes(self._array.ctypes.data + ring, self._drained.ctypes.data):
                 if lines := [self._line(entry) for entry in join.take(self._drained[:length].tobytes())]:
@@ -75,8 +76,6 @@ class AccessLogWriter:
         self._file.close()
 
 
-def _writer(access: AccessLog, configuration: Configuration) -> Line:
-    vservers = [vserver.name for vserver in configuration.vservers]
-    services = [service.name for service in configuration.services]
-    names = Names(vservers.__getitem__, services.__getitem__, wall_clock())
+def _writer(access: AccessLog, rows: RowNames) -> Line:
+    names = Names(rows.vserver, rows.service, wall_clock())
     return as_json(names) if access.format is LogFormat.JSON else combined(names)

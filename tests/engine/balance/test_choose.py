@@ -57,16 +57,16 @@ def test_round_robin_of_one_service() -> None:
 def test_round_robin_leaves_out_what_is_down() -> None:
     with running(services=3, weights=(1, 2, 1), monitor=MONITORED) as lab:
         lab.wait(SECOND)
-        lab.service(1).health = int(Health.DOWN)
+        lab.watch(1).health = int(Health.DOWN)
         assert _served(lab, 4) == [0, 2, 0, 2]
-        lab.service(1).health = int(Health.UP)
+        lab.watch(1).health = int(Health.UP)
         assert _served(lab, 5) == [0, 1, 1, 2, 0]
 
 
 def test_service_that_was_never_probed_gets_nothing() -> None:
     with running(services=2, monitor=MONITORED) as lab:
         lab.wait(SECOND)
-        lab.service(0).health = int(Health.UNKNOWN)
+        lab.watch(0).health = int(Health.UNKNOWN)
         assert _served(lab, 3) == [1, 1, 1]
 
 
@@ -108,7 +108,7 @@ def test_least_connection_with_weights() -> None:
 def test_least_connection_leaves_out_what_is_down() -> None:
     with running(services=3, method="leastconnection", monitor=MONITORED) as lab:
         lab.wait(SECOND)
-        lab.service(2).health = int(Health.DOWN)
+        lab.watch(2).health = int(Health.DOWN)
         _hold(lab, 4)
         assert _busy(lab) == [2, 2, 0]
 

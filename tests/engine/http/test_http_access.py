@@ -190,7 +190,7 @@ def test_lines_are_written_for_all_engines(tmp_path: Path) -> None:
     access = lab.blueprint.configuration.access_log
     assert access is not None
     said: list[tuple[str, str]] = []
-    writer = AccessLogWriter(access, lab.blueprint.configuration, lab.array, lambda *event: said.append(event))
+    writer = AccessLogWriter(access, lab.array, lambda *event: said.append(event))
     for engine in range(2):
         client = lab.client(engine=engine).connect()
         client.send(get(engine))

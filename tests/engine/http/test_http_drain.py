@@ -105,7 +105,7 @@ def test_idle_connections_to_servers_stay() -> None:
 
 def counted(lab: HttpLab) -> Clients:
     """Return what the management counts while it waits for the end of a drain."""
-    return count_clients(lab.array, lab.blueprint.configuration, lab.engine_indexes)
+    return count_clients(lab.array, lab.engine_indexes)
 
 
 def test_what_a_drain_waits_for() -> None:
@@ -129,6 +129,6 @@ def test_a_drain_waits_for_what_a_client_has_not_got_yet() -> None:
         server.send(OK)
         lab.settle()
         assert counted(lab) == Clients(busy=1, idle=0)
-        assert count_clients(lab.array, lab.blueprint.configuration, []) == Clients(0, 0)  # of engines that live
+        assert count_clients(lab.array, []) == Clients(0, 0)  # of engines that live
         client.expect(passed_response(OK, b"Connection: close\r\n")).acknowledge().expect_eof()
         assert counted(lab) == Clients(busy=0, idle=0)

@@ -14,7 +14,7 @@ PROBE = b"GET /health HTTP/1.1\r\nHost: probe.example\r\n"
 
 
 def _health(lab: HttpLab, number: int = 0) -> Health:
-    return Health(lab.service(number).health)
+    return Health(lab.watch(number).health)
 
 
 def test_service_is_unknown_until_its_first_probe() -> None:
@@ -22,7 +22,7 @@ def test_service_is_unknown_until_its_first_probe() -> None:
         assert _health(lab) == Health.UNKNOWN
         lab.wait(100_000)
         assert _health(lab) == Health.UP
-        assert lab.service(0).probes == 1
+        assert lab.watch(0).probes == 1
 
 
 @pytest.mark.parametrize("how", ["refuse", "silent"])
@@ -40,22 +40,22 @@ def test_fall_and_rise(how: str) -> None:
         assert _health(lab) == Health.UP
         setattr(lab.servers[0], how, True)
         lab.wait(2 * SECOND)
-        assert (lab.service(0).failures, _health(lab)) == (1, Health.UP)
+        assert (lab.watch(0).failures, _health(lab)) == (1, Health.UP)
         lab.wait(2 * SECOND)
-        assert (lab.service(0).failures, _health(lab)) == (2, Health.DOWN)
+        assert (lab.watch(0).failures, _health(lab)) == (2, Health.DOWN)
         setattr(lab.servers[0], how, False)
         lab.wait(2 * SECOND)
-        assert (lab.service(0).successes, _health(lab)) == (1, Health.DOWN)
+        assert (lab.watch(0).successes, _health(lab)) == (1, Health.DOWN)
         lab.wait(2 * SECOND)
-        assert (lab.service(0).successes, _health(lab)) == (2, Health.UP)
-        assert lab.service(0).failed_probes == 2
+        assert (lab.watch(0).successes, _health(lab)) == (2, Health.UP)
+        assert lab.watch(0).failed_probes == 2
 
 
 def test_probes_come_at_their_interval() -> None:
     with running(monitor=TCP) as lab:
         lab.wait(20_500_000, 100_000)
-        assert lab.service(0).probes in (10, 11)
-        assert lab.servers[0].syns == lab.service(0).probes
+        assert lab.watch(0).probes in (10, 11)
+        assert lab.servers[0].syns == lab.watch(0).probes
 
 
 def test_probe_leaves_nothing_behind() -> None:
@@ -189,10 +189,10 @@ def test_full_table_says_nothing_about_a_service() -> None:
     with running(connections=16, monitor=TCP) as lab:
         lab.wait(SECOND)
         assert all(lab.client().connect().established for _ in range(16))
-        failed = lab.service(0).failed_probes
+        failed = lab.watch(0).failed_probes
         lab.wait(8 * SECOND)
         assert _health(lab) == Health.UP
-        assert lab.service(0).failed_probes == failed
+        assert lab.watch(0).failed_probes == failed
 
 
 def test_draining_engine_probes_no_more() -> None:

@@ -9,14 +9,14 @@ from tests.support.http_lab import VIP, HttpLab
 
 
 def clients(lab: HttpLab) -> Clients:
-    return count_clients(lab.array, lab.blueprint.configuration, lab.engine_indexes)
+    return count_clients(lab.array, lab.engine_indexes)
 
 
 def test_the_client_its_legs_and_where_they_are_served_are_listed() -> None:
     with sharing(engines=2) as lab:
         client = lab.client().connect().send(pipeline(range(2)))
         asked(lab)
-        found = list_connections(lab.array, lab.blueprint.configuration, lab.now)
+        found = list_connections(lab.array, lab.now)
         assert sorted((row.role, row.engine, row.far_engine) for row in found if row.role != "server") == [
             ("client", 0, 0),
             ("client", 1, 0),
@@ -25,7 +25,7 @@ def test_the_client_its_legs_and_where_they_are_served_are_listed() -> None:
             ("split", 0, None),
         ]
         source, destination = f"{client.own[0]}:{client.own[1]}", f"{VIP}:80"
-        one = find_connection(lab.array, lab.blueprint.configuration, lab.now, source, destination, "tcp")
+        one = find_connection(lab.array, lab.now, source, destination, "tcp")
         assert one is not None
         assert (one.role, one.service) == ("split", "")
 
@@ -47,6 +47,6 @@ def test_a_client_is_counted_once() -> None:
 def test_explained() -> None:
     with sharing(engines=3) as lab:
         configuration = lab.blueprint.configuration
-        said, reason = application_of(lab.array, configuration, configuration.vservers[0], 1, "10.1.0.2", 1)
+        said, reason = application_of(lab.array, configuration.vservers[0], 1, "10.1.0.2", 1)
         assert said is None
         assert reason == "for each request the next of the engines 0, 1, 2 (unit transaction, round robin)"

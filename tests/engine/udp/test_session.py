@@ -114,7 +114,7 @@ def test_session_of_a_service_that_fails_moves() -> None:
         lab.wait(SECOND)
         _ask(lab)
         _asked(lab, 0)
-        lab.service(0).health = int(Health.DOWN)
+        lab.watch(0).health = int(Health.DOWN)
         _ask(lab)
         _asked(lab, 1)
         assert lab.vserver().connections == 1

@@ -1,0 +1,26 @@
+"""What the configuration's words are called in the tables of the arena, and back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.config.model import Method as ConfiguredMethod
+from ncore_ray.config.model import Protocol
+from ncore_ray.config.transport import CongestionControl
+from ncore_ray.engine.http.message.key import KeyKind
+from ncore_ray.tables.service import Congestion, Method, VserverProtocol
+
+PROTOCOLS: Final = {
+    Protocol.TCP: VserverProtocol.TCP,
+    Protocol.HTTP: VserverProtocol.HTTP,
+    Protocol.UDP: VserverProtocol.UDP,
+}
+CONGESTION: Final = {
+    CongestionControl.CUBIC: Congestion.CUBIC,
+    CongestionControl.NEWRENO: Congestion.NEWRENO,
+}
+KEY_KINDS: Final = {"cookie": KeyKind.COOKIE, "parameter": KeyKind.PARAMETER, "header": KeyKind.HEADER}
+METHODS: Final = {
+    ConfiguredMethod.ROUNDROBIN: Method.ROUND_ROBIN,
+    ConfiguredMethod.LEASTCONNECTION: Method.LEAST_CONNECTION,
+}

@@ -1,0 +1,30 @@
+"""An engine takes over a new configuration: once, at the start of a breath."""
+
+from __future__ import annotations
+
+from ncore_ray.arena.core import acknowledge, core_of
+from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.settings import settings_in
+
+
+@kernel
+def follow_configuration(engine: Engine, bank: int) -> int:
+    """Work by the configuration of a bank from now on, and say so: the other bank may be written again.
+
+    Tables are looked up in the bank that is in force; here is what an engine keeps for itself.
+    """
+    base = base_of(engine)
+    settings = settings_in(base, bank)
+    engine.initial_window = settings.initial_window
+    engine.sack = settings.sack
+    engine.delayed_ack_us = settings.delayed_ack_us
+    engine.min_rto_us = settings.min_rto_us
+    engine.max_rto_us = settings.max_rto_us
+    engine.syn_retries = settings.syn_retries
+    engine.retries = settings.retries
+    engine.keepalive_us = settings.keepalive_us
+    engine.idle_limit = settings.idle_limit
+    engine.bank = bank
+    engine.monitor_at = engine.now  # it may have other services to probe
+    return acknowledge(core_of(base, engine.actor), settings.epoch)

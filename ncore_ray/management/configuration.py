@@ -1,0 +1,178 @@
+"""The configuration service of one appliance: what is wanted, who wanted it, and that the data plane works by it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ncore_ray.config.apply import apply
+from ncore_ray.config.change import Change
+from ncore_ray.config.diff import diff
+from ncore_ray.config.language import parse_command, to_text
+from ncore_ray.config.live import restart_reasons
+from ncore_ray.config.load import dump, parse
+from ncore_ray.config.model import Configuration
+from ncore_ray.errors import NcoreError
+from ncore_ray.management.live import LiveTables
+from ncore_ray.management.replicator import Pass, Replicator
+from ncore_ray.management.store import Store, Version
+
+log: Final = logging.getLogger("ncore_ray")
+_LOOK_S: Final = 1.0
+"""From one comparison of what is with what is wanted to the next."""
+Plain = dict[str, Any]
+
+
+class RestartNeededError(NcoreError):
+    """A change that a running appliance cannot take; the text has a line for each key."""
+
+
+class ConfigurationService:
+    """Changes the configuration of a running appliance, one change after the other; any thread may ask."""
+
+    def __init__(
+        self,
+        store: Store,
+        live: LiveTables,
+        built: Configuration,
+        *,
+        has_links: bool,
+        tell: Callable[[str, str], None],
+        changed: Callable[[Configuration], None],
+    ) -> None:
+        """Serve an appliance that was built for a configuration.
+
+        ``tell`` takes a level and a sentence; ``changed`` is called with each new configuration.
+        """
+        self.wanted = built
+        self._store = store
+        self._live = live
+        self._built = built
+        self._has_links = has_links
+        self._tell = tell
+        self._changed = changed
+        self._replicator = Replicator(live)
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="replicator", daemon=True)
+
+    def start(self, source: str, author: str) -> None:
+        """Store the configuration that the appliance was built for, unless it is there, and begin to look after it."""
+        self._record_built(source, author)
+        self._thread.start()
+
+    def _record_built(self, source: str, author: str) -> None:
+        last = self._store.latest()
+        text = dump(self._built)
+        if last is None:
+            self._store.append(text, author=author, comment=f"built from {source}", after=0)
+        elif last.configuration != text:
+            commands = [to_text(change) for change in diff(parse(last.configuration), self._built)]
+            self._store.append(
+                text, author=author, comment=f"built from {source}", commands=commands, after=last.number
+            )
+
+    def change(self, commands: Sequence[str], author: str, comment: str = "", folder: str = ".") -> Plain:
+        """Make the changes that some commands ask for, all or none; return what was done.
+
+        Raises:
+            NcoreError: a command is wrong, or a running appliance cannot take the change.
+        """
+        with self._lock:
+            changes = [parse_command(command) for command in commands]
+            return self._change_to(apply(changes, self.wanted, Path(folder)), author, comment)
+
+    def apply(self, text: str, source: str, author: str, comment: str = "", folder: str = ".") -> Plain:
+        """Make the configuration what a YAML text says. Raises `NcoreError`."""
+        with self._lock:
+            return self._change_to(parse(text, source, Path(folder)), author, comment or f"apply {source}")
+
+    def rollback(self, number: int, author: str, comment: str = "") -> Plain:
+        """Make the configuration what a former version was. Raises `NcoreError`."""
+        with self._lock:
+            former = parse(self._store.version(number).configuration, f"version {number}")
+            return self._change_to(former, author, comment or f"rollback to version {number}")
+
+    def versions(self, limit: int) -> list[Plain]:
+        """Return the latest versions, newest first."""
+        return [version.plain() for version in self._store.versions(limit)]
+
+    def version(self, number: int) -> Plain:
+        """Return a version. Raises `NcoreError` when there is none of that number."""
+        return self._store.version(number).plain()
+
+    def preview(self, text: str, source: str, folder: str = ".") -> Plain:
+        """Return the commands that lead to what a YAML text says, and what of it would need a restart."""
+        wanted = parse(text, source, Path(folder))
+        changes = diff(self.wanted, wanted)
+        return {"commands": list(map(to_text, changes)), "restart": self._reasons(changes)}
+
+    def _reasons(self, changes: Sequence[Change]) -> list[str]:
+        return restart_reasons(changes, self._built, has_links=self._has_links)
+
+    def _change_to(self, wanted: Configuration, author: str, comment: str) -> Plain:
+        began_at = time.perf_counter()
+        changes = diff(self.wanted, wanted)
+        commands = tuple(map(to_text, changes))
+        if not changes:
+            return {"version": self._number, "commands": [], "acknowledged_ms": 0.0, "total_ms": 0.0, "late": []}
+        if reasons := self._reasons(changes):
+            raise RestartNeededError("\n".join([*reasons, "nothing was changed"]))
+        self._live.check_ready()
+        self._live.plan(wanted)  # is there room for it?
+        version = self._store.append(
+            dump(wanted), author=author, comment=comment, commands=commands, after=self._number
+        )
+        self.wanted = wanted
+        done = self._replicator.follow(wanted)
+        self._changed(wanted)
+        return self._report(version, done, (time.perf_counter() - began_at) * 1000)
+
+    @property
+    def _number(self) -> int:
+        last = self._store.latest()
+        return last.number if last else 0
+
+    def _report(self, version: Version, done: Pass | None, total_ms: float) -> Plain:
+        what = version.commands[0] if len(version.commands) == 1 else f"{len(version.commands)} changes"
+        self._tell("info", f"configuration version {version.number} by {version.author}: {what}")
+        commit = done.commit if done else None
+        if commit is not None and commit.late:
+            actors = ", ".join(map(str, commit.late))
+            self._tell("warning", f"configuration version {version.number}: no acknowledgment from actor {actors} yet")
+        return {
+            "version": version.number,
+            "commands": list(version.commands),
+            "acknowledged_ms": commit.acknowledged_ms if commit else 0.0,
+            "total_ms": total_ms,
+            "late": list(commit.late) if commit else [],
+        }
+
+    def look(self) -> Pass | None:
+        """Compare what the engines work by with what is wanted, and put it right; return what that took."""
+        with self._lock:
+            done = self._replicator.follow(self.wanted)
+        if done is not None and done.commands:
+            whose = ", ".join(f"engine-{engine}" for engine in done.engines)
+            self._tell("warning", f"{whose} worked by another configuration, repaired: {'; '.join(done.commands)}")
+        return done
+
+    def _work(self) -> None:
+        while not self._stopping.wait(_LOOK_S):
+            try:
+                self.look()
+            except NcoreError as error:  # said once; the next look tries again
+                log.warning("the configuration is not replicated: %s", error)
+            except Exception:
+                log.exception("the configuration is not replicated")
+
+    def stop(self) -> None:
+        """End the looking after, and let go of the store."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._store.close()

@@ -1,0 +1,48 @@
+"""What the configuration says of engines as a whole, and which configuration it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.header import Arena, arena_at, bank_in_force
+from ncore_ray.machine.atomic import store_release
+from ncore_ray.machine.jit import entry_kernel, kernel
+from ncore_ray.machine.record import I64, Record, offset_of, pointer_to
+
+
+class Settings(Record):
+    """One in each bank of the configured tables. Spans are µs; engines keep a copy of their own."""
+
+    epoch: I64
+    """Number of the change that wrote this bank, from 1 on."""
+    initial_window: I64
+    sack: I64
+    delayed_ack_us: I64
+    min_rto_us: I64
+    max_rto_us: I64
+    syn_retries: I64
+    retries: I64
+    keepalive_us: I64
+    idle_limit: I64
+
+
+settings_at = pointer_to(Settings)
+_BANK: Final = offset_of(Arena, "bank")
+
+
+@kernel
+def settings_in(base: int, bank: int) -> Settings:
+    """Return the settings of a bank."""
+    return settings_at(base + arena_at(base).settings + bank)
+
+
+@kernel
+def epoch_in_force(base: int) -> int:
+    """Return the number of the configuration that is in force."""
+    return settings_in(base, bank_in_force(base)).epoch
+
+
+@entry_kernel
+def put_in_force(base: int, bank: int) -> int:
+    """Control code: let all actors look at a bank, with everything that was written to it before."""
+    return store_release(base + _BANK, bank)
