@@ -90,14 +90,16 @@ def apply(
 
         ncore apply edge.yaml --comment "more weight for web1"
     """
-    text = _read(path)
-    if path.suffix not in (".yaml", ".yml"):
-        from ncore_ray.config.language import parse_script, to_text
+    if path.suffix in (".yaml", ".yml"):
+        from ncore_ray.config.load import dump, load
 
-        _change(appliance(name), list(map(to_text, parse_script(text))), comment or f"apply {path}", as_json)
+        text = dump(load(path))
+        _report(appliance(name).ask("configure", "apply", text, str(path), _author(), comment), as_json)
         return
-    one = appliance(name)
-    _report(one.ask("configure", "apply", text, str(path), _author(), comment, str(path.absolute().parent)), as_json)
+    from ncore_ray.config.language import parse_script, to_text
+
+    commands = list(map(to_text, parse_script(_read(path))))
+    _change(appliance(name), commands, comment or f"apply {path}", as_json)
 
 
 def _read(path: Path) -> str:

@@ -30,3 +30,7 @@ class ConfigurationError(NcoreError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[Problem, ...]]]:
+        """Let it travel between processes: it is made of its problems, not of its text."""
+        return type(self), (self.problems,)

@@ -16,6 +16,7 @@ from ncore_ray.config.language import parse_command, to_text
 from ncore_ray.config.live import restart_reasons
 from ncore_ray.config.load import dump, parse
 from ncore_ray.config.model import Configuration
+from ncore_ray.config.problems import ConfigurationError
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.live import LiveTables
 from ncore_ray.management.replicator import Pass, Replicator
@@ -56,6 +57,8 @@ class ConfigurationService:
         self._tell = tell
         self._changed = changed
         self._replicator = Replicator(live)
+        self._number = 0
+        """The version that is wanted."""
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="replicator", daemon=True)
@@ -68,13 +71,19 @@ class ConfigurationService:
     def _record_built(self, source: str, author: str) -> None:
         last = self._store.latest()
         text = dump(self._built)
-        if last is None:
-            self._store.append(text, author=author, comment=f"built from {source}", after=0)
-        elif last.configuration != text:
-            commands = [to_text(change) for change in diff(parse(last.configuration), self._built)]
-            self._store.append(
-                text, author=author, comment=f"built from {source}", commands=commands, after=last.number
-            )
+        if last is None or last.configuration != text:
+            before = last.number if last else 0
+            commands = self._commands_since(last) if last else []
+            comment = f"built from {source}"
+            last = self._store.append(text, author=author, comment=comment, commands=commands, after=before)
+        self._number = last.number
+
+    def _commands_since(self, last: Version) -> list[str]:
+        """Return what differs from a version; nothing when it is of a time with other keys."""
+        try:
+            return [to_text(change) for change in diff(parse(last.configuration), self._built)]
+        except ConfigurationError:
+            return []
 
     def change(self, commands: Sequence[str], author: str, comment: str = "", folder: str = ".") -> Plain:
         """Make the changes that some commands ask for, all or none; return what was done.
@@ -127,15 +136,10 @@ class ConfigurationService:
         version = self._store.append(
             dump(wanted), author=author, comment=comment, commands=commands, after=self._number
         )
-        self.wanted = wanted
+        self.wanted, self._number = wanted, version.number
         done = self._replicator.follow(wanted)
         self._changed(wanted)
         return self._report(version, done, (time.perf_counter() - began_at) * 1000)
-
-    @property
-    def _number(self) -> int:
-        last = self._store.latest()
-        return last.number if last else 0
 
     def _report(self, version: Version, done: Pass | None, total_ms: float) -> Plain:
         what = version.commands[0] if len(version.commands) == 1 else f"{len(version.commands)} changes"

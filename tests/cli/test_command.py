@@ -24,8 +24,10 @@ COMMANDS = [
     "explain",
     "compile",
     "metrics",
+    *("add", "set", "unset", "rm", "move", "bind", "unbind", "apply", "rollback"),
+    *("show", "diff", "history", "export"),
 ]
-ATTACHING = ["status", "stat", "top", "flows", "events", "drain", "shutdown", "metrics"]
+ATTACHING = ["status", "stat", "top", "flows", "events", "drain", "shutdown", "metrics", "show", "history", "export"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,10 @@ SECTIONS = ["appliance", "distribution", "nics", "services", "vservers", "timeou
 @given(st.dictionaries(st.sampled_from(SECTIONS), ANYTHING | st.lists(ANYTHING, max_size=3)))
 def test_any_data_is_refused_or_right(data: dict[str, object]) -> None:
     assert said_of(yaml.dump(data, Dumper=Dumper, allow_unicode=True)) != ["nothing"]
+
+
+def test_an_error_travels_between_processes() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        parse("appliance: {name: 1}")
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (str(again), again.problems) == (str(raised.value), raised.value.problems)

@@ -36,6 +36,7 @@ def load(bed: Bed, *options: str) -> Iterator[Process]:
     client = bed.client.start(line, name="load", lifetime_s=100, read_output=True)
     bed.wait(lambda: served(bed, "web1") > 20, "requests flow")
     yield client
+    assert client.returncode is None, "the load has ended before the changes were made"
     report = [json.loads(text) for text in client.lines()][-1]
     client.wait(10)
     assert report["failures"] == {}, report["examples"]
