@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ncore_ray import __version__
 from ncore_ray.cli import (
+    api_command,
     change_commands,
     compile_command,
     config_commands,
@@ -61,6 +62,7 @@ _FILES = (
     flows_commands,
     change_commands,
     version_commands,
+    api_command,
     metrics_command,
     dashboards_commands,
     config_commands,

@@ -76,11 +76,15 @@ def author() -> str:
         return f"user {os.getuid()}"
 
 
-def store_path(appliance: str) -> Path:
-    """Return the file of an appliance: in ``NCORE_STATE_DIR``, by default in ncore_ray of the user's state folder."""
+def state_folder() -> Path:
+    """Return where is kept what has to last: ``NCORE_STATE_DIR``, by default ncore_ray in the user's state folder."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    folder = Path(os.environ.get("NCORE_STATE_DIR") or state / "ncore_ray")
-    return folder / f"{appliance}.sqlite"
+    return Path(os.environ.get("NCORE_STATE_DIR") or state / "ncore_ray")
+
+
+def store_path(appliance: str) -> Path:
+    """Return the file of an appliance."""
+    return state_folder() / f"{appliance}.sqlite"
 
 
 def _create(database: sqlite3.Connection) -> None:

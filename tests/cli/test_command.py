@@ -25,9 +25,22 @@ COMMANDS = [
     "compile",
     "metrics",
     *("add", "set", "unset", "rm", "move", "bind", "unbind", "apply", "rollback"),
-    *("show", "diff", "history", "export"),
+    *("show", "diff", "history", "export", "api"),
 ]
-ATTACHING = ["status", "stat", "top", "flows", "events", "drain", "shutdown", "metrics", "show", "history", "export"]
+ATTACHING = [
+    "status",
+    "stat",
+    "top",
+    "flows",
+    "events",
+    "drain",
+    "shutdown",
+    "metrics",
+    "show",
+    "history",
+    "export",
+    "api",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,1 @@
+"""The REST API: what the commands do, over HTTP, on localhost."""
