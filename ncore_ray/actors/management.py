@@ -70,12 +70,12 @@ class Management:
         self._team = Team(blueprint, plan, detached=self._detached, on_failure=self._failed)
         try:
             self._built = self._assemble(self._team, plan)
+            self._serve_configuration(self._built, versions, author)
         except BaseException:
             self._team.stop()
             self._state = "failed"
             raise
         self._begin(self._built)
-        self._serve_configuration(self._built, versions, author)
         return [member.name for member in self._team.members]
 
     def _assemble(self, team: Team, plan: CorePlan) -> Reporter:

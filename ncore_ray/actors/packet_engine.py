@@ -62,7 +62,9 @@ class PacketEngine(Worker):
         return engine_run(self.base + arena.engines + self.index * arena.engine_stride, self._local)
 
     def start(self) -> None:
-        """Let the engine breathe."""
+        """Let the engine breathe; it says anew by which configuration it works."""
+        arena = self.arena
+        view(Engine, self.array, arena.engines + self.index * arena.engine_stride).bank = -1
         self._queues.start(self.cpu)
         self._loop = Loop(self.name, self._run, self.core(self._actor), self.cpu)
         self._loop.start()

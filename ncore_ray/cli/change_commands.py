@@ -68,12 +68,13 @@ def _verb(verb: str) -> Callable[..., None]:
         from ncore_ray.config.language import parse_words, to_text
 
         line = to_text(parse_words([verb, *words]))
-        _change(appliance(name), [line], comment, as_json)
+        change(appliance(name), [line], comment, as_json)
 
     return command
 
 
-def _change(one: Appliance, commands: list[str], comment: str, as_json: bool) -> None:
+def change(one: Appliance, commands: list[str], comment: str, as_json: bool) -> None:
+    """Make some changes, and tell what was done."""
     _report(one.ask("configure", "change", commands, _author(), comment, str(Path.cwd())), as_json)
 
 
@@ -99,7 +100,7 @@ def apply(
     from ncore_ray.config.language import parse_script, to_text
 
     commands = list(map(to_text, parse_script(_read(path))))
-    _change(appliance(name), commands, comment or f"apply {path}", as_json)
+    change(appliance(name), commands, comment or f"apply {path}", as_json)
 
 
 def _read(path: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ncore_ray.appliance import session
+from ncore_ray.cli.shell_command import Shell
 from ncore_ray.config.load import dump, load, parse
 from ncore_ray.management.processes import wait_until
 from tests.support.command import data, ncore
@@ -32,11 +34,14 @@ def edge(folder: Path) -> Iterator[session.Appliance]:
         one.take_down()
 
 
-def test_a_configuration_is_changed_shown_compared_and_rolled_back(edge: session.Appliance, folder: Path) -> None:
+def test_a_configuration_is_changed_shown_compared_and_rolled_back(
+    edge: session.Appliance, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert_change(edge)
     assert_refusals(edge)
     assert_apply(folder)
     assert_history()
+    assert_shell(edge, capsys)
     assert_rollback(edge)
     assert_repair(edge)
     edge.take_down()
@@ -115,6 +120,19 @@ def assert_history() -> None:
     assert "more for web1" in ncore("history").stdout
     assert len(data("history", "--limit", "2")["versions"]) == 2
     assert "weight: 3" in ncore("export", "--version", "2").stdout
+
+
+def assert_shell(edge: session.Appliance, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    lines = io.StringIO("show service web1\nhistory --limit 1\nexport --version 99\nhistory --nonsense\nexit\n")
+    shell = Shell(edge, stdin=lines)
+    shell.use_rawinput = False
+    shell.cmdloop()
+    told = capsys.readouterr()
+    assert "service web1" in told.out
+    assert "set timeouts header=4s" in told.out
+    assert "there is no version 99" in told.err
+    assert "No such option" in told.err
 
 
 def assert_rollback(edge: session.Appliance) -> None:

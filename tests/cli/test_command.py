@@ -25,7 +25,7 @@ COMMANDS = [
     "compile",
     "metrics",
     *("add", "set", "unset", "rm", "move", "bind", "unbind", "apply", "rollback"),
-    *("show", "diff", "history", "export", "api"),
+    *("show", "diff", "history", "export", "api", "shell"),
 ]
 ATTACHING = [
     "status",
