@@ -173,9 +173,14 @@ def _free(count: int, taken: Set[int]) -> Iterator[int]:
     return (number for number in range(count) if number not in taken)
 
 
+def _draining(row: ServiceRow) -> ServiceRow:
+    """Return the row of a service that drains: it is probed no more, or there would always be a probe that names it."""
+    return ServiceRow(row.service.model_copy(update={"monitor": None}), draining=True)
+
+
 def _plan_services(before: Rows, wanted: Configuration, capacity: Capacity, named: Named) -> dict[int, ServiceRow]:
     known = {(row.service.name, row.service.address): number for number, row in _active_last(before.services)}
-    rows = {number: replace(row, draining=True) for number, row in before.services.items()}
+    rows = {number: _draining(row) for number, row in before.services.items()}
     free = _free(capacity.services, rows.keys() | named.services)
     for service in wanted.services:
         number = known.get((service.name, service.address))

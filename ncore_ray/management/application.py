@@ -6,6 +6,7 @@ from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.config.model import VServer
 from ncore_ray.engine.remote.explain import engine_of_client
+from ncore_ray.errors import NcoreError
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.management.directory import active, vserver_rows
 from ncore_ray.tables.service import Arrival
@@ -18,9 +19,11 @@ def application_of(
 ) -> tuple[int | None, str]:
     """Return the engine that serves a new client whose packets come to an engine, and why; None: its request says it.
 
-    The kernels that decide it are asked.
+    The kernels that decide it are asked. Raises NcoreError when the vServer has been removed.
     """
-    arena, number = view(Arena, array), active(vserver_rows(array))[vserver.name]
+    arena, number = view(Arena, array), active(vserver_rows(array)).get(vserver.name)
+    if number is None:
+        raise NcoreError(f"vserver {vserver.name} takes no new clients")
     record = view(VserverRecord, array, arena.vservers + arena.bank + number * size_of(VserverRecord))
     if vserver.key is not None and record.arrival == Arrival.KEY:
         what = f"{vserver.key.kind} {vserver.key.name} of its first request"

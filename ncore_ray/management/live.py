@@ -182,7 +182,8 @@ class LiveTables:
         for number in rows.services.keys() - before.services.keys():
             self._clear("service_stats", ServiceStats, number)
         for number in rows.services:
-            self._begin_watch(bank, number, is_new=number not in before.services)
+            is_new = number not in before.services or before.services[number].draining
+            self._begin_watch(bank, number, is_new=is_new and not rows.services[number].draining)
 
     def _clear(self, region: str, record: type, number: int) -> None:
         """Set the counters of a free row to 0: no engine has any business with it."""

@@ -118,9 +118,40 @@ def test_an_http_client_of_a_vserver_that_goes_is_told_so() -> None:
         client.expect(passed_response(OK, b"Connection: close\r\n")).expect_eof()
 
 
+def test_another_protocol_is_another_vserver_at_the_same_address() -> None:
+    with changing() as lab:
+        client = lab.client().connect()
+        assert ask(lab, client) == 0
+        lab.change("set vserver v protocol=TCP")
+        assert lab.vservers() == ["v*", "v"]
+        stream = lab.client().connect()
+        stream.send(b"no HTTP")
+        lab.settle()
+        assert sorted(peer.read() for peer in lab.servers[0].peers.values() if peer.received) == [b"no HTTP"]
+        client.send(GET)
+        lab.settle()
+        server = next(peer for peer in lab.servers[0].peers.values() if peer.received)
+        server.expect(passed_request(GET)).send(OK)
+        client.expect(passed_response(OK, b"Connection: close\r\n")).expect_eof()
+
+
+def test_a_udp_session_outlives_its_vserver() -> None:
+    with changing(protocol="UDP") as lab:
+        lab.client_host.send_datagram(5000, ("10.1.0.100", 80), b"one")
+        lab.settle()
+        lab.change("rm vserver v", "rm service s0")
+        lab.client_host.send_datagram(5000, ("10.1.0.100", 80), b"two")
+        lab.client_host.send_datagram(5001, ("10.1.0.100", 80), b"new")
+        lab.settle()
+        assert [datagram[3] for datagram in lab.servers[0].datagrams] == [b"one", b"two"]
+        assert lab.counters().drop_udp_no_vserver_packets == 1
+        lab.wait(40 * SECOND)
+        assert lab.look() is not None
+        assert (lab.vservers(), lab.services()) == ([], [])
+
+
 def test_a_vserver_comes_on_a_new_address() -> None:
     with changing() as lab:
-        assert lab.client_of("10.1.0.101", 81)
         lab.change("add vserver w address=10.1.0.101:81 protocol=HTTP services=s0")
         client = lab.client_of("10.1.0.101", 81).connect()
         assert ask(lab, client) == 0
@@ -154,6 +185,24 @@ def test_a_service_that_is_watched_from_now_on_is_not_left_out() -> None:
         assert ask(lab, client) == 0
         lab.wait(SECOND)
         assert lab.watch(0).probes == 1
+
+
+def test_a_service_that_drains_is_probed_no_more() -> None:
+    with changing(services=2, monitor="{type: tcp, interval: 1s, timeout: 1s}") as lab:
+        lab.servers[1].silent = True
+        lab.wait(3 * SECOND)
+        lab.change("unbind v s1", "rm service s1")
+        lab.wait(2 * SECOND)
+        probes = lab.watch(1).probes
+        assert probes > 0
+        lab.wait(5 * SECOND)
+        assert lab.watch(1).probes == probes
+        lab.change("add service s1 address=10.2.0.3:80 monitor=tcp")  # it has its row again
+        assert (lab.services(), lab.watch(1).health) == (["s0", "s1"], Health.UNKNOWN)
+        lab.change("rm service s1")
+        lab.wait(5 * SECOND)
+        assert lab.look() is not None
+        assert lab.services() == ["s0"]
 
 
 def test_a_shorter_interval_begins_at_once() -> None:
