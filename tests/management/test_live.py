@@ -135,6 +135,24 @@ def test_another_protocol_is_another_vserver_at_the_same_address() -> None:
         client.expect(passed_response(OK, b"Connection: close\r\n")).expect_eof()
 
 
+def test_requests_that_engines_share_go_on_through_changes() -> None:
+    with changing(services=2, engines=2, unit="transaction") as lab:
+        client = lab.client().connect()
+        assert sorted(ask(lab, client) for _ in range(4)) == [0, 0, 1, 1]
+        lab.change("set service s1 weight=3", "set vserver v timeouts.header=5s")
+        assert lab.of_engine(1) == effective(lab.wanted)
+        assert {ask(lab, client) for _ in range(8)} == {0, 1}
+        lab.change("unbind v s0", "rm service s0")
+        assert {ask(lab, client) for _ in range(3)} == {1}
+        lab.change("rm vserver v", "rm service s1")
+        client.send(GET)
+        lab.settle()
+        server = next(peer for peer in lab.servers[1].peers.values() if peer.received)
+        server.expect(passed_request(GET)).send(OK)
+        lab.settle()
+        assert client.take().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_a_udp_session_outlives_its_vserver() -> None:
     with changing(protocol="UDP") as lab:
         lab.client_host.send_datagram(5000, ("10.1.0.100", 80), b"one")

@@ -52,6 +52,7 @@ access_logs = st.fixed_dictionaries(
 
 
 keys = st.sampled_from(["none", {"cookie": "true"}, {"header": "X-1"}, {"parameter": "a,b"}, {"parameter": "12"}])
+units = mappings(unit=st.sampled_from(["flow", "transaction"]))
 tcp = mappings(congestion=st.sampled_from(["cubic", "newreno"]), sack=switches, retries=st.integers(1, 30))
 
 
@@ -97,7 +98,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
             "timeouts": draw(timeouts),
         }
         | draw(mappings(method=st.sampled_from(["roundrobin", "leastconnection"])))
-        | ({"http": draw(http)} | draw(mappings(key=keys)) if protocol == "HTTP" else {})
+        | ({"http": draw(http)} | draw(mappings(key=keys) | units) if protocol == "HTTP" else {})
         for index, name in enumerate(draw(st.lists(names, unique=True, max_size=4)) if known else [])
         for protocol in [draw(st.sampled_from(["HTTP", "TCP", "UDP"]))]
     ]
