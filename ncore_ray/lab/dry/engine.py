@@ -37,6 +37,9 @@ START: Final = 1_000_000_000
 """The clock of a lab at first, µs."""
 
 
+Words = np.ndarray[Any, np.dtype[np.int64]]
+
+
 @dataclass(frozen=True)
 class Totals:
     """What a test compares before and after: all counters by name."""
@@ -73,6 +76,8 @@ class EngineLab:
         self._counters_memory, _, counters = new(SendCounters)
         self._sender = SenderMemory([-1] * self.arena.nic_count, counters)
         self._next_frame = 0
+        self._rings: dict[int, tuple[Ring, Words]] = {}
+        self._all_metas = table(FrameMeta, self.array, self.arena.frame_metas, self.arena.frame_count)
 
     def engine(self, index: int = 0) -> Engine:
         """Return the live header of an engine."""
@@ -119,22 +124,28 @@ class EngineLab:
         return [tcb for tcb in (view(Tcb, self.array, offset) for offset in offsets) if tcb.role != Role.FREE]
 
     def _ring(self, offset: int, number: int) -> Ring:
-        return view(Ring, self.array, offset + number * self.arena.ring_stride)
+        return self._ring_and_words(offset + number * self.arena.ring_stride)[0]
+
+    def _ring_and_words(self, place: int) -> tuple[Ring, Words]:
+        """Return the live head of the ring at an offset, and its words."""
+        if place not in self._rings:
+            ring = view(Ring, self.array, place)
+            start = place + RING_HEAD_SIZE
+            self._rings[place] = ring, self.array[start : start + 8 * ring.capacity].view(np.int64)
+        return self._rings[place]
 
     def _put(self, offset: int, number: int, word: int) -> None:
-        ring = self._ring(offset, number)
-        place = offset + number * self.arena.ring_stride + RING_HEAD_SIZE + 8 * (ring.tail & (ring.capacity - 1))
-        self.array[place : place + 8].view(np.int64)[0] = word
+        ring, words = self._ring_and_words(offset + number * self.arena.ring_stride)
+        words[ring.tail & (ring.capacity - 1)] = word
         ring.written = ring.tail = ring.tail + 1
 
     def _take(self, offset: int, number: int) -> list[int]:
-        ring = self._ring(offset, number)
-        words = []
-        while ring.head != ring.tail:
-            place = offset + number * self.arena.ring_stride + RING_HEAD_SIZE + 8 * (ring.head & (ring.capacity - 1))
-            words.append(int(self.array[place : place + 8].view(np.int64)[0]))
-            ring.head = ring.taken = ring.head + 1
-        return words
+        ring, words = self._ring_and_words(offset + number * self.arena.ring_stride)
+        head, tail = ring.head, ring.tail
+        if head == tail:
+            return []
+        ring.head = ring.taken = tail
+        return [int(words[place & (ring.capacity - 1)]) for place in range(head, tail)]
 
     def receive(self, nic: int, data: bytes, *, engine: int = 0, checksum: int = 0) -> None:
         """Hand a packet that came in on a NIC to an engine, from a frame's start on, in as many frames as it takes."""
@@ -154,7 +165,7 @@ class EngineLab:
         return frame
 
     def _metas(self) -> np.ndarray[Any, np.dtype[Any]]:
-        return table(FrameMeta, self.array, self.arena.frame_metas, self.arena.frame_count)
+        return self._all_metas
 
     def breathe(self, now: int | None = None, *, engine: int = 0) -> int:
         """Do one breath at a time (default: the lab's clock), take home the received frames; return the work done."""

@@ -1,0 +1,68 @@
+"""A path between two hosts: delay, rate, a queue that drops at its tail; loss, reordering and duplication, seeded."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+_SECOND_US: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Path:
+    """What both directions do to packets; shares are parts of 1."""
+
+    delay_us: int = 10_000
+    """Of each direction."""
+    rate: int = 0
+    """Bytes per second towards the receiver; 0: no limit."""
+    queue: int = 64_000
+    """Bytes that wait for the rate at the most."""
+    loss: float = 0.0
+    reordering: float = 0.0
+    """Packets that come later by `late_us`."""
+    late_us: int = 5_000
+    duplication: float = 0.0
+    losses: tuple[tuple[int, int], ...] = ()
+    """Runs of packets towards the receiver that are lost: the first one's number (0 …), and how many."""
+
+
+class Link:
+    """One direction of a path. ``is_forward``: towards the receiver, where the rate and the runs of losses are."""
+
+    def __init__(self, path: Path, seed: int, *, is_forward: bool) -> None:
+        self._path = path
+        self._chance = random.Random(seed)
+        self._rate = path.rate if is_forward else 0
+        self._lost = {first + i for first, count in path.losses for i in range(count)} if is_forward else set()
+        self._free_at = 0
+        self.carried = 0
+        self.dropped = 0
+
+    def carry(self, now: int, size: int) -> list[int]:
+        """Take a packet of so many bytes; return when it arrives: never, once or twice."""
+        number = self.carried
+        self.carried += 1
+        arrivals = []
+        is_lost = self._happens(self._path.loss) or number in self._lost
+        for _ in range(0 if is_lost else 1 + self._happens(self._path.duplication)):
+            leaves_at = self._through_queue(now, size)
+            if leaves_at >= 0:
+                late = self._path.late_us if self._happens(self._path.reordering) else 0
+                arrivals.append(leaves_at + self._path.delay_us + late)
+        self.dropped += not arrivals
+        return arrivals
+
+    def _happens(self, share: float) -> bool:
+        return share > 0 and self._chance.random() < share
+
+    def _through_queue(self, now: int, size: int) -> int:
+        """Return when a packet has left the queue, µs, or −1 if there was no room."""
+        if not self._rate:
+            return now
+        waiting = max(self._free_at - now, 0) * self._rate // _SECOND_US
+        if waiting + size > self._path.queue:
+            return -1
+        self._free_at = max(self._free_at, now) + size * _SECOND_US // self._rate
+        return self._free_at
