@@ -130,6 +130,7 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> En
         send_buffer=tcp.send_buffer,
         initial_window=tcp.initial_window,
         sack=tcp.sack,
+        timestamps=tcp.timestamps,
         delayed_ack_us=tcp.delayed_ack,
         min_rto_us=tcp.min_rto,
         max_rto_us=tcp.max_rto,

@@ -14,12 +14,14 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.http.exchange import Exchange
 from ncore_ray.engine.http.message.body import Body
 from ncore_ray.engine.remote.link import HALF_SIZE
+from ncore_ray.engine.tcp.spans import BLOCK_SIZE, CONNECTIONS_PER_BLOCK
 from ncore_ray.engine.transaction.turn import TURN_SIZE
 from ncore_ray.machine.record import size_of
 
 _FRAME: Final = FRAME_SIZE + size_of(FrameMeta) + 4
-_CONNECTION: Final = size_of(Tcb) + size_of(Exchange) + size_of(Body) + 24
-"""With its share of the hash index and the work list, whose sizes are powers of two: 24 bytes at the most."""
+_CONNECTION: Final = size_of(Tcb) + size_of(Exchange) + size_of(Body) + 24 + BLOCK_SIZE // CONNECTIONS_PER_BLOCK
+"""With its share of the hash index and the work list, whose sizes are powers of two: 24 bytes at the most; and of the
+blocks of spans."""
 _FRAMES_PER_CONNECTION: Final = 2
 """When the number of connections is left to us: what the proxied pair of an average request holds."""
 _LINKED_CONNECTION: Final = 2 * HALF_SIZE

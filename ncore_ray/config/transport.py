@@ -90,6 +90,8 @@ class Tcp(Section):
     congestion: Annotated[CongestionControl, *word(CongestionControl)] = CongestionControl.CUBIC
     sack: Switch = True
     """Selective acknowledgments, where the peer understands them too (RFC 2018)."""
+    timestamps: Switch = False
+    """Timestamps, where the peer has them too (RFC 7323)."""
     delayed_ack: Annotated[Microseconds, time_within(0, 500 * MILLISECOND)] = 40 * MILLISECOND
     """µs that an acknowledgment may wait for company (RFC 9293, section 3.8.6.3: below 0.5 s)."""
     min_rto: Annotated[Microseconds, time_within(10 * MILLISECOND, MINUTE)] = 200 * MILLISECOND

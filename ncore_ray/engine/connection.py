@@ -6,7 +6,9 @@ UDP sessions stand in the same table: they share the hash index, the timers and 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Annotated, Final
+
+import numpy as np
 
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.engine.buffer import Chain, chain_at, chain_clear, chain_init
@@ -16,7 +18,7 @@ from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.machine.hash import MASK32, hash_tuple, sip_begin, sip_end, sip_word
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import clear, load32, store32
-from ncore_ray.machine.record import I16, I64, Record, address_of, offset_of, pointer_to, size_of
+from ncore_ray.machine.record import I16, I32, I64, Record, address_of, offset_of, pointer_to, size_of
 from ncore_ray.wire.address import is_ipv4
 
 
@@ -55,13 +57,16 @@ class Work(IntEnum):
     """Its slot of the timer wheel has come."""
 
 
+OwnSpans = Annotated[int, np.dtype(("<i8", (4,)))]
+
+
 class Tcb(Record):
     """A transmission control block (RFC 9293 §3.3.1), and what the proxy needs to know of the connection.
 
     Names in upper case in the RFC (SND.UNA, RCV.NXT …) stand here in lower case. Sequence numbers are 0 … 2³²−1.
-    Times are µs; an instant of 0 means "not set". Numbers of other connections are plus 1, 0 means none. Words that are
-    handed to kernels are 64 bits wide, because a kernel is compiled once more for each width of integer that it is
-    called with; flags and small counts are not, and take 16 bits, so that idle connections take little memory.
+    Times are µs; an instant of 0 means "not set". Numbers of other connections are plus 1, 0 means none. Numbers of
+    connections and frames, spans of time and bytes of a window take 32 bits, flags and small counts 16, so that idle
+    connections take little memory.
     """
 
     remote_high: I64
@@ -70,7 +75,6 @@ class Tcb(Record):
     local_low: I64
     ports: I64
     """remote port << 24 | local port << 8 | protocol"""
-    hash_next: I64
     state: I64
     role: I64
     vserver: I64
@@ -101,12 +105,8 @@ class Tcb(Record):
     rcv_nxt: I64
     rcv_edge: I64
     """The right edge of the window that was advertised."""
-    snd_scale: I64
-    rcv_scale: I64
     mss: I64
     """Largest payload to send in one segment."""
-    duplicate_acks_due: I64
-    """Segments that came too early and whose duplicate acknowledgments have not gone out."""
 
     early_0: I64
     """First bytes of the latest segments that came too early, two in a word, each of a block of its own; see `sack`."""
@@ -114,24 +114,32 @@ class Tcb(Record):
     duplicate_range: I64
     """What arrived twice and is to be said (RFC 2883): first byte << 31 | length, or 0."""
     sacked_bytes: I64
-    sacked_0: I64
-    sacked_1: I64
-    sacked_2: I64
-    sacked_3: I64
-    sacked_4: I64
-    sacked_5: I64
-    sacked_6: I64
-    sacked_7: I64
-    lost_edge: I64
-    """All holes before this sequence number are lost (RFC 6675, IsLost)."""
-    resent_to: I64
-    """All holes before this one were sent again in this recovery (RFC 6675, HighRxt)."""
-    delivered_in_recovery: I64
-    """prr_delivered of RFC 6937."""
-    sent_in_recovery: I64
-    """prr_out."""
-    flight_at_loss: I64
-    """RecoverFS."""
+    """Bytes in flight that the peer has said to hold."""
+    lost_bytes: I64
+    """Bytes in flight that are lost and were not sent again."""
+    own_spans: OwnSpans
+    """What is in flight and when it was sent, as long as two `Span` records are enough; see `spans`."""
+    rack_sent_at: I64
+    """When that was sent which was sent last of all that arrived (RACK.xmit_ts of RFC 8985) …"""
+    rack_end: I64
+    """… and the sequence number behind it (RACK.end_seq)."""
+    min_rtt_at: I64
+    """When the least round-trip time was measured."""
+    duplicates_until: I64
+    """Until this is acknowledged (plus 1; 0: no more), duplicates that the peer speaks of belong to one round
+    (RACK.dsack_round)."""
+    tail_end: I64
+    """Sequence number behind the tail loss probe that is in flight (TLP.end_seq)."""
+    recovery_at: I64
+    """When the present recovery began."""
+    recheck_at: I64
+    """When the reordering timer or the probe time-out is due, by `recheck`."""
+
+    ts_recent: I64
+    """The peer's timestamp to echo (TS.Recent of RFC 7323), and when it came."""
+    ts_recent_at: I64
+    last_ack_sent: I64
+    """`rcv_nxt` as the latest segment told it (Last.ACK.sent)."""
 
     cubic_epoch_at: I64
     """When the present stage of congestion avoidance began."""
@@ -144,15 +152,12 @@ class Tcb(Record):
     cwnd: I64
     ssthresh: I64
     recover: I64
-    duplicate_acks: I64
     srtt: I64
     rttvar: I64
     rto: I64
     rtt_sequence: I64
     rtt_started_at: I64
     last_sent_at: I64
-    retransmissions: I64
-    """Of the oldest byte, in a row."""
 
     retransmit_at: I64
     ack_at: I64
@@ -162,10 +167,6 @@ class Tcb(Record):
     """End of TIME-WAIT, of FIN-WAIT-2 without a reader, or of a lingering close."""
     wheel_at: I64
     """Tick of the slot in which it stands."""
-    wheel_next: I64
-    wheel_previous: I64
-    attempts: I64
-    """Services tried for the client so far."""
     last_received_at: I64
     refused_at: I64
     """When a segment without data that is outside the window was last answered."""
@@ -174,20 +175,42 @@ class Tcb(Record):
     """Sequence number of the first byte in the send chain."""
     send_chain: I64
     send_chain_length: I64
-    cursor_frame: I64
-    cursor_valid: I64
     cursor_sequence: I64
     """Sequence number of the first byte of the cursor's frame: where `snd_nxt` was found last."""
     hold_chain: I64
     hold_chain_length: I64
-    out_of_order: I64
-    """First frame of the segments that came too early, by sequence number, or −1."""
-    out_of_order_last: I64
-    """The last frame of them, if there is any."""
-    out_of_order_count: I64
-    list_next: I64
+    hash_next: I32
+    wheel_next: I32
+    wheel_previous: I32
+    list_next: I32
     """Next in the pool of idle connections, or in the queue of TIME-WAIT."""
-    list_previous: I64
+    list_previous: I32
+    cursor_frame: I32
+    out_of_order: I32
+    """First frame of the segments that came too early, by sequence number, or −1."""
+    out_of_order_last: I32
+    """The last frame of them, if there is any."""
+    out_of_order_count: I32
+    attempts: I32
+    """Services tried for the client so far."""
+    duplicate_acks: I32
+    duplicate_acks_due: I32
+    """Segments that came too early and whose duplicate acknowledgments have not gone out."""
+    delivered_in_recovery: I32
+    """prr_delivered of RFC 6937."""
+    sent_in_recovery: I32
+    """prr_out."""
+    flight_at_loss: I32
+    """RecoverFS."""
+    span_block: I32
+    """Number of the `SpanBlock` plus 1 that holds the spans; 0: they are `own_spans`."""
+    rack_rtt: I32
+    """Round-trip time of that which arrived and was sent last, µs (RACK.rtt of RFC 8985)."""
+    min_rtt: I32
+    """Least round-trip time of late, µs (RACK.min_RTT); 0: none is known."""
+    undo_window: I32
+    """`cwnd` and `ssthresh` before the time-out, in case it turns out to be spurious."""
+    undo_threshold: I32
     fin_wanted: I16
     """1 when the stream ends behind the bytes in the send chain."""
     fin_received: I16
@@ -201,6 +224,7 @@ class Tcb(Record):
     discard: I16
     """1: incoming bytes are acknowledged and thrown away (nobody reads any more)."""
     in_recovery: I16
+    """`Recovery`"""
     probing: I16
     """1 while the retransmission timer runs as the persist timer."""
     keepalive_due: I16
@@ -214,13 +238,37 @@ class Tcb(Record):
     wheel_armed: I16
     sack_permitted: I16
     """1: both ends understand selective acknowledgments (RFC 2018)."""
+    timestamps: I16
+    """1: every segment carries timestamps, both ways (RFC 7323)."""
     congestion: I16
     """`Congestion` control in use."""
-    sacked_count: I16
-    """Ranges in flight that the peer has said to hold; see `scoreboard`."""
     keepalive_probes: I16
     unresolved: I16
     """How often in a row what should have gone out found no link-layer address of the next hop, up to a limit."""
+    snd_scale: I16
+    rcv_scale: I16
+    cursor_valid: I16
+    retransmissions: I16
+    """Of the oldest byte, in a row."""
+    span_first: I16
+    """Place of the first span in use, and how many there are."""
+    span_count: I16
+    reordering: I16
+    """1: the way was seen to reorder (RACK.reordering_seen)."""
+    window_steps: I16
+    """By how many quarters of `min_rtt` the reordering window is wider than at first (RACK.reo_wnd_mult − 1)."""
+    window_kept: I16
+    """How many recoveries without duplicates it stays so (RACK.reo_wnd_persist)."""
+    recheck: I16
+    """`Recheck`: what `recheck_at` is for."""
+    tail_probe: I16
+    """`TailProbe` that is in flight."""
+    probe_tail: I16
+    """1: a tail loss probe is to be sent."""
+    lost_again: I16
+    """1: what was sent again in this recovery is lost once more."""
+    verification: I16
+    """`Verification` of whether a time-out was spurious (F-RTO)."""
 
     received_bytes: I64
     sent_bytes: I64

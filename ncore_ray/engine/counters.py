@@ -51,6 +51,9 @@ class EngineCounters(Record):
     drop_tcp_no_acknowledgment_packets: I64
     drop_tcp_no_memory_packets: I64
     drop_tcp_out_of_window_packets: I64
+    drop_tcp_old_timestamp_packets: I64
+    """Older than what came before (PAWS, RFC 7323 §5)."""
+    drop_tcp_no_timestamp_packets: I64
 
     made_packets: I64
     """Packets built: each is then sent or counted under one of the next three."""
@@ -83,7 +86,12 @@ class EngineCounters(Record):
     """Blocks by which peers said that something had arrived twice (RFC 2883)."""
     bad_sack_blocks: I64
     """Blocks of what was never sent, or empty."""
+    lost_retransmissions: I64
+    """Segments sent again that were lost once more, and found to be by what was sent after them (RFC 8985)."""
+    tail_loss_probes: I64
     retransmission_timeouts: I64
+    spurious_timeouts: I64
+    """Time-outs that came though nothing was lost, and were undone (RFC 5682)."""
     zero_window_probes: I64
     keepalive_probes: I64
     delayed_acks: I64

@@ -15,6 +15,7 @@ from ncore_ray.engine.connection import (
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.remote.closing import part
 from ncore_ray.engine.tcp.reassembly import clear_early
+from ncore_ray.engine.tcp.spans import clear_spans
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import disarm
 from ncore_ray.flow.records import distributor_at
@@ -145,6 +146,7 @@ def destroy(engine: Engine, tcb: Tcb) -> int:
         leave_pool(engine, tcb)
     _count_end(engine, tcb)
     clear_early(engine, tcb)
+    clear_spans(engine, tcb)
     return release_connection(engine, tcb)
 
 

@@ -71,6 +71,14 @@ class Engine(Record):
     frame_reserve: I64
     """Frames kept for what is on its way already: no new data is accepted below it."""
 
+    spans: I64
+    """`BLOCK_SIZE` bytes for each block of spans, see `tcp/spans.py`."""
+    span_block_count: I64
+    span_blocks_used: I64
+    """So many were ever in use …"""
+    free_span_block: I64
+    """… and this one of them is free (plus 1), or 0; its first word names the next."""
+
     wheel: I64
     """Timer wheel: per slot the first connection plus 1, 32 bits (derived)."""
     wheel_at: I64
@@ -109,6 +117,8 @@ class Engine(Record):
     initial_window: I64
     sack: I64
     """1: selective acknowledgments are offered and accepted."""
+    timestamps: I64
+    """1: timestamps are offered and accepted."""
     delayed_ack_us: I64
     min_rto_us: I64
     max_rto_us: I64

@@ -18,6 +18,7 @@ from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
 from ncore_ray.engine.http.message.body import Body
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import HEADER_ROOM, Engine
+from ncore_ray.engine.tcp.spans import BLOCK_SIZE, CONNECTIONS_PER_BLOCK, FEWEST_BLOCKS
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.flow.records import Distributor
 from ncore_ray.machine.record import size_of, table, view
@@ -39,6 +40,7 @@ class EngineSettings:
     send_buffer: int = 512 << 10
     initial_window: int = 10
     sack: bool = True
+    timestamps: bool = False
     delayed_ack_us: int = 40_000
     min_rto_us: int = 200_000
     max_rto_us: int = 60_000_000
@@ -59,6 +61,10 @@ def _power_of_two(count: int) -> int:
     return 1 << max(count - 1, 1).bit_length()
 
 
+def _span_blocks(connections: int) -> int:
+    return max(connections // CONNECTIONS_PER_BLOCK, FEWEST_BLOCKS)
+
+
 def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: int, services: int) -> dict[str, int]:
     """Reserve the regions of an engine's partition; return their offsets by the names of the header's fields."""
     count = settings.connections
@@ -76,6 +82,7 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
         "http": reserve("http", size_of(Exchange) * count),
         "bodies": reserve("bodies", size_of(Body) * count),
         "free_frames": reserve("free_frames", 4 * settings.frames),
+        "spans": reserve("spans", BLOCK_SIZE * _span_blocks(count)),
         "wheel": reserve("wheel", 4 * WHEEL_SLOTS),
         "work_list": reserve("work_list", 4 * _power_of_two(count + 1)),
         "slots": reserve("slots", size_of(Slot) * SLOTS),
@@ -118,6 +125,7 @@ def init_engine(
     engine.offset, engine.index, engine.actor, engine.now = offset, index, Actor.ENGINE + index, now
     engine.connection_count = settings.connections
     engine.bucket_count = _power_of_two(2 * settings.connections)
+    engine.span_block_count = _span_blocks(settings.connections)
     engine.half_open_limit = max(settings.connections // 2, 16)
     engine.work_size = _power_of_two(settings.connections + 1)
     engine.bank = -1
@@ -144,6 +152,7 @@ def _write_settings(engine: Engine, settings: EngineSettings) -> None:
     engine.receive_scale = _window_scale(settings.receive_window)
     engine.initial_window = settings.initial_window
     engine.sack = int(settings.sack)
+    engine.timestamps = int(settings.timestamps)
     engine.delayed_ack_us = settings.delayed_ack_us
     engine.min_rto_us = settings.min_rto_us
     engine.max_rto_us = settings.max_rto_us

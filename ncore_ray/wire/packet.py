@@ -75,6 +75,11 @@ class Packet(Record):
     sack_blocks: I64
     """Address of the first block of a selective acknowledgment: two big-endian words of 32 bits each."""
     sack_count: I64
+    has_timestamp: I64
+    timestamp: I64
+    timestamp_echo: I64
+    duplicate_end: I64
+    """Behind the bytes that the peer says to have got twice; −1: it says nothing of the kind."""
 
     payload: I64
     payload_length: I64

@@ -1,4 +1,4 @@
-"""TCP headers and options (RFC 9293 §3.1, §3.2; RFC 2018 §2, §3; RFC 7323 §2)."""
+"""TCP headers and options (RFC 9293 §3.1, §3.2; RFC 2018 §2, §3; RFC 7323 §2, §3)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ _OPTION_MSS: Final = 2
 _OPTION_WINDOW_SCALE: Final = 3
 _OPTION_SACK_PERMITTED: Final = 4
 _OPTION_SACK: Final = 5
+_OPTION_TIMESTAMPS: Final = 8
+_TIMESTAMPS_HEAD: Final = _OPTION_NOP << 24 | _OPTION_NOP << 16 | _OPTION_TIMESTAMPS << 8 | 10
 MAX_WINDOW_SCALE: Final = 14
-SYN_OPTIONS: Final = 12
-"""Bytes of the options that a SYN of ours carries at the most: MSS, SACK permitted, window scale, with padding."""
+TIMESTAMPS: Final = 12
+"""Bytes of the timestamps option with its padding."""
 SACK_BLOCK: Final = 8
 MAX_SACK_BLOCKS: Final = 4
+"""Three beside timestamps."""
 
 
 @kernel
@@ -67,6 +70,7 @@ def read_tcp(packet: Packet) -> Verdict:
     packet.option_window_scale = -1
     packet.option_sack_permitted = 0
     packet.sack_count = 0
+    packet.has_timestamp = 0
     if packet.flags & SYN:
         return _read_syn_options(packet, at + TCP_HEADER, at + header_length)
     if header_length >= TCP_HEADER + SACK_BLOCK:
@@ -107,13 +111,26 @@ def _read_syn_options(packet: Packet, at: int, end: int) -> Verdict:
             packet.option_window_scale = min(load8(at + 2), MAX_WINDOW_SCALE)  # RFC 7323 §2.3
         elif kind == _OPTION_SACK_PERMITTED and length == 2:
             packet.option_sack_permitted = 1
+        elif kind == _OPTION_TIMESTAMPS and length == 10:
+            _read_timestamps(packet, at + 2)
         at += length
     return Verdict.GOOD
 
 
 @kernel
+def _read_timestamps(packet: Packet, at: int) -> int:
+    packet.has_timestamp = 1
+    packet.timestamp = load32be(at)
+    packet.timestamp_echo = load32be(at + 4)
+    return 0
+
+
+@kernel
 def _read_options(packet: Packet, at: int, end: int) -> int:
     """Read the options of a segment that is no SYN; what stands behind a broken one is passed over."""
+    if end - at >= TIMESTAMPS and load32be(at) == _TIMESTAMPS_HEAD:  # as nearly everybody writes them
+        _read_timestamps(packet, at + 4)
+        at += TIMESTAMPS
     while at < end and load8(at) != _OPTION_END:
         if load8(at) == _OPTION_NOP:
             at += 1
@@ -124,6 +141,8 @@ def _read_options(packet: Packet, at: int, end: int) -> int:
         if load8(at) == _OPTION_SACK and length > 2 and length % SACK_BLOCK == 2:
             packet.sack_blocks = at + 2
             packet.sack_count = length // SACK_BLOCK
+        elif load8(at) == _OPTION_TIMESTAMPS and length == 10:
+            _read_timestamps(packet, at + 2)
         at += length
     return 0
 
@@ -172,6 +191,15 @@ def write_sack_option(target: int, blocks: int) -> int:
     """Write the head of a selective acknowledgment, with padding, before ``blocks`` blocks; return its 4 bytes."""
     store32be(target, _OPTION_NOP << 24 | _OPTION_NOP << 16 | _OPTION_SACK << 8 | 2 + SACK_BLOCK * blocks)
     return 4
+
+
+@kernel
+def write_timestamps(target: int, value: int, echo: int) -> int:
+    """Write the timestamps option, with padding before it; return its 12 bytes."""
+    store32be(target, _TIMESTAMPS_HEAD)
+    store32be(target + 4, value)
+    store32be(target + 8, echo)
+    return TIMESTAMPS
 
 
 @kernel

@@ -13,6 +13,8 @@ from ncore_ray.lab.dry.engine import NIC_MACS
 from ncore_ray.lab.dry.packets import arp, ethernet, icmp, ipv4, tcp, udp
 from ncore_ray.machine.jit import JIT
 from tests.engine.tcp.test_blind_attacks import STATES
+from tests.engine.tcp.test_sending import MSS, give
+from tests.engine.tcp.test_timestamps import opened
 from tests.support.tcp_script import (
     CLIENT,
     CLIENT_MAC,
@@ -32,7 +34,25 @@ from tests.support.tcp_script import (
 )
 
 EXAMPLES: Final = 150 if JIT else 40
-BUILDERS: Final = STATES | {"syn_sent": lambda _: syn_sent()}
+BUILDERS: Final = STATES | {
+    "syn_sent": lambda _: syn_sent(),
+    "flying": lambda side: flying(side),
+    "timestamps": lambda _: opened(sack=True),
+}
+
+
+def flying(side: str) -> Script:
+    """Segments are in flight to this end, which permits SACK, and some of them are said to have arrived."""
+    script = established(side, sack=True, rtt_ms=20)
+    give(script, 9 * MSS)
+    script.lab.now += 20_000
+    script.end.sends("A", ack=1, sack=[(1 + 2 * MSS, 1 + 3 * MSS), (1 + 5 * MSS, 1 + 6 * MSS)])
+    script.settle()
+    script.end.inbox.clear()
+    script.mark()
+    return script
+
+
 offsets = st.one_of(
     st.integers(-3, 3), st.sampled_from([-1460, 1460, 65535, WINDOW, -WINDOW, 1 << 31, -(1 << 31), 1 << 30])
 )

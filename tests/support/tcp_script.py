@@ -137,6 +137,8 @@ class End:
     said: dict[int, int] = field(default_factory=dict)
     edge: int = 0
     """Right edge of the window that the engine told, relative."""
+    stamp: int = 0
+    """Timestamp of the engine's latest segment that had one."""
     scale: int = 0
     """By which the engine's windows are shifted."""
     inbox: list[tuple[int, Segment]] = field(default_factory=list)
@@ -182,10 +184,12 @@ class End:
         mss: int = 0,
         scale: int = -1,
         sack: bool | Sequence[tuple[int, int]] = False,
+        ts: tuple[int, int] | None = None,
     ) -> None:
         """Hand a segment to the engine; it is taken at the next breath. ``data``: bytes, or a length of the pattern.
 
         ``sack``: True permits it (in a SYN), or the blocks by relative numbers, each with the number behind its last.
+        ``ts``: timestamp, and the one that is echoed.
         """
         at = self.next if seq is None else seq
         payload = pattern(at, data) if isinstance(data, int) else data
@@ -194,6 +198,7 @@ class End:
         options = struct.pack(">BBH", 2, 4, mss) if mss else b""
         options += struct.pack(">BBBB", 1, 3, 3, scale) if scale >= 0 else b""
         options += self._sack(sack)
+        options += struct.pack(">BBBBII", 1, 1, 8, 10, *ts) if ts else b""
         frame = self.segment(flags, at, self.received if ack is None else ack, payload, window, options)
         self.next = max(self.next, at + len(payload) + ("S" in flags) + ("F" in flags))
         # Nobody sums a packet that lies in several frames: the reader lets only those through that need it not.
@@ -249,7 +254,7 @@ class End:
                 options = options[1:]
                 continue
             kind, length = options[:2]
-            assert (kind == 5) != ("S" in flags)
+            assert kind == 8 or (kind == 5) != ("S" in flags)
             if kind == 2:
                 text += f" mss {int.from_bytes(options[2:length], 'big')}"
             elif kind == 3:
@@ -257,6 +262,9 @@ class End:
                 text += f" scale {options[2]}"
             elif kind == 4:
                 text += " sackok"
+            elif kind == 8:
+                self.stamp, echo = struct.unpack(">II", options[2:length])
+                text += f" echo {echo}"
             else:
                 text += f" sack {self._blocks_text(options[2:length])}"
             options = options[length:]
@@ -415,7 +423,14 @@ class Script:
         """Return the first instant at which a connection has something to do, or one far away."""
         instants = [1 << 60]
         for tcb in self.lab.connections():
-            instants += [tcb.retransmit_at, tcb.ack_at, tcb.keepalive_at, tcb.application_at, tcb.close_at]
+            instants += [
+                tcb.retransmit_at,
+                tcb.recheck_at,
+                tcb.ack_at,
+                tcb.keepalive_at,
+                tcb.application_at,
+                tcb.close_at,
+            ]
         return min(instant for instant in instants if instant)
 
     def counted(self, **causes: int) -> None:

@@ -102,6 +102,11 @@ def write_options(target: int, mss: int, window_scale: int, sack: int) -> int:
 
 
 @entry_kernel
+def write_timestamps(target: int, value: int, echo: int) -> int:
+    return tcp.write_timestamps(target, value, echo)
+
+
+@entry_kernel
 def finish_tcp(target: int, header: int, source_low: int, destination_low: int, payload: int) -> int:
     """The payload lies behind the header."""
     total = sum_pseudo_header(0, source_low, 0, destination_low, PROTOCOL_TCP, header + payload)

@@ -25,6 +25,7 @@ from tests.wire.kernels import (
     write_ipv4,
     write_options,
     write_tcp,
+    write_timestamps,
     write_udp,
 )
 
@@ -249,6 +250,26 @@ def test_tcp_is_written(
 def test_syn_options_are_written(scale: int, sack: int, expected: bytes) -> None:
     assert write_options(GUARDED.put(bytes(len(expected))), 1460, scale, sack) == len(expected)
     assert GUARDED.get(len(expected)) == expected
+
+
+@given(words32, words32)
+def test_timestamps_are_written_and_read(value: int, echo: int) -> None:
+    expected = b"\1\1\x08\x0a" + value.to_bytes(4, "big") + echo.to_bytes(4, "big")
+    assert write_timestamps(GUARDED.put(bytes(12)), value, echo) == 12
+    assert GUARDED.get(12) == expected
+    for options in (expected, expected[2:] + b"\1\0", b"\1" + expected[2:] + b"\0"):
+        for flags in (2, 16):
+            segment = build.tcp(A, 1, B, 80, flags, options=options)
+            assert READER.read(build.ethernet(build.ipv4(A, B, 6, segment))) == Verdict.GOOD
+            packet = READER.packet
+            assert (packet.has_timestamp, packet.timestamp, packet.timestamp_echo) == (1, value, echo)
+
+
+@pytest.mark.parametrize("options", [b"", b"\1\1\x08\x09" + bytes(8), b"\1\1\x08\x0b" + bytes(12), b"\0" + bytes(11)])
+def test_segments_without_timestamps_have_none(options: bytes) -> None:
+    segment = build.tcp(A, 1, B, 80, 16, options=options)
+    assert READER.read(build.ethernet(build.ipv4(A, B, 6, segment))) == Verdict.GOOD
+    assert READER.packet.has_timestamp == 0
 
 
 @given(ipv4s, ipv4s, ports, ports, payloads)

@@ -7,8 +7,9 @@ from ncore_ray.engine.connection import Tcb, Work, mark, send_chain
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp.congestion import on_ack, on_duplicate_ack
 from ncore_ray.engine.tcp.recovery import take_selective
-from ncore_ray.engine.tcp.rtt import restore_rto, take_sample
+from ncore_ray.engine.tcp.rtt import restore_rto, take_echo, take_sample
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
+from ncore_ray.engine.tcp.timestamps import echoed_until
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.packet import Packet
 
@@ -50,12 +51,15 @@ def leave_probing(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
-def _new_data_acknowledged(engine: Engine, tcb: Tcb, acknowledgment: int) -> int:
+def _new_data_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    acknowledgment = packet.acknowledgment
     if tcb.probing:
         leave_probing(engine, tcb)
     if tcb.rtt_started_at and seq_lt(tcb.rtt_sequence, acknowledgment):
         take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
         tcb.rtt_started_at = 0
+    elif tcb.timestamps and (tcb.retransmissions or tcb.in_recovery):
+        take_echo(engine, tcb, echoed_until(engine, tcb, packet))
     tcb.snd_una = acknowledgment
     tcb.snd_nxt = seq_max(tcb.snd_nxt, acknowledgment)
     tcb.retransmissions = 0
@@ -92,7 +96,7 @@ def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         return 0  # an old one says nothing, of the window neither
     window = packet.window << max(tcb.snd_scale, 0)
     acked = seq_diff(packet.acknowledgment, tcb.snd_una)
-    freed = _new_data_acknowledged(engine, tcb, packet.acknowledgment) if acked else 0
+    freed = _new_data_acknowledged(engine, tcb, packet) if acked else 0
     if tcb.probing:
         tcb.retransmissions = 0  # an answer to a probe: the peer lives (RFC 9293 §3.8.6.1)
     elif tcb.sack_permitted:

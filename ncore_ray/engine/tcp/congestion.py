@@ -7,8 +7,9 @@ from typing import Final
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.tcp.cubic import cubic_grow, cubic_reduced
-from ncore_ray.engine.tcp.scoreboard import arrived_before, clear_sacked, uncounted
+from ncore_ray.engine.tcp.scoreboard import arrived_before
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le
+from ncore_ray.engine.tcp.state import Recovery
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import Congestion
 
@@ -29,7 +30,11 @@ def begin(engine: Engine, tcb: Tcb) -> int:
 def reduced(tcb: Tcb) -> int:
     """Return the slow start threshold after a loss."""
     # RFC 5681 §3.1 equation 4; what the first duplicates let out (RFC 3042) is not counted in.
-    flight = min(seq_diff(tcb.snd_max, tcb.snd_una), tcb.cwnd)
+    return _reduced_from(tcb, min(seq_diff(tcb.snd_max, tcb.snd_una), tcb.cwnd))
+
+
+@kernel
+def _reduced_from(tcb: Tcb, flight: int) -> int:
     if tcb.congestion == Congestion.CUBIC:
         return cubic_reduced(tcb, flight)
     return max(flight // 2, 2 * tcb.mss)
@@ -43,6 +48,12 @@ def on_ack(engine: Engine, tcb: Tcb, acked: int) -> int:
         return _recovery_ack(tcb, acked)
     if seq_diff(tcb.snd_una, tcb.recover) > _MAX_RECOVER_AGE:
         tcb.recover = seq_add(tcb.snd_una, -1)  # keep it comparable: sequence numbers come round
+    return grow(engine, tcb, acked)
+
+
+@kernel
+def grow(engine: Engine, tcb: Tcb, acked: int) -> int:
+    """Let the window grow by an acknowledgment of ``acked`` new bytes."""
     if tcb.cwnd < tcb.ssthresh:
         tcb.cwnd += min(acked, 2 * tcb.mss)  # slow start; RFC 3465 with L = 2
     elif tcb.congestion == Congestion.CUBIC:
@@ -58,7 +69,7 @@ def _recovery_ack(tcb: Tcb, acked: int) -> int:
     if seq_le(tcb.recover, tcb.snd_una):
         flight = seq_diff(tcb.snd_max, tcb.snd_una)
         tcb.cwnd = min(tcb.ssthresh, max(flight, tcb.mss) + tcb.mss)
-        tcb.in_recovery = 0
+        tcb.in_recovery = Recovery.NONE
         return 0
     tcb.resend = 1
     tcb.cwnd = max(tcb.cwnd - acked, tcb.mss) + (tcb.mss if acked >= tcb.mss else 0)
@@ -78,23 +89,30 @@ def on_duplicate_ack(tcb: Tcb) -> int:
     tcb.ssthresh = reduced(tcb)
     tcb.cwnd = tcb.ssthresh + 3 * tcb.mss
     tcb.recover = tcb.snd_max
-    tcb.in_recovery = 1
+    tcb.in_recovery = Recovery.FAST
     tcb.resend = 1
     return 1
 
 
 @kernel
 def on_timeout(tcb: Tcb) -> int:
-    """Take a retransmission time-out (RFC 5681 §3.1 equation 4; RFC 6582 §3.2 step 4)."""
+    """Take a time-out without SACK, or with a closed window (RFC 5681 §3.1 equation 4; RFC 6582 §3.2 step 4)."""
     if tcb.retransmissions <= 1:
         tcb.ssthresh = reduced(tcb)
     tcb.cwnd = tcb.mss
     tcb.recover = tcb.snd_max
-    tcb.in_recovery = 0
+    tcb.in_recovery = Recovery.NONE
     tcb.duplicate_acks = 0
     tcb.resend = 0
-    tcb.resent_to = tcb.snd_una
-    return clear_sacked(tcb)
+    return 0
+
+
+@kernel
+def on_repaired_tail(tcb: Tcb) -> int:
+    """A tail loss probe has repaired a loss, which is a congestion as any other (RFC 8985 §7.4.2)."""
+    tcb.ssthresh = _reduced_from(tcb, tcb.cwnd)
+    tcb.cwnd = min(tcb.cwnd, tcb.ssthresh)
+    return 0
 
 
 @kernel
@@ -105,15 +123,15 @@ def on_lost_syn(tcb: Tcb) -> int:
 
 
 @kernel
-def send_allowance(tcb: Tcb) -> int:
+def send_allowance(engine: Engine, tcb: Tcb) -> int:
     """Return how far behind `snd_una` may be sent: with each of the first two duplicates one segment more (RFC 3042).
 
     With SACK what has arrived, or is lost, is not in flight (RFC 6675, `pipe`).
     """
     if tcb.sack_permitted:
         if tcb.snd_nxt != tcb.snd_max:
-            return tcb.cwnd + arrived_before(tcb, tcb.snd_nxt)
-        return tcb.cwnd + (uncounted(tcb) if tcb.sacked_count or tcb.in_recovery else 0)
+            return tcb.cwnd + arrived_before(engine, tcb, tcb.snd_nxt)
+        return tcb.cwnd + tcb.sacked_bytes + tcb.lost_bytes
     return tcb.cwnd + (0 if tcb.in_recovery else min(tcb.duplicate_acks, 2) * tcb.mss)
 
 

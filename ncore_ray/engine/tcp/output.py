@@ -11,7 +11,7 @@ from ncore_ray.engine.connection import Tcb, send_chain
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
-from ncore_ray.engine.tcp.scoreboard import NO_HOLE, hole_length, next_hole, past_sacked, uncounted
+from ncore_ray.engine.tcp.scoreboard import NO_HOLE, first_lost, hole_length, in_flight, past_sacked
 from ncore_ray.engine.tcp.segment import (
     most_payload,
     send_acknowledgment,
@@ -21,7 +21,10 @@ from ncore_ray.engine.tcp.segment import (
     window_step,
 )
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_lt, seq_max
+from ncore_ray.engine.tcp.spans import note_sent, span_end, span_of
+from ncore_ray.engine.tcp.spurious import is_holding_back
 from ncore_ray.engine.tcp.state import TcpState, can_receive, can_send
+from ncore_ray.engine.tcp.tail import TailProbe, set_tail_timer
 from ncore_ray.engine.transmit import SPARE_SLOTS, resolve, slots_left
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.tcp import ACK, FIN, PSH, SYN
@@ -64,6 +67,8 @@ def tcp_output(engine: Engine, tcb: Tcb) -> int:
         _resend(engine, tcb)
     if tcb.in_recovery and tcb.sack_permitted:
         _fill_holes(engine, tcb)
+    if tcb.probe_tail:
+        _probe_tail(engine, tcb)
     blocked = _output_data(engine, tcb) if can_send(tcb.state) else Output.DONE
     if tcb.keepalive_due:
         tcb.keepalive_due = 0
@@ -91,7 +96,7 @@ def _has_something(engine: Engine, tcb: Tcb) -> int:
         return 1 if tcb.snd_nxt == tcb.iss or tcb.ack_now else 0
     if not tcb.ack_now and _window_update_due(engine, tcb):
         tcb.ack_now = 1
-    if tcb.ack_now or tcb.resend or tcb.keepalive_due or tcb.duplicate_acks_due or tcb.in_recovery:
+    if tcb.ack_now or tcb.resend or tcb.keepalive_due or tcb.duplicate_acks_due or tcb.in_recovery or tcb.probe_tail:
         return 1
     return 1 if can_send(tcb.state) and (_unsent(tcb) > 0 or tcb.probing) else 0
 
@@ -169,6 +174,8 @@ def _send_at(engine: Engine, tcb: Tcb, sequence: int, length: int, fin: int) -> 
     if fin and taken == length:
         _fin_sent(tcb)
         taken += 1
+    if tcb.sack_permitted and taken > 0:
+        note_sent(engine, tcb, sequence, taken)
     if seq_lt(sequence, tcb.snd_max):
         counters_of(engine).retransmitted_segments += 1
     elif tcb.rtt_started_at == 0:
@@ -188,22 +195,31 @@ def _fin_sent(tcb: Tcb) -> int:
 
 @kernel
 def _resend(engine: Engine, tcb: Tcb) -> int:
-    """Send the oldest unacknowledged segment again, whatever the windows say (RFC 5681 §3.2)."""
+    """Send the oldest segment that is lost, or unacknowledged, again, whatever the windows say (RFC 5681 §3.2)."""
     tcb.resend = 0
-    tcb.rtt_started_at = 0
+    index = first_lost(engine, tcb)
+    if index != NO_HOLE:
+        return _resend_span(engine, tcb, index)
     return _send_again(engine, tcb, tcb.snd_una, min(tcb.mss, seq_diff(tcb.snd_max, tcb.snd_una)))
+
+
+@kernel
+def _resend_span(engine: Engine, tcb: Tcb, index: int) -> int:
+    """Send up to a segment of a lost span again; return what was sent."""
+    start = span_of(engine, tcb, index).start
+    return _send_again(engine, tcb, start, min(tcb.mss, seq_diff(span_end(engine, tcb, index), start)))
 
 
 @kernel
 def _send_again(engine: Engine, tcb: Tcb, sequence: int, length: int) -> int:
     """Send up to ``length`` of what went out before from ``sequence`` on, a FIN included; return what was sent."""
     end = fin_sequence(tcb)
-    length = max(min(hole_length(tcb, sequence, length), seq_diff(end, sequence)), 0)
+    tcb.rtt_started_at = 0  # Karn: which of the two is acknowledged cannot be told
+    length = max(min(length, seq_diff(end, sequence)), 0)
     fin = tcb.fin_wanted and seq_add(sequence, length) == end and seq_lt(end, tcb.snd_max)
     if length == 0 and not fin:
         return 0
     taken = _send_at(engine, tcb, sequence, length, 1 if fin else 0)
-    tcb.resent_to = seq_add(sequence, taken)
     tcb.retransmit_at = engine.now + tcb.rto
     return taken
 
@@ -211,15 +227,38 @@ def _send_again(engine: Engine, tcb: Tcb, sequence: int, length: int) -> int:
 @kernel
 def _fill_holes(engine: Engine, tcb: Tcb) -> int:
     """Send again what is lost, as far as the window of the recovery allows (RFC 6675 §5, step C)."""
-    while slots_left(engine) > SPARE_SLOTS:
-        at = next_hole(tcb)
-        if at == NO_HOLE:
+    while slots_left(engine) > SPARE_SLOTS and not is_holding_back(tcb):
+        index = first_lost(engine, tcb)
+        if index == NO_HOLE:
             return 0
-        length = min(tcb.mss, hole_length(tcb, at, seq_diff(tcb.lost_edge, at)))
-        in_flight = seq_diff(tcb.snd_max, tcb.snd_una) - uncounted(tcb)
-        if in_flight + length > tcb.cwnd or _send_again(engine, tcb, at, length) == 0:
+        length = min(tcb.mss, seq_diff(span_end(engine, tcb, index), span_of(engine, tcb, index).start))
+        if in_flight(tcb) + length > tcb.cwnd or _resend_span(engine, tcb, index) == 0:
             return 0
-        tcb.rtt_started_at = 0
+    return 0
+
+
+@kernel
+def _probe_tail(engine: Engine, tcb: Tcb) -> int:
+    """Send a tail loss probe: new bytes if the peer's window has room, or the last segment again (RFC 8985 §7.3)."""
+    tcb.probe_tail = 0
+    if tcb.snd_una == tcb.snd_max:
+        return 0
+    length = min(tcb.mss, seq_diff(fin_sequence(tcb), tcb.snd_nxt))
+    room = tcb.snd_wnd - seq_diff(tcb.snd_max, tcb.snd_una)
+    if tcb.snd_nxt == tcb.snd_max and 0 < length <= room:
+        tcb.tail_probe = TailProbe.NEW
+        tcb.snd_nxt = seq_add(tcb.snd_nxt, _send_at(engine, tcb, tcb.snd_nxt, length, 0))
+        tcb.snd_max = tcb.snd_nxt
+    else:
+        tcb.tail_probe = TailProbe.AGAIN
+        at = seq_max(tcb.snd_una, seq_add(tcb.snd_max, -tcb.mss))
+        taken = 1
+        while taken > 0 and at != tcb.snd_max:  # in two segments where the bytes lie in too many frames for one
+            taken = _send_again(engine, tcb, at, seq_diff(tcb.snd_max, at))
+            at = seq_add(at, taken)
+    tcb.tail_end = tcb.snd_max
+    tcb.retransmit_at = engine.now + tcb.rto
+    counters_of(engine).tail_loss_probes += 1
     return 0
 
 
@@ -231,13 +270,13 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
         tcb.snd_nxt = tcb.snd_una  # the peer may have thrown the probe's byte away
     most = most_payload(engine, tcb)
     while _unsent(tcb) > 0:
-        if tcb.sacked_count and seq_lt(tcb.snd_nxt, tcb.snd_max):
-            tcb.snd_nxt = past_sacked(tcb, tcb.snd_nxt)
-            most = hole_length(tcb, tcb.snd_nxt, most)
+        if tcb.sacked_bytes and seq_lt(tcb.snd_nxt, tcb.snd_max):
+            tcb.snd_nxt = past_sacked(engine, tcb, tcb.snd_nxt)
+            most = hole_length(engine, tcb, tcb.snd_nxt, most)
         waiting = seq_diff(fin_sequence(tcb), tcb.snd_nxt)
-        in_flight = seq_diff(tcb.snd_nxt, tcb.snd_una)
-        window = tcb.snd_wnd - in_flight
-        length = max(min(most, waiting, window, congestion.send_allowance(tcb) - in_flight), 0)
+        sent = seq_diff(tcb.snd_nxt, tcb.snd_una)
+        window = tcb.snd_wnd - sent
+        length = max(min(most, waiting, window, congestion.send_allowance(engine, tcb) - sent), 0)
         if tcb.mss < length < waiting:
             length -= length % tcb.mss
         if tcb.probe_now:
@@ -256,6 +295,8 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
         tcb.snd_nxt = seq_add(tcb.snd_nxt, taken)
         tcb.snd_max = seq_max(tcb.snd_max, tcb.snd_nxt)
         _start_timer(engine, tcb)
+        if tcb.sack_permitted:
+            set_tail_timer(engine, tcb)
     tcb.probe_now = 0
     return _start_persist(engine, tcb)
 

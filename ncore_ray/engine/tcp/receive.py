@@ -22,6 +22,7 @@ from ncore_ray.engine.tcp.sack import note_duplicate, note_early
 from ncore_ray.engine.tcp.segment import answer_reset, own_mss
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
 from ncore_ray.engine.tcp.state import TcpState, can_receive
+from ncore_ray.engine.tcp.timestamps import Age, begin_timestamps, judge_age, note_timestamp
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.packet import Packet
 from ncore_ray.wire.tcp import ACK, FIN, RST, SYN
@@ -56,6 +57,10 @@ def receive_segment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if tcb.state == TcpState.SYN_SENT:
         return _receive_syn_sent(engine, tcb, packet)
     counters = counters_of(engine)
+    if tcb.timestamps and judge_age(engine, tcb, packet) == Age.REFUSED:
+        if packet.has_timestamp:
+            _answer_refused(engine, tcb, packet)
+        return Event.NOTHING
     if not _in_window(tcb, packet):
         return _not_in_window(engine, tcb, packet)
     if packet.flags & RST:
@@ -67,6 +72,8 @@ def receive_segment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         counters.drop_tcp_no_acknowledgment_packets += 1
         return Event.NOTHING
     counters.used_tcp_packets += 1
+    if tcb.timestamps:
+        note_timestamp(engine, tcb, packet)
     return _receive_acknowledged(engine, tcb, packet)
 
 
@@ -401,6 +408,7 @@ def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     tcb.snd_scale = packet.option_window_scale
     tcb.rcv_scale = engine.receive_scale if packet.option_window_scale >= 0 else 0
     tcb.sack_permitted = engine.sack & packet.option_sack_permitted
+    begin_timestamps(engine, tcb, packet)
     tcb.snd_wnd = packet.window  # never scaled in a SYN
     tcb.max_window = packet.window
     tcb.snd_wl1 = packet.sequence

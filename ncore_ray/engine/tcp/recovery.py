@@ -1,6 +1,8 @@
-"""Loss recovery by selective acknowledgments (RFC 6675), paced by proportional rate reduction (RFC 6937).
+"""Loss recovery by selective acknowledgments: what is lost goes out again, by the pace of what arrives.
 
-Only for connections whose both ends understand SACK; the others recover by RFC 6582 in `congestion`.
+What is lost RACK says (RFC 8985, in `rack`); how much goes out proportional rate reduction (RFC 6937), and after a
+time-out slow start. Only for connections whose both ends understand SACK; the others recover by RFC 6582 in
+`congestion`.
 """
 
 from __future__ import annotations
@@ -10,20 +12,19 @@ from typing import Final
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp import congestion
-from ncore_ray.engine.tcp.scoreboard import (
-    drop_sacked,
-    hole_length,
-    judge_lost,
-    note_sacked,
-    uncounted,
-)
-from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
+from ncore_ray.engine.tcp.rack import detect_lost, lose_after_timeout, recovery_over, widen_window
+from ncore_ray.engine.tcp.scoreboard import drop_spans, furthest_arrived, in_flight, note_sacked
+from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
+from ncore_ray.engine.tcp.spurious import begin_verification, is_holding_back, verify
+from ncore_ray.engine.tcp.state import Recheck, Recovery
+from ncore_ray.engine.tcp.tail import TailProbe, set_tail_timer, take_tail_acknowledgment
+from ncore_ray.engine.tcp.timestamps import UNKNOWN_INSTANT, echoed_until
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load32be
 from ncore_ray.wire.packet import Packet
 from ncore_ray.wire.tcp import SACK_BLOCK
 
-_DUPLICATES: Final = 3
+_NOT_SAID: Final = -1
 
 
 @kernel
@@ -32,50 +33,94 @@ def take_selective(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
 
     Returns 1 if a recovery begins.
     """
-    delivered = acked - (drop_sacked(tcb) if tcb.sacked_count else 0)
-    fresh = _take_blocks(engine, tcb, packet) if packet.sack_count else 0
-    delivered += fresh
-    if tcb.in_recovery:
-        return _go_on(tcb, acked, delivered)
+    if packet.sack_count or tcb.sacked_bytes or tcb.in_recovery or tcb.tail_probe:
+        return _take_news(engine, tcb, packet, acked)
     if acked:
+        drop_spans(engine, tcb, tcb.snd_una, UNKNOWN_INSTANT)
         congestion.on_ack(engine, tcb, acked)
-    if fresh == 0:
-        if tcb.sacked_count == 0:
-            tcb.lost_edge = tcb.snd_una
-            tcb.resent_to = tcb.snd_una
-        return 0
-    tcb.duplicate_acks += 1
-    judge_lost(tcb)
-    lost = seq_lt(tcb.snd_una, tcb.lost_edge) or tcb.duplicate_acks >= _DUPLICATES
-    return _begin(tcb, delivered) if lost and seq_le(tcb.recover, tcb.snd_una) else 0
+        set_tail_timer(engine, tcb)
+    return 0
 
 
 @kernel
-def _take_blocks(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    """Enter all blocks that lie in flight; return how many of their bytes were not known to have arrived."""
+def _take_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
+    furthest = furthest_arrived(engine, tcb, seq_add(tcb.snd_una, -acked))
+    until = echoed_until(engine, tcb, packet)
+    delivered = drop_spans(engine, tcb, furthest, until)
+    fresh = _take_blocks(engine, tcb, packet, furthest, until)
+    delivered += fresh
+    if packet.duplicate_end != _NOT_SAID:
+        widen_window(tcb)
+    if fresh:
+        tcb.duplicate_acks += 1
+    if take_tail_acknowledgment(tcb, packet, acked):
+        congestion.on_repaired_tail(tcb)
+    detect_lost(engine, tcb)
+    began = _after_news(engine, tcb, packet, acked, delivered)
+    if acked:
+        set_tail_timer(engine, tcb)
+    return began
+
+
+@kernel
+def _after_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int, delivered: int) -> int:
+    """Begin, continue or end a recovery; return 1 if one begins."""
+    if tcb.in_recovery == Recovery.TIMEOUT:
+        _go_on_after_timeout(engine, tcb, packet, acked, delivered)
+    elif tcb.in_recovery:
+        _go_on(tcb, delivered)
+    elif acked:
+        congestion.on_ack(engine, tcb, acked)
+    if tcb.lost_again or (tcb.lost_bytes and tcb.in_recovery == Recovery.NONE):
+        return _begin(engine, tcb, delivered)
+    return 0
+
+
+@kernel
+def _take_blocks(engine: Engine, tcb: Tcb, packet: Packet, furthest: int, until: int) -> int:
+    """Enter all blocks that lie in flight; return how many of their bytes were not known to have arrived.
+
+    The first may tell of what came twice (RFC 2883 §4): it lies before the acknowledgment, or within the second.
+    """
     fresh = 0
+    packet.duplicate_end = _NOT_SAID
     for i in range(packet.sack_count):
         start = load32be(packet.sack_blocks + SACK_BLOCK * i)
         end = load32be(packet.sack_blocks + SACK_BLOCK * i + 4)
         if not seq_lt(start, end) or seq_lt(tcb.snd_max, end):
             counters_of(engine).bad_sack_blocks += 1
-        elif seq_lt(start, packet.acknowledgment):
-            counters_of(engine).duplicate_sack_blocks += 1  # RFC 2883 §4: before the acknowledgment
+        elif seq_lt(start, packet.acknowledgment) or (i == 0 and _is_within_second(packet, start, end)):
+            counters_of(engine).duplicate_sack_blocks += 1
+            if i == 0 and seq_le(seq_add(tcb.snd_una, -tcb.max_window), start):
+                packet.duplicate_end = end
         elif seq_le(tcb.snd_una, start):
-            fresh += note_sacked(tcb, start, end)
+            fresh += note_sacked(engine, tcb, start, end, furthest, until)
     return fresh
 
 
 @kernel
-def _begin(tcb: Tcb, delivered: int) -> int:
-    """Enter recovery: the first hole goes out at once (RFC 6675 §5, step 4)."""
+def _is_within_second(packet: Packet, start: int, end: int) -> int:
+    if packet.sack_count < 2:
+        return 0
+    second = packet.sack_blocks + SACK_BLOCK
+    return 1 if seq_le(load32be(second), start) and seq_le(end, load32be(second + 4)) else 0
+
+
+@kernel
+def _begin(engine: Engine, tcb: Tcb, delivered: int) -> int:
+    """Enter recovery: the first hole goes out at once (RFC 6675 §5, step 4).
+
+    What is lost once more while it is recovered is a second congestion (RFC 5681 §4.3): another recovery begins.
+    """
     flight = seq_diff(tcb.snd_max, tcb.snd_una)
     tcb.ssthresh = congestion.reduced(tcb)
     tcb.recover = tcb.snd_max
-    tcb.in_recovery = 1
+    tcb.in_recovery = Recovery.FAST
+    tcb.recovery_at = engine.now
+    tcb.lost_again = 0
+    tcb.tail_probe = TailProbe.NONE
+    tcb.probe_tail = 0
     tcb.resend = 1
-    tcb.resent_to = tcb.snd_una
-    _lose_first_hole(tcb)
     tcb.flight_at_loss = max(flight, 1)
     tcb.delivered_in_recovery = 0
     tcb.sent_in_recovery = 0
@@ -84,39 +129,76 @@ def _begin(tcb: Tcb, delivered: int) -> int:
 
 
 @kernel
-def _lose_first_hole(tcb: Tcb) -> int:
-    """The segment that the peer waits for is lost."""
-    most = min(tcb.mss, seq_diff(tcb.snd_max, tcb.snd_una))
-    tcb.lost_edge = seq_max(tcb.lost_edge, seq_add(tcb.snd_una, hole_length(tcb, tcb.snd_una, most)))
-    return 0
+def _end(tcb: Tcb) -> int:
+    """Leave recovery: all is acknowledged that was in flight when it began."""
+    tcb.in_recovery = Recovery.NONE
+    tcb.duplicate_acks = 0
+    tcb.lost_again = 0
+    return recovery_over(tcb)
 
 
 @kernel
-def _go_on(tcb: Tcb, acked: int, delivered: int) -> int:
-    """An acknowledgment in recovery; it ends when all is acknowledged that was in flight when it began."""
+def _go_on(tcb: Tcb, delivered: int) -> int:
+    """An acknowledgment in fast recovery."""
     if seq_le(tcb.recover, tcb.snd_una):
-        tcb.in_recovery = 0
-        tcb.duplicate_acks = 0
         tcb.cwnd = max(tcb.ssthresh, tcb.mss)
-        return 0
-    judge_lost(tcb)
-    if acked and seq_le(tcb.resent_to, tcb.snd_una):
-        _lose_first_hole(tcb)  # what follows the hole that was filled is missing too
-    if delivered > 0:
-        _proportion(tcb, delivered)
-    return 0
+        return _end(tcb)
+    return _proportion(tcb, delivered) if delivered > 0 else 0
+
+
+@kernel
+def _go_on_after_timeout(engine: Engine, tcb: Tcb, packet: Packet, acked: int, delivered: int) -> int:
+    """An acknowledgment after a time-out: slow start, as soon as it is clear that something was lost."""
+    verify(engine, tcb, packet, acked, delivered)
+    if tcb.in_recovery == Recovery.NONE:
+        return recovery_over(tcb)
+    if acked and not is_holding_back(tcb):
+        congestion.grow(engine, tcb, acked)
+    return _end(tcb) if seq_le(tcb.recover, tcb.snd_una) else 0
 
 
 @kernel
 def _proportion(tcb: Tcb, delivered: int) -> int:
     """Let out in proportion to what arrives, and catch up where more than half was lost (RFC 6937 §3, with SSRB)."""
     tcb.delivered_in_recovery += delivered
-    in_flight = seq_diff(tcb.snd_max, tcb.snd_una) - uncounted(tcb)
-    if in_flight > tcb.ssthresh:
+    flying = in_flight(tcb)
+    if flying > tcb.ssthresh:
         share = -(-tcb.delivered_in_recovery * tcb.ssthresh // tcb.flight_at_loss)
         room = share - tcb.sent_in_recovery
     else:
         behind = max(tcb.delivered_in_recovery - tcb.sent_in_recovery, delivered)
-        room = min(tcb.ssthresh - in_flight, behind + tcb.mss)
-    tcb.cwnd = in_flight + max(room, 0)
+        room = min(tcb.ssthresh - flying, behind + tcb.mss)
+    tcb.cwnd = flying + max(room, 0)
+    return 0
+
+
+@kernel
+def on_reordering_timer(engine: Engine, tcb: Tcb) -> int:
+    """What was given time to arrive, and did not, is lost (RFC 8985 §6.3)."""
+    if detect_lost(engine, tcb) == 0:
+        return 0
+    if tcb.in_recovery == Recovery.NONE or tcb.lost_again:
+        counters_of(engine).fast_retransmits += _begin(engine, tcb, 0)
+    elif tcb.in_recovery == Recovery.FAST:
+        _proportion(tcb, 0)
+    return 0
+
+
+@kernel
+def on_timeout(engine: Engine, tcb: Tcb) -> int:
+    """Take a retransmission time-out: what was sent before is lost, and the window begins with one segment."""
+    if tcb.retransmissions <= 1:
+        begin_verification(tcb)
+        tcb.ssthresh = congestion.reduced(tcb)
+    lose_after_timeout(engine, tcb)
+    tcb.cwnd = tcb.mss
+    tcb.recover = tcb.snd_max
+    tcb.in_recovery = Recovery.TIMEOUT
+    tcb.recovery_at = engine.now
+    tcb.duplicate_acks = 0
+    tcb.resend = 1
+    tcb.tail_probe = TailProbe.NONE
+    tcb.probe_tail = 0
+    tcb.recheck = Recheck.NOTHING
+    tcb.recheck_at = 0
     return 0

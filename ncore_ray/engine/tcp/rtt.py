@@ -6,6 +6,7 @@ from typing import Final
 
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.tcp.timestamps import UNKNOWN_INSTANT
 from ncore_ray.machine.jit import kernel
 
 INITIAL_RTO_US: Final = 1_000_000
@@ -25,6 +26,15 @@ def take_sample(engine: Engine, tcb: Tcb, sample_us: int) -> int:
         tcb.rttvar += (error if error >= 0 else -error) - (tcb.rttvar >> 2)
     tcb.srtt = max(tcb.srtt, 1)
     return restore_rto(engine, tcb)
+
+
+@kernel
+def take_echo(engine: Engine, tcb: Tcb, sent_until: int) -> int:
+    """Enter the round-trip time of what was echoed, where segments sent again allow no other sample (RFC 7323 §4).
+
+    Timestamps are coarse; without them Karn's algorithm would keep a time-out that was backed off.
+    """
+    return take_sample(engine, tcb, max(engine.now - sent_until, 1)) if sent_until != UNKNOWN_INSTANT else 0
 
 
 @kernel

@@ -95,6 +95,7 @@ def _is_named(first: int, end: int, start: int) -> int:
 @kernel
 def write_blocks(engine: Engine, tcb: Tcb, target: int) -> int:
     """Write the option with up to four blocks, a duplicate first, the latest next; return its length in bytes."""
+    most = MAX_SACK_BLOCKS - 1 if tcb.timestamps else MAX_SACK_BLOCKS
     first = target + 4
     at = first
     if tcb.duplicate_range:
@@ -102,7 +103,7 @@ def write_blocks(engine: Engine, tcb: Tcb, target: int) -> int:
         tcb.duplicate_range = 0
         first = at  # what follows may be the block that holds it (RFC 2883 §4)
     for i in range(MAX_SACK_BLOCKS):
-        if at == target + 4 + MAX_SACK_BLOCKS * SACK_BLOCK or tcb.out_of_order == NO_FRAME:
+        if at == target + 4 + most * SACK_BLOCK or tcb.out_of_order == NO_FRAME:
             break
         block = _block_of(engine, tcb, _early(tcb, i))
         if block != _NO_BLOCK and not _is_named(first, at, block >> _LENGTH_BITS):

@@ -1,8 +1,7 @@
-"""What the peer says it holds of the bytes in flight: the sender's side of SACK (RFC 2018, RFC 6675 §3, §4).
+"""What the peer says it holds of the bytes in flight: the sender's side of SACK (RFC 2018, RFC 6675 §3).
 
-A few ranges, sorted by sequence number, apart from each other, all within SND.UNA … SND.MAX. Each is one word: its
-first sequence number, and its length in the lowest 31 bits. A range that finds no room is forgotten, which costs at the
-most that bytes are sent again that had arrived.
+It is entered in the list of spans. A block for which there is no room is forgotten, which costs at the most that bytes
+are sent again that had arrived.
 """
 
 from __future__ import annotations
@@ -10,157 +9,129 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.engine.connection import Tcb
-from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max, seq_min
+from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.tcp.rack import note_delivered
+from ncore_ray.engine.tcp.sequence import seq_diff, seq_le, seq_lt, seq_min
+from ncore_ray.engine.tcp.spans import (
+    Mark,
+    clear_spans,
+    drop_first,
+    find_span,
+    join_spans,
+    make_room,
+    marks_of,
+    sent_at_of,
+    set_span,
+    span_end,
+    span_of,
+    split_span,
+)
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.memory import load64, store64
-from ncore_ray.machine.record import address_of, offset_of
 
-MAX_RANGES: Final = 8
 NO_HOLE: Final = -1
-_FIRST: Final = offset_of(Tcb, "sacked_0")
-_LENGTH_BITS: Final = 31
-_LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
-_DUPLICATES: Final = 3
-"""DupThresh: so many segments, or ranges, beyond a hole say that it is lost (RFC 6675 §4, IsLost)."""
+_SPLITS: Final = 2
+_RESERVE: Final = 4
+"""Spans that blocks leave free for what is sent again."""
 
 
 @kernel
-def _start(tcb: Tcb, index: int) -> int:
-    return load64(address_of(tcb) + _FIRST + 8 * index) >> _LENGTH_BITS
+def furthest_arrived(engine: Engine, tcb: Tcb, una: int) -> int:
+    """Return the sequence number behind all that is known to have arrived; ``una`` is what was acknowledged."""
+    index = tcb.span_count - 1 if tcb.sacked_bytes else -1
+    while index >= 0:
+        if marks_of(span_of(engine, tcb, index)) & Mark.SACKED:
+            return span_end(engine, tcb, index)
+        index -= 1
+    return una
 
 
 @kernel
-def _end(tcb: Tcb, index: int) -> int:
-    word = load64(address_of(tcb) + _FIRST + 8 * index)
-    return seq_add(word >> _LENGTH_BITS, word & _LENGTH_MASK)
-
-
-@kernel
-def _set(tcb: Tcb, index: int, start: int, end: int) -> int:
-    return store64(address_of(tcb) + _FIRST + 8 * index, start << _LENGTH_BITS | seq_diff(end, start))
-
-
-@kernel
-def _shift(tcb: Tcb, first: int, by: int) -> int:
-    """Move the ranges from number ``first`` on by some places."""
-    count = tcb.sacked_count - first
-    for i in range(count):
-        source = first + (count - 1 - i if by > 0 else i)
-        _set(tcb, source + by, _start(tcb, source), _end(tcb, source))
-    tcb.sacked_count += by
-    return 0
-
-
-@kernel
-def clear_sacked(tcb: Tcb) -> int:
-    """Forget all: a receiver may take back what it said (RFC 2018 §8)."""
-    tcb.sacked_count = 0
-    tcb.sacked_bytes = 0
-    tcb.lost_edge = tcb.snd_una
-    return 0
-
-
-@kernel
-def note_sacked(tcb: Tcb, start: int, end: int) -> int:
-    """Enter a range within SND.UNA … SND.MAX; return how many of its bytes were not known to have arrived."""
-    first = 0
-    while first < tcb.sacked_count and seq_lt(_end(tcb, first), start):
-        first += 1
-    behind = first
-    known = 0
-    while behind < tcb.sacked_count and seq_le(_start(tcb, behind), end):
-        known += seq_diff(_end(tcb, behind), _start(tcb, behind))
-        start = seq_min(start, _start(tcb, behind))
-        end = seq_max(end, _end(tcb, behind))
-        behind += 1
-    if behind == first:
-        if tcb.sacked_count == MAX_RANGES:
-            return 0
-        _shift(tcb, first, 1)
-    elif behind > first + 1:
-        _shift(tcb, behind, first + 1 - behind)
-    _set(tcb, first, start, end)
-    fresh = seq_diff(end, start) - known
-    tcb.sacked_bytes += fresh
+def drop_spans(engine: Engine, tcb: Tcb, furthest: int, echoed_until: int) -> int:
+    """Forget what lies before SND.UNA; return how many bytes of it were not known to have arrived."""
+    fresh = 0
+    while tcb.span_count:
+        span = span_of(engine, tcb, 0)
+        if seq_le(tcb.snd_una, span.start):
+            return fresh
+        end = seq_min(span_end(engine, tcb, 0), tcb.snd_una)
+        length = seq_diff(end, span.start)
+        marks = marks_of(span)
+        if marks & Mark.SACKED:
+            tcb.sacked_bytes -= length
+        else:
+            tcb.lost_bytes -= length if marks & Mark.LOST else 0
+            note_delivered(engine, tcb, sent_at_of(span), end, marks, furthest, echoed_until)
+            fresh += length
+        if end != span_end(engine, tcb, 0):
+            span.start = end
+            return fresh
+        drop_first(tcb)
+    clear_spans(engine, tcb)
     return fresh
 
 
 @kernel
-def drop_sacked(tcb: Tcb) -> int:
-    """Forget what lies before SND.UNA; return how many bytes that were."""
-    before = tcb.sacked_bytes
-    gone = 0
-    while gone < tcb.sacked_count and seq_le(_end(tcb, gone), tcb.snd_una):
-        tcb.sacked_bytes -= seq_diff(_end(tcb, gone), _start(tcb, gone))
-        gone += 1
-    if gone:
-        _shift(tcb, gone, -gone)
-    if tcb.sacked_count and seq_lt(_start(tcb, 0), tcb.snd_una):
-        tcb.sacked_bytes -= seq_diff(tcb.snd_una, _start(tcb, 0))
-        _set(tcb, 0, tcb.snd_una, _end(tcb, 0))
-    return before - tcb.sacked_bytes
+def note_sacked(engine: Engine, tcb: Tcb, start: int, end: int, furthest: int, echoed_until: int) -> int:
+    """Enter a block within SND.UNA … SND.MAX; return how many of its bytes were not known to have arrived."""
+    index = find_span(engine, tcb, start)
+    if marks_of(span_of(engine, tcb, index)) & Mark.SACKED and seq_le(end, span_end(engine, tcb, index)):
+        return 0  # said before: nearly always all blocks but one
+    if not make_room(engine, tcb, _SPLITS + (_RESERVE if tcb.span_block else 0)):
+        return 0
+    first = split_span(engine, tcb, start)
+    last = split_span(engine, tcb, end) - 1
+    fresh = 0
+    for each in range(first, last + 1):
+        span = span_of(engine, tcb, each)
+        if not marks_of(span) & Mark.SACKED:
+            stop = span_end(engine, tcb, each)
+            fresh += seq_diff(stop, span.start)
+            note_delivered(engine, tcb, sent_at_of(span), stop, marks_of(span), furthest, echoed_until)
+            set_span(engine, tcb, each, sent_at_of(span), Mark.SACKED)
+    join_spans(engine, tcb, first - 1, last + 1, 0)
+    return fresh
 
 
 @kernel
-def judge_lost(tcb: Tcb) -> int:
-    """Move `lost_edge`, before which all holes are lost: three ranges, or more than two segments, arrived beyond."""
-    beyond = 0
-    index = tcb.sacked_count
-    while index > 0:
-        index -= 1
-        beyond += seq_diff(_end(tcb, index), _start(tcb, index))
-        if beyond > (_DUPLICATES - 1) * tcb.mss or tcb.sacked_count - index >= _DUPLICATES:
-            tcb.lost_edge = seq_max(tcb.lost_edge, _start(tcb, index))
-            return 1
-    return 0
+def in_flight(tcb: Tcb) -> int:
+    """Return the bytes between SND.UNA and SND.MAX that are on their way (RFC 6675, `pipe`)."""
+    return seq_diff(tcb.snd_max, tcb.snd_una) - tcb.sacked_bytes - tcb.lost_bytes
 
 
 @kernel
-def _holes_between(tcb: Tcb, start: int, end: int) -> int:
-    """Return the bytes from ``start`` to ``end`` that are in no range."""
-    total = max(seq_diff(end, start), 0)
-    for i in range(tcb.sacked_count):
-        first, last = seq_max(start, _start(tcb, i)), seq_min(end, _end(tcb, i))
-        if total and seq_lt(first, last):
-            total -= seq_diff(last, first)
+def first_lost(engine: Engine, tcb: Tcb) -> int:
+    """Return the number of the first span that is lost and was not sent again, or NO_HOLE."""
+    if tcb.lost_bytes:
+        for index in range(tcb.span_count):
+            if marks_of(span_of(engine, tcb, index)) & Mark.LOST:
+                return index
+    return NO_HOLE
+
+
+@kernel
+def arrived_before(engine: Engine, tcb: Tcb, at: int) -> int:
+    """Return how many bytes from SND.UNA to ``at`` the peer has said to hold."""
+    total = 0
+    for index in range(tcb.span_count if tcb.sacked_bytes else 0):
+        span = span_of(engine, tcb, index)
+        if marks_of(span) & Mark.SACKED and seq_lt(span.start, at):
+            total += seq_diff(seq_min(span_end(engine, tcb, index), at), span.start)
     return total
 
 
 @kernel
-def uncounted(tcb: Tcb) -> int:
-    """Return how many bytes from SND.UNA to SND.MAX are not in flight: those that arrived, or are lost and not resent.
-
-    SND.MAX − SND.UNA less this is RFC 6675's `pipe`.
-    """
-    return tcb.sacked_bytes + _holes_between(tcb, seq_max(tcb.resent_to, tcb.snd_una), tcb.lost_edge)
+def past_sacked(engine: Engine, tcb: Tcb, at: int) -> int:
+    """Return the first sequence number from ``at`` on, which lies before SND.MAX, that the peer has not."""
+    index = find_span(engine, tcb, at)
+    return span_end(engine, tcb, index) if marks_of(span_of(engine, tcb, index)) & Mark.SACKED else at
 
 
 @kernel
-def arrived_before(tcb: Tcb, at: int) -> int:
-    """Return how many bytes from SND.UNA to ``at`` lie in ranges."""
-    return seq_diff(at, tcb.snd_una) - _holes_between(tcb, tcb.snd_una, at) if tcb.sacked_count else 0
-
-
-@kernel
-def next_hole(tcb: Tcb) -> int:
-    """Return the first byte that is lost and was not sent again in this recovery, or NO_HOLE."""
-    at = past_sacked(tcb, seq_max(tcb.resent_to, tcb.snd_una))
-    return at if seq_lt(at, tcb.lost_edge) else NO_HOLE
-
-
-@kernel
-def past_sacked(tcb: Tcb, at: int) -> int:
-    """Return the first sequence number from ``at`` on that lies in no range."""
-    for i in range(tcb.sacked_count):
-        if seq_le(_start(tcb, i), at) and seq_lt(at, _end(tcb, i)):
-            at = _end(tcb, i)
-    return at
-
-
-@kernel
-def hole_length(tcb: Tcb, at: int, most: int) -> int:
-    """Return how many bytes from ``at`` on, which lies in no range, lie in none, at the most ``most``."""
-    for i in range(tcb.sacked_count):
-        if seq_lt(at, _start(tcb, i)):
-            return min(most, seq_diff(_start(tcb, i), at))
-    return most
+def hole_length(engine: Engine, tcb: Tcb, at: int, most: int) -> int:
+    """Return how many bytes from ``at`` on, which the peer has not, it has not said to hold, at the most ``most``."""
+    if tcb.sacked_bytes == 0:
+        return most
+    index = find_span(engine, tcb, at) + 1
+    while index < tcb.span_count and not marks_of(span_of(engine, tcb, index)) & Mark.SACKED:
+        index += 1
+    return min(most, seq_diff(span_of(engine, tcb, index).start, at)) if index < tcb.span_count else most

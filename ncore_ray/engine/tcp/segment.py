@@ -17,6 +17,7 @@ from ncore_ray.engine.connection import (
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp.sack import has_blocks, write_blocks
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
+from ncore_ray.engine.tcp.timestamps import options_length, write_own_timestamps
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.nic.direct import PIECE_SIZE, Offload, Slot, piece_at
@@ -115,6 +116,7 @@ def _acknowledged(tcb: Tcb) -> int:
     tcb.ack_now = 0
     tcb.ack_pending = 0
     tcb.ack_at = 0
+    tcb.last_ack_sent = tcb.rcv_nxt
     return 0
 
 
@@ -125,23 +127,26 @@ def send_segment(engine: Engine, tcb: Tcb, sequence: int, flags: int, length: in
     The cursor (`cursor_frame`) is at the frame that holds the first byte. Only so many frames can be named, so the
     payload can be shorter than asked for; then it carries no FIN. More than an MSS only where the NIC cuts segments.
     """
-    index = take_slot(engine, tcb.nic, HEADERS)
+    header = TCP_HEADER + options_length(tcb)
+    index = take_slot(engine, tcb.nic, HEADERS - TCP_HEADER + header)
     slot = slot_of(engine, index)
     taken = 0
     if length > 0:
         taken = _name_payload(engine, tcb, slot, sequence, length)
         if taken < length:
             flags &= ~FIN
-    pseudo = _pseudo_sum(tcb, TCP_HEADER + taken)
-    at = _write_headers(engine, tcb, index, TCP_HEADER + taken)
+    pseudo = _pseudo_sum(tcb, header + taken)
+    at = _write_headers(engine, tcb, index, header + taken)
     window = _advertise(engine, tcb, 0)
-    write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags | ACK, window, TCP_HEADER)
+    write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags | ACK, window, header)
+    if tcb.timestamps:
+        write_own_timestamps(engine, tcb, at + TCP_HEADER)
     if slot.offload:
         slot.offload = Offload.CHECKSUM
         slot.segment = tcb.mss if taken > tcb.mss else 0
         begin_tcp_checksum(at, pseudo)
     else:
-        finish_tcp_checksum(at, TCP_HEADER, pseudo + _sum_payload(engine, slot))
+        finish_tcp_checksum(at, header, pseudo + _sum_payload(engine, slot))
     _acknowledged(tcb)
     return taken
 
@@ -205,7 +210,11 @@ def send_acknowledgment(engine: Engine, tcb: Tcb, sequence: int) -> int:
     if not has_blocks(tcb):
         return send_segment(engine, tcb, sequence, 0, 0)
     index = take_slot(engine, tcb.nic, HEADERS)
-    length = TCP_HEADER + write_blocks(engine, tcb, header_address(engine, index) + HEADERS)
+    options = header_address(engine, index) + HEADERS
+    length = TCP_HEADER
+    if tcb.timestamps:
+        length += write_own_timestamps(engine, tcb, options)
+    length += write_blocks(engine, tcb, options - TCP_HEADER + length)
     slot_of(engine, index).header_length = HEADERS - TCP_HEADER + length
     at = _write_headers(engine, tcb, index, length)
     window = _advertise(engine, tcb, 0)
@@ -226,6 +235,8 @@ def send_syn(engine: Engine, tcb: Tcb, flags: int) -> int:
     index = take_slot(engine, tcb.nic, HEADERS)
     options = header_address(engine, index) + HEADERS
     length = TCP_HEADER + write_syn_options(options, own_mss(engine, tcb.nic), scale, 1 if tcb.sack_permitted else 0)
+    if tcb.timestamps:
+        length += write_own_timestamps(engine, tcb, options - TCP_HEADER + length)
     slot_of(engine, index).header_length = HEADERS - TCP_HEADER + length
     at = _write_headers(engine, tcb, index, length)
     acknowledgment = tcb.rcv_nxt if flags & ACK else 0

@@ -26,6 +26,26 @@ class TcpState(IntEnum):
     """No TCP at all: the other end is another engine of the appliance."""
 
 
+class Recovery(IntEnum):
+    """Why bytes are sent again."""
+
+    NONE = 0
+    FAST = 1
+    """What arrived says that something before it is lost (RFC 6675, RFC 6582)."""
+    TIMEOUT = 2
+    """Nothing arrived for so long that all seems lost, and the window begins anew. Only with SACK."""
+
+
+class Recheck(IntEnum):
+    """What is to be done at `Tcb.recheck_at`."""
+
+    NOTHING = 0
+    REORDERING = 1
+    """Look again for what is lost: by now reordering explains it no longer (RFC 8985 §6.2)."""
+    TAIL = 2
+    """Send a tail loss probe (RFC 8985 §7)."""
+
+
 @kernel
 def can_receive(state: int) -> int:
     """Return 1 in the states in which the peer's data is still taken (RFC 9293 §3.10.7.4, seventh step)."""

@@ -8,9 +8,9 @@ from typing import Final
 from ncore_ray.engine.connection import Tcb, Work, mark
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, counters_of
-from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp import congestion, recovery
 from ncore_ray.engine.tcp.rtt import back_off
-from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.tcp.state import Recheck, TcpState
 from ncore_ray.engine.tcp.user import abort
 from ncore_ray.machine.jit import kernel
 
@@ -45,6 +45,8 @@ def tcp_expire(engine: Engine, tcb: Tcb) -> int:
         tcb.ack_now = 1
         counters_of(engine).delayed_acks += 1
         mark(engine, tcb, Work.OUTPUT)
+    if tcb.recheck_at and tcb.recheck_at <= now:
+        _expire_recheck(engine, tcb)
     if tcb.retransmit_at and tcb.retransmit_at <= now:
         if _expire_retransmission(engine, tcb) == Expiry.FAILED:
             return _failed(engine, tcb)
@@ -68,6 +70,24 @@ def _failed(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _expire_recheck(engine: Engine, tcb: Tcb) -> int:
+    """Look again for losses, or probe for one at the tail; the retransmission timer then begins anew."""
+    kind = tcb.recheck
+    tcb.recheck = Recheck.NOTHING
+    tcb.recheck_at = 0
+    if tcb.unresolved or tcb.snd_una == tcb.snd_max:
+        return 0
+    mark(engine, tcb, Work.OUTPUT)
+    if kind == Recheck.REORDERING:
+        return recovery.on_reordering_timer(engine, tcb)
+    if tcb.in_recovery or tcb.sacked_bytes:
+        return 0  # that tells of losses without a probe
+    tcb.probe_tail = 1
+    tcb.retransmit_at = engine.now + tcb.rto
+    return 0
+
+
+@kernel
 def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
     tcb.retransmit_at = 0
     mark(engine, tcb, Work.OUTPUT)
@@ -86,6 +106,8 @@ def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
     if opening:
         tcb.snd_nxt = tcb.iss
         return Expiry.NOTHING
+    if tcb.sack_permitted and tcb.snd_wnd > 0:
+        return recovery.on_timeout(engine, tcb)
     congestion.on_timeout(tcb)
     tcb.snd_nxt = tcb.snd_una
     return Expiry.NOTHING

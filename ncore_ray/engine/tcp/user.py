@@ -157,6 +157,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
     tcb.mss = own_mss(engine, tcb.nic)
     tcb.rcv_scale = engine.receive_scale
     tcb.sack_permitted = engine.sack
+    tcb.timestamps = engine.timestamps
     tcb.congestion = service.congestion
     _begin(engine, tcb, TcpState.SYN_SENT)
     congestion.begin(engine, tcb)
