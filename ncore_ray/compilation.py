@@ -17,7 +17,10 @@ from ncore_ray.errors import NcoreError
 from ncore_ray.machine.jit import JIT, cache_folder
 
 PARTS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
-    "packet engine": (("ncore_ray.engine.run", "engine_run", 2),),
+    "packet engine": (
+        ("ncore_ray.engine.run", "engine_run", 2),
+        ("ncore_ray.engine.takeover.run", "take_over_kernel", 3),
+    ),
     "distributor and NICs": (
         ("ncore_ray.flow.breath", "distributor_run", 2),
         ("ncore_ray.flow.explain", "_write_probe", 6),
@@ -33,13 +36,14 @@ PARTS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
         ("ncore_ray.messages.ring", "put_message", 4),
         ("ncore_ray.messages.ring", "take_message", 5),
         ("ncore_ray.messages.ring", "await_message", 6),
+        ("ncore_ray.flow.repair", "recover_decider", 2),
         ("ncore_ray.tables.own_address", "add_address", 6),
         ("ncore_ray.tables.service", "index_vserver", 3),
         ("ncore_ray.tables.settings", "put_in_force", 2),
     ),
 }
 """Part → (module, entry kernel, number of its 64-bit arguments)."""
-EXPECTED: Final = {"packet engine": 905, "distributor and NICs": 318}
+EXPECTED: Final = {"packet engine": 1040, "distributor and NICs": 330}
 """Kernels of each part, about: what the progress is measured against."""
 _DONE: Final = "done"
 

@@ -7,6 +7,8 @@ from typing import Final
 from ncore_ray.actors.worker import Loop, Worker
 from ncore_ray.arena.core import Actor
 from ncore_ray.flow.distributor import LocalMemory, distributor_run, make_local
+from ncore_ray.flow.repair import recover_decider, repair_table
+from ncore_ray.nic.fanout import Fanout
 
 SPIN_US: Final = 5
 
@@ -31,6 +33,14 @@ class FlowDistributor(Worker):
         """Let the distributor breathe."""
         self._loop = Loop(self.name, self._run, self.core(Actor.DISTRIBUTOR), self.cpu)
         self._loop.start()
+
+    def succeed(self, fanout: Fanout | None) -> str:
+        """Mend the flow table and the rings, and distribute what the predecessor had taken and not handed on."""
+        mended = repair_table(self.array, 0)
+        waiting = recover_decider(self.base, 0)
+        self.prepare()
+        self.start()
+        return f"{waiting} packets wait once more" + (f", {mended} entries were mended" if mended else "")
 
     def alive(self) -> bool:
         """Return True while the distributor breathes."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import ray
 
 from ncore_ray.actors.mapping import Mapping
 from ncore_ray.arena.core import Actor
 from ncore_ray.blueprint.build import build, draw
 from ncore_ray.blueprint.placement import CorePlan, place
 from ncore_ray.blueprint.queues import plan_queues
+from ncore_ray.blueprint.records import digest
 from ncore_ray.config.load import dump, parse
+from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError
 from ncore_ray.management import counters
 from ncore_ray.management.access.log import AccessLogWriter
@@ -23,12 +28,17 @@ from ncore_ray.management.events import Event, EventLog, farewell
 from ncore_ray.management.health import HealthWatch
 from ncore_ray.management.live import LiveTables
 from ncore_ray.management.processes import wait_until
+from ncore_ray.management.pulse import Pulse
+from ncore_ray.management.repair import Place, Repair
 from ncore_ray.management.report import Reporter
 from ncore_ray.management.store import SqliteStore, Store
-from ncore_ray.management.team import Member, Team
+from ncore_ray.management.survivors import survivors
+from ncore_ray.management.team import NAMESPACE, Member, Team
+from ncore_ray.metrics.ring_words import ring_words
 from ncore_ray.metrics.thread import ExportThread
 
 log: Final = logging.getLogger("ncore_ray")
+_RECALL_S: Final = 10.0
 _IDLE_S: Final = 2.0
 """How long engines may take to close idle clients."""
 
@@ -49,7 +59,10 @@ class Management:
         self._export: ExportThread | None = None
         self._access: AccessLogWriter | None = None
         self._configuration: ConfigurationService | None = None
+        self._repair: Repair | None = None
         self._started_at = 0.0
+        if detached and ray.get_runtime_context().was_current_actor_reconstructed:
+            threading.Thread(target=self._rejoin, name="rejoin", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"{self.name}/management"
@@ -70,27 +83,63 @@ class Management:
         self._team = Team(blueprint, plan, detached=self._detached, on_failure=self._failed)
         try:
             self._built = self._assemble(self._team, plan)
-            self._serve_configuration(self._built, versions, author)
+            self._serve_configuration(self._built, versions, author, configuration)
         except BaseException:
             self._team.stop()
             self._state = "failed"
             raise
-        self._begin(self._built)
+        known = {"text": text, "source": source, "folder": folder, "epoch": self._place.epoch, "store": store}
+        self._started_at, order = time.time(), range(configuration.appliance.engines)
+        self._team.owner.remember.remote({**known, "started_at": self._started_at, "order": list(order)})
+        self._begin(self._built, self._team, order)
         return [member.name for member in self._team.members]
+
+    def _rejoin(self) -> None:
+        """Take over from a management that died: its actors live, and their work goes on."""
+        try:
+            living = survivors(self.name, NAMESPACE)
+            known = ray.get(living[f"{self.name}/arena"].recall.remote(), timeout=_RECALL_S)
+            configuration = parse(known["text"], known["source"], Path(known["folder"]))
+            blueprint, plan = draw(configuration), place(configuration, sorted(os.sched_getaffinity(0)))
+            team = Team(blueprint, plan, detached=True, on_failure=self._failed, living=living)
+            self._team, self._source, self._started_at = team, known["source"], known["started_at"]
+            self._built = self._meet(team, known["epoch"])
+            wanted = parse(known["wanted"], known["source"]) if "wanted" in known else configuration
+            versions = SqliteStore(Path(known["store"]) if known["store"] else None)
+            self._serve_configuration(self._built, versions, "management", wanted)
+            self._begin(self._built, team, known["order"])
+            self._events.add("warning", "the management has died, and began anew: what happened before is forgotten")
+            team.join()
+        except Exception as error:
+            self._state = "failed"
+            self._events.add("error", f"the management cannot begin anew: {error}")
+            log.exception("the management of %s cannot begin anew", self.name)
+
+    def _meet(self, team: Team, epoch: int) -> Reporter:
+        """Map the arena of actors that live."""
+        team.create()
+        reference, node = team.arena_reference()
+        self._mapping = Mapping(reference, node)
+        self._mapping.check(epoch, digest())
+        self._place = Place(reference, node, epoch)
+        for member in team.workers:
+            member.process = counters.core_view(self._mapping.array, member.number).process
+        return Reporter(team.blueprint.configuration, team, self._mapping.array)
 
     def _assemble(self, team: Team, plan: CorePlan) -> Reporter:
         team.create()  # their processes start while the arena is made
         reference, node = team.arena_reference()
         self._mapping = Mapping(reference, node)
         arena = build(self._mapping.array, team.blueprint)
+        self._place = Place(reference, node, arena.epoch)
         team.attach(reference, node, arena.epoch)
         if (queues := plan_queues(team.blueprint, self._mapping.array)) is not None:
             team.open_queues(queues)
         team.start()
         return Reporter(team.blueprint.configuration, team, self._mapping.array)
 
-    def _begin(self, built: Reporter) -> None:
-        self._state, self._started_at = "running", time.time()
+    def _begin(self, built: Reporter, team: Team, order: Sequence[int]) -> None:
+        self._state = "running"
         self._events.add("info", f"appliance {self.name} runs")
         self._health = HealthWatch(lambda: counters.service_health(built.array), self._events.add)
         self._health.start()
@@ -99,19 +148,55 @@ class Management:
         if (access := built.configuration.access_log) is not None:
             self._access = AccessLogWriter(access, built.array, self._events.add)
             self._access.start()
+        self._repair = self._repairing(built, team, order)
+        self._repair.start()
 
-    def _serve_configuration(self, built: Reporter, store: Store, author: str) -> None:
+    def _repairing(self, built: Reporter, team: Team, order: Sequence[int]) -> Repair:
+        """Return what watches and repairs the actors."""
+        names = {member.number: member.name for member in team.workers}
+        nics = [nic.name for nic in built.configuration.nics]
+        pulse = Pulse(built.array, names, list(ring_words(built.array, nics)), self._events.add, self._hangs)
+        return Repair(
+            team,
+            self._place,
+            pulse,
+            lambda members: plan_queues(team.blueprint, built.array, members),
+            self._events.add,
+            self._repaired,
+            order,
+        )
+
+    def _hangs(self, name: str, why: str) -> None:
+        if self._repair is not None:
+            self._repair.hangs(name, why)
+
+    def _repaired(self) -> None:
+        """Note that everything may be well again."""
+        if self._team is not None and self._repair is not None:
+            self._team.owner.remember.remote({"order": self._repair.members})
+        well = self._team is not None and all(member.failure is None for member in self._team.members)
+        if well and self._state == "degraded":
+            self._state = "running"
+
+    def _serve_configuration(self, built: Reporter, store: Store, author: str, wanted: Configuration) -> None:
         """Keep the versions of the configuration, and let it be changed from now on."""
         blueprint = built.team.blueprint
+
+        def changed(wanted: Configuration) -> None:
+            built.configuration = wanted
+            built.team.owner.remember.remote({"wanted": dump(wanted)})
+
         live = LiveTables(built.array, blueprint.configuration, blueprint.capacity, lambda: _living(built.team))
         self._configuration = ConfigurationService(
             store,
             live,
             blueprint.configuration,
+            wanted=wanted,
             has_links=blueprint.links is not None,
             tell=self._events.add,
-            changed=lambda wanted: setattr(built, "configuration", wanted),
+            changed=changed,
         )
+        built.configuration = wanted
         self._configuration.start(self._source, author)
 
     def configure(self, method: str, *arguments: Any) -> Any:
@@ -142,10 +227,12 @@ class Management:
         return export
 
     def _failed(self, member: Member) -> None:
-        """Say loudly that an actor is gone."""
-        self._state = "degraded"
+        """Say loudly that an actor is gone; one that can be replaced is."""
+        if self._state == "running":
+            self._state = "degraded"
         text = f"{member.kind} {self.name}/{member.name} (process {member.process}) failed: {member.failure}"
-        self._events.add("error", text)
+        replaced = self._repair is not None and self._repair.failed(member)
+        self._events.add("warning" if replaced else "error", text)
         log.error("%s", text)
 
     @property
@@ -170,7 +257,9 @@ class Management:
         """Return the state of the appliance and of each actor."""
         head = {"appliance": self.name, "state": self._state, "since": self._started_at, "process": os.getpid()}
         origin = {"configuration": self._source, "detached": self._detached}
-        return {**head, **origin, "metrics": _metrics_page(), **self._reporter.status()}
+        ready = 0 if self._repair is None else self._repair.standbys()
+        found = {**self._reporter.status(), "standbys_ready": ready}
+        return {**head, **origin, "metrics": _metrics_page(), **found}
 
     def overview(self) -> dict[str, Any]:
         """Return the appliance in one row, whatever state it is in."""
@@ -192,7 +281,8 @@ class Management:
 
     def processes(self) -> list[int]:
         """Return the ids of all processes of the appliance, this one among them."""
-        return [os.getpid(), *(member.process for member in self._reporter.team.members)]
+        team = self._reporter.team
+        return [os.getpid(), *(member.process for member in [*team.members, *team.standbys])]
 
     def flows(self, limit: int = 1000) -> list[dict[str, Any]]:
         """Return up to ``limit`` live connections."""
@@ -236,11 +326,14 @@ class Management:
             self._health.stop()
         if self._export is not None:
             self._export.stop()
+        if self._repair is not None:
+            self._repair.stop()
         late = self._team.stop() if self._team is not None else []
         if self._access is not None:
             self._access.stop()
         self._team, self._mapping, self._built, self._health, self._export = None, None, None, None, None
         self._access = None
+        self._repair = None
         self._state = "stopped"
         return late
 

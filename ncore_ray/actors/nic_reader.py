@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncore_ray.actors.worker import Worker
 from ncore_ray.machine.record import size_of, view
+from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.runner import NicRunner, warm_up
 from ncore_ray.nic.settings import NicSettings
 from ncore_ray.tables.nic import Nic, Transmit
@@ -21,8 +22,11 @@ class NicReader(Worker):
     def prepare(self) -> None:
         """Open the NIC, write its row of the NIC table, and run the kernels once."""
         warm_up()
+        self._open(recover=False)
+
+    def _open(self, *, recover: bool) -> None:
         self._runner = NicRunner(self.array, self._nic, self._settings)
-        self._runner.open()
+        self._runner.open(recover=recover)
         row = view(Nic, self.array, self.arena.nics + self._nic * size_of(Nic))
         row.mac, row.mtu = self._runner.mac, self._runner.mtu
         row.transmit = Transmit.RING if self._runner.needs_writer else Transmit.DIRECT
@@ -32,6 +36,13 @@ class NicReader(Worker):
         """Let packets in."""
         assert self._runner is not None
         self._runner.start(None if self.cpu is None else [self.cpu])
+
+    def succeed(self, fanout: Fanout | None) -> str:
+        """Open the NIC anew, with the frames that the predecessor had not handed on."""
+        self._open(recover=True)
+        assert self._runner is not None
+        self.start()
+        return f"{self._runner.free_frames} frames are free"
 
     def alive(self) -> bool:
         """Return True while all threads of the NIC run."""

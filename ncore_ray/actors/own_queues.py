@@ -37,25 +37,36 @@ class EngineQueues:
         self._bell: socket.socket | None = None
         self._core: Core | None = None
 
-    def open(self, array: Bytes, engine: int, nics: list[NicSettings], fanout: Fanout) -> None:
+    def open(
+        self, array: Bytes, engine: int, nics: list[NicSettings], fanout: Fanout, *, recover: bool = False
+    ) -> None:
         """Open the queues; engines do so in the order of their numbers. Raises NicError.
 
-        Where the kernel fills one queue only, engine 0 reads it and spreads the packets over the engines' rings.
+        Where the kernel fills one queue only, engine 0 reads it and spreads the packets over the engines' rings. With
+        ``recover`` they were those of a predecessor that died; the new sockets are the last of their groups.
         """
-        if engine == 0:
+        if engine == 0 and not recover:
             warm_up()
         for index, settings in enumerate(nics):
             if engine == 0 or settings.has_queues(fanout):
-                self._open_queue(array, engine, index, len(nics), settings, fanout)
+                self._open_queue(array, engine, index, len(nics), settings, fanout, recover=recover)
         self.record.count = len(self._runners)
 
     def _open_queue(
-        self, array: Bytes, engine: int, index: int, nics: int, settings: NicSettings, fanout: Fanout
+        self,
+        array: Bytes,
+        engine: int,
+        index: int,
+        nics: int,
+        settings: NicSettings,
+        fanout: Fanout,
+        *,
+        recover: bool,
     ) -> None:
         row = _row(array, index)
         queue = settings_of_queue(settings, engine, fanout.joining(row.fanout_group))
         runner = NicRunner(array, engine * nics + index, queue)
-        runner.open()
+        runner.open(recover=recover)
         if engine == 0:
             row.mac, row.mtu = runner.mac, runner.mtu
             row.transmit = Transmit.RING if runner.needs_writer else Transmit.DIRECT

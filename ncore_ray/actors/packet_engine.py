@@ -10,7 +10,9 @@ from ncore_ray.actors.worker import Loop, Worker
 from ncore_ray.arena.core import Actor
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.run import EngineLocal, engine_run
+from ncore_ray.engine.takeover.run import take_over
 from ncore_ray.machine.record import new, view
+from ncore_ray.machine.system import monotonic_us
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory, open_sender
 from ncore_ray.nic.fanout import Fanout
@@ -50,6 +52,23 @@ class PacketEngine(Worker):
         self._queues.open(self.array, self.index, self._nics, fanout)
         self._queues.hang_bell(self.core(self._actor), self.arena.epoch, self._actor)
 
+    def succeed(self, fanout: Fanout | None) -> str:
+        """Take over the partition: connections that are whole go on.
+
+        Receive queues are opened while the engine breathes already: that takes the kernel some tenths of a second, in
+        which the packets come to the other engines, and by their rings to this one.
+        """
+        self.prepare()
+        core = self.core(self._actor)
+        core.bell_length = 0
+        found = take_over(self.array, self.index, monotonic_us())
+        self._breathe()
+        if fanout is not None:
+            self._queues.open(self.array, self.index, self._nics, fanout, recover=True)
+            self._queues.hang_bell(core, self.arena.epoch, self._actor)
+            self._queues.start(self.cpu)
+        return str(found)
+
     @property
     def _actor(self) -> int:
         return Actor.ENGINE + self.index
@@ -66,6 +85,9 @@ class PacketEngine(Worker):
         arena = self.arena
         view(Engine, self.array, arena.engines + self.index * arena.engine_stride).bank = -1
         self._queues.start(self.cpu)
+        self._breathe()
+
+    def _breathe(self) -> None:
         self._loop = Loop(self.name, self._run, self.core(self._actor), self.cpu)
         self._loop.start()
 

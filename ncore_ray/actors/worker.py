@@ -17,6 +17,7 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.records import digest
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.machine.thread import settle
+from ncore_ray.nic.fanout import Fanout
 
 log: Final = logging.getLogger("ncore_ray")
 WATCH_S: Final = 0.5
@@ -42,6 +43,7 @@ class Loop:
     def _work(self) -> None:
         try:
             settle(None if self._cpu is None else [self._cpu])
+            self._core.thread = threading.get_native_id()
             self._run()
         except BaseException as error:  # told to the manager by `watch`, whatever it is
             self.failure = error
@@ -104,6 +106,18 @@ class Worker(ABC):
     @abstractmethod
     def prepare(self) -> None:
         """Open what is needed and run the kernels once."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Let the loops breathe."""
+
+    @abstractmethod
+    def stop(self) -> bool:
+        """End the loops and close what is open; return True when they have ended."""
+
+    @abstractmethod
+    def succeed(self, fanout: Fanout | None) -> str:
+        """Take the place of a predecessor whose process has ended, and start; return what was found, in words."""
 
     @abstractmethod
     def alive(self) -> bool:

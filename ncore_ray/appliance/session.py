@@ -84,7 +84,7 @@ def create(configuration: Configuration, source: str, *, detached: bool, store: 
     if name in names():
         raise NcoreError(f"an appliance named {name} runs already (ncore shutdown {name} ends it)")
     remove(name)
-    options: dict[str, Any] = {"lifetime": "detached"} if detached else {}
+    options: dict[str, Any] = {"lifetime": "detached", "max_restarts": -1} if detached else {}
     options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )  # its NICs are those of the machine where it was asked for

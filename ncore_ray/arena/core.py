@@ -23,6 +23,28 @@ class CoreState(IntEnum):
     STOPPED = 4
 
 
+class Stage(IntEnum):
+    """What an actor is doing; written as it begins, so that whoever finds it still knows where it stands."""
+
+    NONE = 0
+    ASLEEP = 1
+    """Or about to sleep, or between two breaths."""
+    READ = 2
+    """Taking packets from a NIC."""
+    DISTRIBUTE = 3
+    RECEIVE = 4
+    """Taking packets from the distributor."""
+    EXCHANGE = 5
+    """Taking what other engines say."""
+    TIMERS = 6
+    WORK = 7
+    """Sending, and moving streams on."""
+    SEND = 8
+    """The packets of the breath leave."""
+    REBUILD = 9
+    """Taking over from a predecessor that died."""
+
+
 class Core(Record):
     """One per actor. The first line is written by those who wake it, the rest by the actor itself."""
 
@@ -42,14 +64,15 @@ class Core(Record):
     process: I64
     """Process id on its node."""
     heartbeat_at: I64
-    """Start of the latest breath, µs."""
+    """Start of the latest breath, µs. An idle actor breathes too: it sleeps 20 ms at the most."""
     breaths: I64
     busy_us: I64
     """Time spent in breaths that had work to do."""
     sleeps: I64
     wakes_sent: I64
     """Doorbells of others that this actor rang."""
-    scratch: I64
+    restarts: I64
+    """How often another process has taken the actor's place; written by control code."""
 
     wakes_received: I64
     """Rings of the bell that came by the socket."""
@@ -63,7 +86,12 @@ class Core(Record):
     bell_address_2: I64
     configuration: I64
     """`Settings.epoch` of the configuration that the actor works by: it looks at no other bank any more."""
-    pad_2: I64
+    stage: I64
+    """`Stage`"""
+
+    thread: I64
+    """Thread id of the loop on its node."""
+    pad_2: Pad7
 
 
 core_at = pointer_to(Core)

@@ -12,6 +12,8 @@ from ncore_ray.machine.record import I32, Record, pointer_to, size_of
 FRAME_SIZE: Final = 2048
 """Bytes of a frame: the largest packet of an MTU up to 2,034, or a piece of a byte stream."""
 NO_FRAME: Final = -1
+IN_TRANSIT: Final = -3
+"""Instead of an owner: the frame lies in a ring on its way home, or to another engine, and is theirs who take it."""
 CHAINED: Final = -2
 """Instead of an owner: the frame goes where the first one of its packet goes."""
 

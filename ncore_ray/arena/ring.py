@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.machine.atomic import load_acquire, store_release
+from ncore_ray.machine.atomic import compiler_fence, load_acquire, store_release
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load64, store64
 from ncore_ray.machine.record import CACHE_LINE, I64, Pad6, Pad7, Record, address_of, pointer_to, size_of
@@ -68,11 +68,15 @@ def ring_room(ring: Ring, wanted: int) -> int:
 
 @kernel
 def ring_write(ring: Ring, word: int) -> int:
-    """Producer: write one word behind the published ones; the caller has made sure that there is room."""
+    """Producer: write one word behind the published ones; the caller has made sure that there is room.
+
+    What the caller stores next is stored after it: a successor finds the word and then knows of the rest.
+    """
     place = ring.written & (ring.capacity - 1)
     store64(address_of(ring) + RING_HEAD_SIZE + 8 * place, word)
+    compiler_fence()
     ring.written += 1
-    return 0
+    return compiler_fence()
 
 
 @kernel
@@ -100,6 +104,7 @@ def ring_take(ring: Ring) -> int:
     place = ring.taken & (ring.capacity - 1)
     word = load64(address_of(ring) + RING_HEAD_SIZE + 8 * place)
     ring.taken += 1
+    compiler_fence()  # whatever becomes of the word, a successor knows that it was taken
     return word
 
 
@@ -108,6 +113,12 @@ def ring_peek(ring: Ring, ahead: int) -> int:
     """Consumer: return a word that waits without taking it, ``ahead`` places behind the next one."""
     place = (ring.taken + ahead) & (ring.capacity - 1)
     return load64(address_of(ring) + RING_HEAD_SIZE + 8 * place)
+
+
+@kernel
+def ring_place(ring: Ring, index: int) -> int:
+    """Return the address of the word with an index."""
+    return address_of(ring) + RING_HEAD_SIZE + 8 * (index & (ring.capacity - 1))
 
 
 @kernel

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.build import Blueprint
 from ncore_ray.config.model import Configuration, Fanout, Placement
@@ -14,14 +16,17 @@ from ncore_ray.tables.port_owner import port_ranges
 _SPREADS = {Fanout.HASH: Spread.HASH, Fanout.RANDOM: Spread.RANDOM}
 
 
-def plan_queues(blueprint: Blueprint, array: Bytes) -> Membership | None:
-    """Return what the sockets of each interface join; None where readers and distributor are actors of their own."""
+def plan_queues(blueprint: Blueprint, array: Bytes, members: Sequence[int] | None = None) -> Membership | None:
+    """Return what the sockets of each interface join; None where readers and distributor are actors of their own.
+
+    ``members`` are the engines in the order of their sockets, where that is not the order of their numbers.
+    """
     distribution = blueprint.configuration.distribution
     if distribution.placement is Placement.CORE:
         return None
     if distribution.placement is Placement.PER_CORE:
         return Membership(_SPREADS[distribution.fanout])
-    engines = range(blueprint.configuration.appliance.engines)
+    engines = members or range(blueprint.configuration.appliance.engines)
     program = steering_program(_steering(blueprint, array), list(engines))
     return Membership(Spread.PROGRAM, program=program)
 

@@ -103,12 +103,14 @@ def actor_rows(status: dict[str, Any]) -> Rows:
             "CPU": None if actor["cpu"] is None else str(actor["cpu"]),
             "breaths": actor["breaths"],
             "busy_s": None if actor["busy_us"] is None else round(actor["busy_us"] / 1e6, 1),
+            "restarts": actor.get("restarts", 0),
             "failure": actor["failure"],
         }
         for actor in status["actors"]
     ]
-    if not any(row["failure"] for row in rows):
-        rows = [{key: value for key, value in row.items() if key != "failure"} for row in rows]
+    for seldom in ("failure", "restarts"):
+        if not any(row[seldom] for row in rows):
+            rows = [{key: value for key, value in row.items() if key != seldom} for row in rows]
     return Rows("actors", rows)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import core_of
-from ncore_ray.arena.frame import descriptor_frame, descriptor_queue, frame_meta
+from ncore_ray.arena.core import Stage, core_of
+from ncore_ray.arena.frame import IN_TRANSIT, descriptor_frame, descriptor_queue, frame_meta
 from ncore_ray.arena.header import arena_at, bank_in_force
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
-from ncore_ray.arena.rings import engine_ring, reader_actor, return_ring
+from ncore_ray.arena.rings import engine_ring, return_ring
 from ncore_ray.engine.application import on_lost, on_pump, on_timeout
+from ncore_ray.engine.change import begin_change, end_change
 from ncore_ray.engine.connection import Role, Tcb, Work, index_of, mark, tcb_of
 from ncore_ray.engine.flush import flush
 from ncore_ray.engine.follow import follow_configuration
@@ -36,24 +37,31 @@ BATCH: Final = 128
 @kernel
 def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> int:
     """Do one breath at the time ``now`` (µs); return how much there was to do (0: nothing)."""
+    core = core_of(base_of(engine), engine.actor)
     engine.now = now
     bank = bank_in_force(base_of(engine))
     if bank != engine.bank:
         follow_configuration(engine, bank)
-    engine.draining = core_of(base_of(engine), engine.actor).drain
+    engine.draining = core.drain
+    core.stage = Stage.RECEIVE
     done = _take_batches(engine, packet, sender)
     if engine.links:
+        core.stage = Stage.EXCHANGE
         done += exchange_in(engine)
+    core.stage = Stage.TIMERS
     done += advance(engine)
     if now >= engine.monitor_at and not engine.draining:
         start_probes(engine)
     if engine.draining:
         done += close_idle_clients(engine)
+    core.stage = Stage.WORK
     done += _work(engine, sender)
+    core.stage = Stage.SEND
     flush(engine, sender)
     _send_frames_home(engine)
     if engine.links:
         exchange_out(engine)
+    core.stage = Stage.ASLEEP
     return done
 
 
@@ -89,7 +97,7 @@ def _take_batch(engine: Engine, packet: Packet, sender: Sender, ring: Ring) -> i
         home = return_ring(base, engine.actor, queue)
         frame = descriptor_frame(descriptor)
         ring_write(home, frame)  # as large as the NIC's pool of frames: there is always room
-        frame_meta(base, frame).owner = reader_actor(base, queue)
+        frame_meta(base, frame).owner = IN_TRANSIT
     ring_give_back(ring)
     return count
 
@@ -117,11 +125,12 @@ def _work(engine: Engine, sender: Sender) -> int:
         done += 1
         if tcb.role == Role.FREE:
             continue
-        engine.changing = index_of(engine, tcb) + 1
-        if _work_on(engine, tcb, work) == Output.BLOCKED:
+        begin_change(engine, index_of(engine, tcb) + 1)
+        blocked = _work_on(engine, tcb, work) == Output.BLOCKED
+        end_change(engine)
+        if blocked:
             flush(engine, sender)
             mark(engine, tcb, Work.OUTPUT)
-    engine.changing = 0
     return done
 
 

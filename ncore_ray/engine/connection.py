@@ -12,6 +12,7 @@ import numpy as np
 
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.engine.buffer import Chain, chain_at, chain_clear, chain_init
+from ncore_ray.engine.change import touch
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.tcp.sequence import seq_diff
 from ncore_ray.engine.tcp.state import TcpState
@@ -413,6 +414,7 @@ def take_connection(engine: Engine) -> int:
     number = engine.free_connection
     if number == 0:
         return 0
+    touch(engine, number - 1)
     tcb = tcb_of(engine, number - 1)
     engine.free_connection = tcb.hash_next
     engine.live_connections += 1

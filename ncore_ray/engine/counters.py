@@ -54,6 +54,8 @@ class EngineCounters(Record):
     drop_tcp_old_timestamp_packets: I64
     """Older than what came before (PAWS, RFC 7323 §5)."""
     drop_tcp_no_timestamp_packets: I64
+    drop_takeover_packets: I64
+    """Received by a predecessor that died while it worked on them."""
 
     made_packets: I64
     """Packets built: each is then sent or counted under one of the next three."""
@@ -62,6 +64,8 @@ class EngineCounters(Record):
     drop_send_no_neighbour_packets: I64
     drop_send_no_frame_packets: I64
     drop_send_nic_packets: I64
+    drop_send_takeover_packets: I64
+    """Made by a predecessor that died before it sent them."""
 
     arp_requests: I64
     arp_replies: I64
@@ -79,6 +83,10 @@ class EngineCounters(Record):
     connections_timed_out: I64
     connections_drained: I64
     """Idle HTTP clients, closed because the appliance drains."""
+    connections_taken_over: I64
+    """That outlived the process of their engine."""
+    connections_broken: I64
+    """That were being changed when the process of their engine died, and were reset."""
     time_wait_recycled: I64
     retransmitted_segments: I64
     fast_retransmits: I64

@@ -71,8 +71,8 @@ def _queue(engine: Engine, slot: Slot) -> int:
     copy(at, base + slot.first, slot.first_length)
     copy(at + slot.first_length, base + slot.second, slot.second_length)
     length = slot.header_length + slot.first_length + slot.second_length
-    frame_meta(base, frame).owner = nic_of(base, slot.nic).writer
     ring_write(ring, make_descriptor(frame, length, slot.nic, Checksum.VALID))
+    frame_meta(base, frame).owner = nic_of(base, slot.nic).writer
     counters.sent_packets += 1
     counters.sent_bytes += length
     return 0
@@ -83,7 +83,9 @@ def _collect(engine: Engine, nic: int) -> int:
     """Take back the frames that a NIC has sent."""
     ring = transmit_return_ring(base_of(engine), engine.index, nic)
     for _ in range(ring_waiting(ring)):
-        put_frame(engine, ring_take(ring))
+        frame = ring_take(ring)
+        frame_meta(base_of(engine), frame).owner = engine.actor
+        put_frame(engine, frame)
     return ring_give_back(ring)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ncore_ray.engine.change import touch
 from ncore_ray.engine.connection import (
     Role,
     Tcb,
@@ -27,6 +28,7 @@ from ncore_ray.machine.jit import kernel
 def unpair(engine: Engine, tcb: Tcb) -> int:
     """Part the two sides of a pair."""
     if tcb.peer:
+        touch(engine, tcb.peer - 1)
         tcb_of(engine, tcb.peer - 1).peer = 0
         tcb.peer = 0
     return 0
@@ -45,6 +47,12 @@ def enter_time_wait(engine: Engine, tcb: Tcb) -> int:
         tcb.keepalive_at = 0
         tcb.application_at = 0
     tcb.close_at = engine.now + engine.time_wait_us
+    return queue_time_wait(engine, tcb)
+
+
+@kernel
+def queue_time_wait(engine: Engine, tcb: Tcb) -> int:
+    """Put a connection at the end of the queue of those in TIME-WAIT."""
     own = index_of(engine, tcb) + 1
     tcb.list_next = 0
     tcb.list_previous = engine.time_wait_last
@@ -87,6 +95,7 @@ def enter_pool(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def leave_pool(engine: Engine, tcb: Tcb) -> int:
     """Take a server connection out of the pool."""
+    touch(engine, index_of(engine, tcb))
     stats = service_stats(engine, tcb.service)
     if tcb.list_previous:
         tcb_of(engine, tcb.list_previous - 1).list_next = tcb.list_next
@@ -112,7 +121,7 @@ def _count_end(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
-def _forget_flow(engine: Engine, tcb: Tcb) -> int:
+def forget_flow(engine: Engine, tcb: Tcb) -> int:
     """Tell the flow table that a client's connection is over; the distributor never sees what engines send."""
     base = base_of(engine)
     return close_flow4(
@@ -132,12 +141,13 @@ def destroy(engine: Engine, tcb: Tcb) -> int:
     """Free a connection and everything that it holds; its peer, if any, is left alone."""
     if tcb.role == Role.FREE:
         return 0
+    touch(engine, index_of(engine, tcb))
     unpair(engine, tcb)
     disarm(engine, tcb)
     if tcb.virtual:
         part(engine, tcb)
     elif tcb.role != Role.SERVER and tcb.role != Role.MONITOR and tcb.role != Role.UDP_SERVER:
-        _forget_flow(engine, tcb)
+        forget_flow(engine, tcb)
     if tcb.state == TcpState.TIME_WAIT:
         _leave_queue(engine, tcb)
     if tcb.state == TcpState.SYN_RECEIVED:

@@ -5,7 +5,9 @@ Every kernel of the engine takes the header ``engine`` as its first argument; ev
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+import numpy as np
 
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.engine.counters import (
@@ -18,6 +20,9 @@ from ncore_ray.engine.counters import (
 )
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.record import I64, Record, address_of, pointer_to, size_of
+
+TOUCHED: Final = 14
+"""Connections that one change can name beside its own and their peers."""
 
 
 class Engine(Record):
@@ -32,7 +37,11 @@ class Engine(Record):
     bank: I64
     """The bank of the configured tables that its settings were taken from; −1 at first."""
     changing: I64
-    """Number of the connection that is being changed plus 1, or 0. A successor resets it and its peer."""
+    """Number of the connection that is being changed plus 1, `NEW_ONE`, or 0. See `change`."""
+    touched_count: I64
+    """Of `touched`, while `changing` is not 0; the latest are kept."""
+    touched: Annotated[int, np.dtype(("<i8", (TOUCHED,)))]
+    """Numbers of further connections that are being changed with it."""
     draining: I64
     drain_next: I64
     """The connection at which the look for idle clients goes on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import Core, cancel_sleep
+from ncore_ray.arena.core import Core, Stage, cancel_sleep, core_of
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import ring_waiting
 from ncore_ray.arena.rings import inbound_ring
@@ -74,9 +74,12 @@ def _local(own: OwnQueues, index: int) -> ReaderLocal:
 def read_and_distribute(engine: Engine, own: OwnQueues, packet: Packet, now: int) -> int:
     """Take a batch from each queue and hand every packet to its engine; return how much there was to do."""
     base = base_of(engine)
+    core = core_of(base, engine.actor)
     work = 0
+    core.stage = Stage.READ
     for index in range(own.count):
         work += reader_breath(base, _reader(own, index), _local(own, index), now)
+    core.stage = Stage.DISTRIBUTE
     return work + distributor_breath(base, distributor_of(base, engine.index), packet, now)
 
 

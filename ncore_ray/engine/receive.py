@@ -15,7 +15,8 @@ from ncore_ray.arena.frame import (
 from ncore_ray.arena.rings import nic_of_queue
 from ncore_ray.engine.application import on_events, on_lost
 from ncore_ray.engine.buffer import NO_FRAME, free_frame
-from ncore_ray.engine.connection import Role, Tcb, find_connection, index_of, make_ports, tcb_of
+from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
+from ncore_ray.engine.connection import Role, Tcb, find_connection, make_ports, tcb_of
 from ncore_ray.engine.ip.arp import receive_arp
 from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
 from ncore_ray.engine.lifecycle import destroy
@@ -109,7 +110,9 @@ def _receive_icmp(engine: Engine, packet: Packet) -> int:
     sequence = quoted_sequence(packet)
     in_flight = seq_le(tcb.snd_una, sequence) and seq_lt(sequence, tcb.snd_max)
     if tcb.state == TcpState.SYN_SENT and in_flight:
-        return on_lost(engine, tcb)
+        begin_change(engine, number)
+        on_lost(engine, tcb)
+        end_change(engine)
     return 0
 
 
@@ -134,12 +137,14 @@ def _receive_tcp(engine: Engine, packet: Packet) -> int:
     number = find_connection(
         engine, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low, ports
     )
+    begin_change(engine, number if number else NEW_ONE)
     if number == 0:
-        return _receive_unknown(engine, packet)
-    tcb = tcb_of(engine, number - 1)
-    if _is_new_incarnation(tcb, packet):
-        return _reincarnate(engine, tcb, packet)
-    return _receive_known(engine, tcb, packet)
+        _receive_unknown(engine, packet)
+    elif _is_new_incarnation(tcb_of(engine, number - 1), packet):
+        _reincarnate(engine, tcb_of(engine, number - 1), packet)
+    else:
+        _receive_known(engine, tcb_of(engine, number - 1), packet)
+    return end_change(engine)
 
 
 @kernel
@@ -181,7 +186,6 @@ def _receive_unknown(engine: Engine, packet: Packet) -> int:
 
 @kernel
 def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    engine.changing = index_of(engine, tcb) + 1
     events = receive_segment(engine, tcb, packet)
     if events != Event.NOTHING and not events & Event.GONE:
         if packet.length > FRAME_SIZE and events & Event.DATA:
@@ -190,7 +194,6 @@ def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
             on_events(engine, tcb, events, packet.payload, packet.payload_length)
         if events & Event.DATA and tcb.out_of_order_count:
             _deliver_early(engine, tcb, packet)
-    engine.changing = 0
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import Core, acknowledge, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
+from ncore_ray.arena.core import Core, Stage, acknowledge, cancel_sleep, core_of, prepare_sleep, should_stop, sleep
 from ncore_ray.arena.frame import (
     descriptor_checksum,
     descriptor_frame,
@@ -25,7 +25,7 @@ from ncore_ray.arena.ring import (
 from ncore_ray.arena.rings import inbound_ring, nic_of_queue, return_ring
 from ncore_ray.flow.ahead import begin_batch, fetch_ahead
 from ncore_ray.flow.decide import decide
-from ncore_ray.flow.handing import hand_on, hand_on_by_flow, note_packet, publish_to, send_home
+from ncore_ray.flow.handing import hand_on, hand_on_by_flow, note_packet, publish_to, send_home, show_at_once
 from ncore_ray.flow.records import BATCH, Distributor, Forwarding, count_drop, counters_of, distributor_of
 from ncore_ray.flow.table import sweep_due
 from ncore_ray.machine.jit import entry_kernel, kernel
@@ -70,7 +70,10 @@ def _fill_packet(base: int, packet: Packet, word: int) -> int:
 
 @kernel
 def _distribute(base: int, distributor: Distributor, packet: Packet, home: Ring, word: int, now: int) -> int:
-    """Decide on one packet and hand it on, now or with its batch; what is dropped goes home."""
+    """Decide on one packet and hand it on, now or with its batch; what is dropped goes home.
+
+    Returns the engine, or a `Drop`.
+    """
     _fill_packet(base, packet, word)
     engine = decide(base, distributor, packet, now)
     counters = counters_of(base, distributor)
@@ -78,10 +81,12 @@ def _distribute(base: int, distributor: Distributor, packet: Packet, home: Ring,
     counters.received_bytes += packet.length
     if engine < 0:
         count_drop(counters, engine)
-        return send_home(base, home, word)
-    if distributor.forwarding == Forwarding.BATCH_FLOW:
-        return note_packet(base, distributor, home, packet, word, engine)
-    return hand_on(base, distributor, home, word, engine)
+        send_home(base, home, word)
+    elif distributor.forwarding == Forwarding.BATCH_FLOW:
+        note_packet(base, distributor, home, packet, word, engine)
+    else:
+        hand_on(base, distributor, home, word, engine)
+    return engine
 
 
 @kernel
@@ -99,7 +104,8 @@ def _serve_queue(base: int, distributor: Distributor, packet: Packet, queue: int
     begin_batch(base, distributor, inbound, count)
     for i in range(count):
         fetch_ahead(base, distributor, inbound, i, count)
-        _distribute(base, distributor, packet, home, ring_take(inbound), now)
+        engine = _distribute(base, distributor, packet, home, ring_take(inbound), now)
+        show_at_once(base, distributor, inbound, engine)
     if distributor.noted:
         hand_on_by_flow(base, distributor, home)
     ring_give_back(inbound)
@@ -168,7 +174,9 @@ def distributor_run(base: int, local_address: int) -> int:
         core.heartbeat_at = now
         core.breaths += 1
         acknowledge(core, epoch_in_force(base))
+        core.stage = Stage.DISTRIBUTE
         work = distributor_breath(base, distributor, packet, now)
+        core.stage = Stage.ASLEEP
         if not work and now - local.worked_at >= local.spin_us:
             _rest(base, core, scratch)
         after = now_us(scratch)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.core import Actor, core_of, wake_from
-from ncore_ray.arena.frame import descriptor_frame, descriptor_queue, frame_meta
+from ncore_ray.arena.frame import IN_TRANSIT, descriptor_frame, frame_meta
 from ncore_ray.arena.header import check_index
-from ncore_ray.arena.ring import Ring, ring_publish, ring_room, ring_write
-from ncore_ray.arena.rings import engine_ring, reader_actor
+from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_room, ring_write
+from ncore_ray.arena.rings import engine_ring
 from ncore_ray.flow.records import (
     BATCH,
     NOTE_SIZE,
@@ -33,8 +33,9 @@ _HANDED_ON: Final = -1
 @kernel
 def send_home(base: int, home: Ring, word: int) -> int:
     """Give a frame back to the reader it came from; its ring holds all of the reader's frames."""
-    frame_meta(base, descriptor_frame(word)).owner = reader_actor(base, descriptor_queue(word))
-    return ring_write(home, word)
+    ring_write(home, word)
+    frame_meta(base, descriptor_frame(word)).owner = IN_TRANSIT
+    return 0
 
 
 @kernel
@@ -46,18 +47,28 @@ def publish_to(base: int, distributor: Distributor, engine: int) -> int:
     return 0
 
 
+@kernel
+def show_at_once(base: int, distributor: Distributor, inbound: Ring, engine: int) -> int:
+    """Forwarding style STREAM: let the engine see its packet before the next one is looked at.
+
+    The place in the queue is given back first: once the engine is done, the frame may soon be in this queue again.
+    """
+    if distributor.forwarding != Forwarding.STREAM or engine < 0:
+        return 0
+    ring_give_back(inbound)
+    return publish_to(base, distributor, engine)
+
+
 def _hand_on(base: int, distributor: Distributor, home: Ring, word: int, engine: int) -> int:
     """Give a packet to its engine, or its frame home if the engine's ring is full."""
     ring = engine_ring(base, distributor.number, engine)
     if ring_room(ring, 1) <= 0:
         count_drop(counters_of(base, distributor), Drop.ENGINE_RING_FULL)
         return send_home(base, home, word)
-    frame_meta(base, descriptor_frame(word)).owner = Actor.ENGINE + engine
     ring_write(ring, word)
+    frame_meta(base, descriptor_frame(word)).owner = Actor.ENGINE + engine
     count_forwarded(base, distributor, engine)
     counters_of(base, distributor).forwarded_packets += 1
-    if distributor.forwarding == Forwarding.STREAM:
-        publish_to(base, distributor, engine)
     return 0
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ncore_ray.arena.core import Actor, core_of, wake
+from ncore_ray.arena.frame import descriptor_frame, descriptor_queue
+from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.layout import Bytes
+from ncore_ray.arena.recover import finish_homes, finish_ring, is_unpublished, ring_word
+from ncore_ray.arena.ring import Ring, ring_give_back, ring_place
+from ncore_ray.arena.rings import engine_ring, inbound_ring, return_ring
 from ncore_ray.flow.distributor import distributor_view
 from ncore_ray.flow.key import hash_for_lookup, key_of_ends4
 from ncore_ray.flow.records import (
@@ -16,10 +22,12 @@ from ncore_ray.flow.records import (
     Distributor,
     EngineSlot,
     FlowState,
+    distributor_of,
 )
 from ncore_ray.flow.table import find_flow, set_state
 from ncore_ray.machine.atomic import load_acquire
-from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.jit import entry_kernel, kernel
+from ncore_ray.machine.memory import store64
 from ncore_ray.machine.record import view
 
 
@@ -45,6 +53,58 @@ def close_flow4(
     if place == 0 or distributor.shared:
         return 0
     return set_state(place, load_acquire(place), FlowState.CLOSED)
+
+
+@kernel
+def _was_handed_on(base: int, distributor: Distributor, word: int) -> int:
+    """Return 1 if a packet that was taken lies in the ring of an engine, or on its way home."""
+    frame = descriptor_frame(word)
+    found = is_unpublished(return_ring(base, distributor.actor, descriptor_queue(word)), frame)
+    for engine in range(distributor.engine_count):
+        found |= is_unpublished(engine_ring(base, distributor.number, engine), frame)
+    return found
+
+
+@kernel
+def _put_back(base: int, distributor: Distributor, ring: Ring) -> int:
+    """Let the packets that were taken and not handed on wait again, in their order; return how many they are.
+
+    They change places with those that were handed on, until they are the last of all that were taken.
+    """
+    place = ring.taken
+    for index in range(ring.taken - 1, ring.head - 1, -1):
+        word = ring_word(ring, index)
+        if not _was_handed_on(base, distributor, word):
+            place -= 1
+            store64(ring_place(ring, index), ring_word(ring, place))
+            store64(ring_place(ring, place), word)
+    count = ring.taken - place
+    ring.taken = place
+    return count
+
+
+@kernel
+def recover_queues(base: int, number: int) -> int:
+    """Make the rings to and from a decider that has died whole again; return how many packets wait once more."""
+    distributor = distributor_of(base, number)
+    nics = arena_at(base).nic_count
+    count = 0
+    for queue in range(number * nics, (number + 1) * nics):
+        count += _put_back(base, distributor, inbound_ring(base, queue))
+    for queue in range(number * nics, (number + 1) * nics):
+        ring_give_back(inbound_ring(base, queue))
+    for engine in range(distributor.engine_count):
+        if finish_ring(base, engine_ring(base, number, engine), Actor.ENGINE + engine):
+            wake(core_of(base, Actor.ENGINE + engine))
+    return count
+
+
+@entry_kernel
+def recover_decider(base: int, number: int) -> int:
+    """Make the rings of a distributor that has died whole again; return how many packets wait once more."""
+    count = recover_queues(base, number)
+    finish_homes(base, distributor_of(base, number).actor)
+    return count
 
 
 def repair_table(array: Bytes, number: int) -> int:

@@ -61,6 +61,11 @@ def _fence(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return context.get_constant(signature.return_type, 0)
 
 
+def _compiler_fence(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    builder.fence("seq_cst", targetscope="singlethread")
+    return context.get_constant(signature.return_type, 0)
+
+
 @machine_code(_load_acquire)
 def load_acquire(address: int) -> int:
     """Return the word; nothing that follows is done before it (address a multiple of 8)."""
@@ -107,4 +112,13 @@ def compare_exchange(address: int, expected: int, desired: int) -> int:
 @machine_code(_fence)
 def fence() -> int:
     """Order everything before against everything after, stores before loads included."""
+    return 0
+
+
+@machine_code(_compiler_fence)
+def compiler_fence() -> int:
+    """Keep the compiler from moving or merging stores across this place; costs no instruction.
+
+    Enough for who looks after this process has died: a process that is killed leaves its stores in program order.
+    """
     return 0

@@ -41,15 +41,16 @@ class ConfigurationService:
         live: LiveTables,
         built: Configuration,
         *,
+        wanted: Configuration | None = None,
         has_links: bool,
         tell: Callable[[str, str], None],
         changed: Callable[[Configuration], None],
     ) -> None:
-        """Serve an appliance that was built for a configuration.
+        """Serve an appliance that was built for a configuration; ``wanted`` if it has changed since.
 
         ``tell`` takes a level and a sentence; ``changed`` is called with each new configuration.
         """
-        self.wanted = built
+        self.wanted = wanted or built
         self._store = store
         self._live = live
         self._built = built
@@ -64,13 +65,13 @@ class ConfigurationService:
         self._thread = threading.Thread(target=self._work, name="replicator", daemon=True)
 
     def start(self, source: str, author: str) -> None:
-        """Store the configuration that the appliance was built for, unless it is there, and begin to look after it."""
-        self._record_built(source, author)
+        """Store the configuration that is wanted now, unless it is there, and begin to look after it."""
+        self._record(source, author)
         self._thread.start()
 
-    def _record_built(self, source: str, author: str) -> None:
+    def _record(self, source: str, author: str) -> None:
         last = self._store.latest()
-        text = dump(self._built)
+        text = dump(self.wanted)
         if last is None or last.configuration != text:
             before = last.number if last else 0
             commands = self._commands_since(last) if last else []
@@ -81,7 +82,7 @@ class ConfigurationService:
     def _commands_since(self, last: Version) -> list[str]:
         """Return what differs from a version; nothing when it is of a time with other keys."""
         try:
-            return [to_text(change) for change in diff(parse(last.configuration), self._built)]
+            return [to_text(change) for change in diff(parse(last.configuration), self.wanted)]
         except ConfigurationError:
             return []
 

@@ -137,7 +137,7 @@ def core_numbers(array: Bytes, actor: int) -> Numbers:
     """Return what an actor's core record tells: state, breaths, busy time, sleeps."""
     core = core_view(array, actor)
     numbers = values_of(Core, core)
-    for private in ("bell", "asleep", "stop", "drain", "scratch"):
+    for private in ("bell", "asleep", "stop", "drain"):
         numbers.pop(private)
     return numbers
 

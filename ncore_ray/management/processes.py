@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 _LOOK_S: Final = 0.02
 _PARENT: Final = 1
+_USER_TIME: Final = 11
+_SYSTEM_TIME: Final = 12
 _STARTED_AT: Final = 19
-"""Places among the words of `_status`: fields 4 and 22 of proc(5), where its own begins with field 3."""
+"""Places among the words of `_status`: fields 4, 14, 15 and 22 of proc(5), where its own begins with field 3."""
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
@@ -42,6 +44,24 @@ def is_running(process: int) -> bool:
 def started_at(process: int) -> int | None:
     """Return when a running process began, in the kernel's ticks since the boot; None if it is gone."""
     return int(_status(process)[_STARTED_AT]) if is_running(process) else None
+
+
+class ThreadState(NamedTuple):
+    """How the kernel sees a thread."""
+
+    letter: str
+    """R runs or could, S and D wait, T is stopped, t is traced, Z and "" are gone (proc(5))."""
+    cpu_s: float
+    """Processor time that it took so far."""
+
+
+def thread_state(process: int, thread: int) -> ThreadState:
+    """Return how a thread of a process is."""
+    status = _status(f"{process}/task/{thread}")
+    if not status:
+        return ThreadState("", 0.0)
+    ticks = sum(int(status[place]) for place in (_USER_TIME, _SYSTEM_TIME))
+    return ThreadState(status[0], ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def wait_gone(processes: Iterable[int], timeout_s: float) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ncore_ray.arena.core import Stage
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.parallelism import nic_towards
 from ncore_ray.config.model import Configuration, Nic, VServer
@@ -38,6 +39,7 @@ class Reporter:
             "arena_bytes": self.team.blueprint.size,
             "dimensions": asdict(self.team.blueprint.dimensions),
             "actors": self._actors(monotonic_us()),
+            "standbys": [{"name": one.name, "process": one.process} for one in self.team.standbys],
             "nics": [_nic_row(nic) for nic in self.configuration.nics],
             "vservers": [_vserver_row(vserver) for vserver in self.configuration.vservers],
             "services": self.health(),
@@ -71,6 +73,8 @@ class Reporter:
             "breaths": numbers["breaths"],
             "busy_us": numbers["busy_us"],
             "sleeps": numbers["sleeps"],
+            "stage": Stage(numbers["stage"]).name.lower(),
+            "restarts": numbers["restarts"],
         }
 
     def stat(self) -> Plain:
@@ -155,6 +159,8 @@ def _owner_row(member: Member) -> Plain:
         "breaths": None,
         "busy_us": None,
         "sleeps": None,
+        "stage": None,
+        "restarts": 0,
     }
 
 

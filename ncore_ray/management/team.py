@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,23 +50,44 @@ class Member:
     handle: Any
     process: int = 0
     failure: str | None = None
+    arguments: tuple[Any, ...] = ()
+    """What the actor was made with."""
 
 
 class Team:
     """Builds and takes down the actors that a blueprint names; tells ``on_failure`` of one that dies."""
 
-    def __init__(self, blueprint: Blueprint, plan: CorePlan, *, detached: bool, on_failure: Callable[[Member], None]):
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        plan: CorePlan,
+        *,
+        detached: bool,
+        on_failure: Callable[[Member], None],
+        living: Mapping[str, Any] | None = None,
+    ):
+        """Create the arena's owner; with ``living`` actors, by their names, take these instead of making any."""
         self.blueprint = blueprint
         self.name = blueprint.configuration.appliance.name
         self._plan = plan
         self._detached = detached
         self._on_failure = on_failure
         self._stopping = threading.Event()
+        self._reporting = threading.Lock()
         self._watchers: list[threading.Thread] = []
-        self.owner = self._create("arena", ArenaOwner, f"{self.name}/arena", blueprint.size + PAGE)
+        self.standbys: list[Member] = []
+        """Those that wait."""
+        self._living = living
+        self.owner = self._make("arena", ArenaOwner, f"{self.name}/arena", blueprint.size + PAGE)
         self.members: list[Member] = [Member("arena", "ArenaOwner", -1, None, self.owner)]
 
-    def _create(self, name: str, actor: type, *arguments: Any) -> Any:
+    def _make(self, name: str, actor: type, *arguments: Any) -> Any:
+        if self._living is None:
+            return self.create_actor(name, actor, *arguments)
+        return self._living.get(f"{self.name}/{name}")
+
+    def create_actor(self, name: str, actor: type, *arguments: Any) -> Any:
+        """Create an actor on this node and return its handle at once."""
         node = ray.get_runtime_context().get_node_id()
         options = {
             "name": f"{self.name}/{name}",
@@ -85,7 +106,8 @@ class Team:
         try:
             result: tuple[list[Any], str, int] = ray.get(self.owner.hand_out.remote(), timeout=60)
         except RayError as error:
-            raise NcoreError(f"the arena of {self.blueprint.size >> 20} MiB cannot be made: {_reason(error)}") from None
+            size, reason = self.blueprint.size >> 20, reason_of(error)
+            raise NcoreError(f"the arena of {size} MiB cannot be made: {reason}") from None
         self.members[0].process = result[2]
         return result[0], result[1]
 
@@ -95,20 +117,21 @@ class Team:
         if self.blueprint.configuration.distribution.placement is Placement.CORE:
             self._create_readers(nics)
         for index in range(self.blueprint.configuration.appliance.engines):
-            name, cpu = f"engine-{index}", self._plan.engines[index]
-            handle = self._create(name, PacketEngine, f"{self.name}/{name}", index, cpu, nics)
-            self.members.append(Member(name, "PacketEngine", Actor.ENGINE + index, cpu, handle))
+            cpu = self._plan.engines[index]
+            self._add(f"engine-{index}", PacketEngine, Actor.ENGINE + index, cpu, index, cpu, nics)
+
+    def _add(self, name: str, actor: type, number: int, cpu: int | None, *arguments: Any) -> None:
+        named = (f"{self.name}/{name}", *arguments)
+        handle = self._make(name, actor, *named)
+        self.members.append(Member(name, actor.__name__, number, cpu, handle, arguments=named))
 
     def _create_readers(self, nics: list[NicSettings]) -> None:
         """Create the actors that read and distribute, where engines do not do so themselves."""
         first = Actor.ENGINE + self.blueprint.configuration.appliance.engines
         for index, settings in enumerate(nics):
-            name, cpu = f"nic-{settings.name}", self._plan.readers[index]
-            handle = self._create(name, NicReader, f"{self.name}/{name}", index, cpu, settings)
-            self.members.append(Member(name, "NicReader", first + index, cpu, handle))
-        cpu = self._plan.distributor
-        handle = self._create("distributor", FlowDistributor, f"{self.name}/distributor", cpu)
-        self.members.append(Member("distributor", "FlowDistributor", Actor.DISTRIBUTOR, cpu, handle))
+            cpu = self._plan.readers[index]
+            self._add(f"nic-{settings.name}", NicReader, first + index, cpu, index, cpu, settings)
+        self._add("distributor", FlowDistributor, Actor.DISTRIBUTOR, self._plan.distributor, self._plan.distributor)
 
     @property
     def workers(self) -> list[Member]:
@@ -122,7 +145,15 @@ class Team:
             try:
                 member.process = ray.get(answer, timeout=_READY_S)
             except RayError as error:
-                raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
+                raise NcoreError(f"{self.name}/{member.name} cannot start: {reason_of(error)}") from None
+
+    def join(self) -> None:
+        """Begin to watch actors that live; those that do not are reported."""
+        for member in self.members:
+            if member.handle is None:
+                self.report(member, None, "its process died")
+            else:
+                self.watch(member)
 
     def open_queues(self, fanout: Fanout) -> None:
         """Let the engines open their receive queues, in the order of their numbers. Raises NcoreError naming one."""
@@ -130,7 +161,7 @@ class Team:
             try:
                 ray.get(member.handle.open_queues.remote(fanout), timeout=_READY_S)
             except RayError as error:
-                raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
+                raise NcoreError(f"{self.name}/{member.name} cannot start: {reason_of(error)}") from None
 
     def start(self) -> None:
         """Start the loops, those that take first, and begin to watch all. Raises NcoreError naming an actor."""
@@ -139,25 +170,44 @@ class Team:
             try:
                 ray.get(member.handle.start.remote(), timeout=_ANSWER_S * 4)
             except RayError as error:
-                raise NcoreError(f"{self.name}/{member.name} cannot start: {_reason(error)}") from None
+                raise NcoreError(f"{self.name}/{member.name} cannot start: {reason_of(error)}") from None
         for member in self.members:
-            thread = threading.Thread(target=self._watch, args=(member,), name=f"watch-{member.name}", daemon=True)
-            self._watchers.append(thread)
-            thread.start()
+            self.watch(member)
 
-    def _watch(self, member: Member) -> None:
+    def watch(self, member: Member) -> None:
+        """Begin to watch an actor."""
+        name = f"watch-{member.name}"
+        thread = threading.Thread(target=self._watch, args=(member, member.handle), name=name, daemon=True)
+        self._watchers.append(thread)
+        thread.start()
+
+    def _watch(self, member: Member, handle: Any) -> None:
         """Wait on an actor all the time: its death fails the pending call within some 25 ms."""
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and member.handle is handle:
             try:
-                failure = ray.get(member.handle.watch.remote(_WATCH_S), timeout=_WATCH_S + _ANSWER_S)
+                failure = ray.get(handle.watch.remote(_WATCH_S), timeout=_WATCH_S + _ANSWER_S)
             except GetTimeoutError:
                 failure = f"no answer for {_ANSWER_S:.0f} s"
             except RayError as error:
-                failure = _reason(error)
-            if failure and not self._stopping.is_set():
-                member.failure = failure
-                self._on_failure(member)
+                failure = reason_of(error)
+            if failure:
+                self.report(member, handle, failure)
                 return
+
+    def report(self, member: Member, handle: Any, failure: str) -> None:
+        """Note that an actor failed, once, whoever found it out first."""
+        with self._reporting:
+            if self._stopping.is_set() or member.handle is not handle or member.failure is not None:
+                return
+            member.failure = failure
+        self._on_failure(member)
+
+    def replaced(self, member: Member, handle: Any, process: int) -> None:
+        """Note that another process has taken an actor's place, and watch that one."""
+        with self._reporting:
+            member.handle, member.process = handle, process
+            member.failure = None
+        self.watch(member)
 
     def stop(self) -> list[str]:
         """End all loops and actors; return the names of those that did not end by themselves and were killed."""
@@ -165,15 +215,17 @@ class Team:
         order = {"NicReader": 0, "FlowDistributor": 1, "PacketEngine": 2, "ArenaOwner": 3}
         members = sorted(self.members, key=lambda member: order[member.kind])
         late = [member.name for member in members if not self._stop_one(member)]
+        members += self.standbys
         for member in members:
-            ray.kill(member.handle, no_restart=True)
+            if member.handle is not None:
+                ray.kill(member.handle, no_restart=True)
         for thread in self._watchers:
             thread.join(_WATCH_S + 1)
         wait_gone((member.process for member in members), _ANSWER_S)
         return late
 
     def _stop_one(self, member: Member) -> bool:
-        if member.failure is not None or not member.process:
+        if member.failure is not None or not member.process or member.handle is None:
             return True
         try:
             return bool(ray.get(member.handle.stop.remote(), timeout=_ANSWER_S))
@@ -181,7 +233,7 @@ class Team:
             return False
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return why a call of an actor failed, in one sentence."""
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, GetTimeoutError):

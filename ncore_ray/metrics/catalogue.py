@@ -78,6 +78,7 @@ _ACTOR: Final = (
             ("sleeps", "sleeps", "core.sleeps", "How often it went to sleep as there was nothing to do."),
             ("wakes_sent", "wakes", "core.wakes_sent", "How often it woke another actor."),
             ("wakes_received", "wakes", "core.wakes_received", "How often another engine woke it by its socket."),
+            ("restarts", "restarts", "core.restarts", "How often another process took its place."),
         ),
     ),
 )

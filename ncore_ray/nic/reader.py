@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import Actor, Core, core_of, should_stop
+from ncore_ray.arena.core import Actor, Core, Stage, core_of, should_stop
 from ncore_ray.arena.frame import NO_FRAME, Checksum, descriptor_frame, frame_address, frame_meta, make_descriptor
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_take, ring_waiting, ring_write
@@ -191,7 +191,10 @@ def clear_error(reader: Reader, local: ReaderLocal) -> int:
 def _breathe(base: int, reader: Reader, local: ReaderLocal, core: Core, now: int) -> int:
     core.heartbeat_at = now
     core.breaths += 1
-    return reader_breath(base, reader, local, now)
+    core.stage = Stage.READ
+    work = reader_breath(base, reader, local, now)
+    core.stage = Stage.ASLEEP
+    return work
 
 
 @entry_kernel

@@ -9,18 +9,12 @@ from __future__ import annotations
 from ncore_ray.arena.core import Actor
 from ncore_ray.arena.frame import descriptor_frame, frame_meta
 from ncore_ray.arena.header import arena_at
-from ncore_ray.arena.ring import RING_HEAD_SIZE, Ring, ring_give_back, ring_publish, ring_room, ring_write
+from ncore_ray.arena.recover import ring_word
+from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_room, ring_write
 from ncore_ray.arena.rings import return_ring, transmit_return_ring, transmit_ring
 from ncore_ray.machine.jit import entry_kernel, kernel
-from ncore_ray.machine.memory import load64
-from ncore_ray.machine.record import address_of
 from ncore_ray.nic.partition import Reader, Writer, push_free, reader_of, take_back, writer_of
 from ncore_ray.nic.spread import fed_ring, fed_rings
-
-
-@kernel
-def _word(ring: Ring, index: int) -> int:
-    return load64(address_of(ring) + RING_HEAD_SIZE + 8 * (index & (ring.capacity - 1)))
 
 
 @kernel
@@ -29,7 +23,7 @@ def _take_back_unpublished(base: int, reader: Reader) -> int:
     for decider in range(fed_rings(base, reader)):
         ring = fed_ring(base, reader, decider)
         for index in range(ring.tail, ring.written):
-            take_back(base, reader, descriptor_frame(_word(ring, index)))
+            take_back(base, reader, descriptor_frame(ring_word(ring, index)))
         ring.written = ring.tail
     return 0
 
@@ -38,7 +32,7 @@ def _take_back_unpublished(base: int, reader: Reader) -> int:
 def _finish_collecting(base: int, reader: Reader, ring: Ring) -> int:
     """Frames of words taken and not given back are home; to say so once more does no harm."""
     for index in range(ring.head, ring.taken):
-        take_back(base, reader, descriptor_frame(_word(ring, index)))
+        take_back(base, reader, descriptor_frame(ring_word(ring, index)))
     return ring_give_back(ring)
 
 
@@ -63,7 +57,7 @@ def rebuild_free(base: int, queue: int) -> int:
 def _is_on_its_way(home: Ring, frame: int) -> bool:
     found = 0
     for index in range(home.tail, home.written):
-        found += descriptor_frame(_word(home, index)) == frame
+        found += descriptor_frame(ring_word(home, index)) == frame
     return found > 0
 
 
@@ -74,7 +68,7 @@ def _send_rest_home(base: int, writer: Writer, engine: int) -> int:
     home = transmit_return_ring(base, engine, writer.nic)
     count = 0
     for index in range(taken.head, taken.taken):
-        frame = descriptor_frame(_word(taken, index))
+        frame = descriptor_frame(ring_word(taken, index))
         if not _is_on_its_way(home, frame) and ring_room(home, 1):
             ring_write(home, frame)
             count += 1

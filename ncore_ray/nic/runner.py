@@ -90,6 +90,11 @@ class NicRunner:
         return self.settings.needs_writer
 
     @property
+    def free_frames(self) -> int:
+        """Frames that packets can be received into."""
+        return self._reader.free_count
+
+    @property
     def mac(self) -> int:
         """The appliance's address on this NIC, after `open`."""
         return self.driver.mac
@@ -103,7 +108,8 @@ class NicRunner:
         """Open the driver and its wrappers; with ``recover``, take over from a dead predecessor. Raises NicError."""
         if recover:
             rebuild_free(self._base, self._queue)
-            recover_writer(self._base, self._nic)
+            if self._sends:
+                recover_writer(self._base, self._nic)
         self.driver.open()
         self._spread()
         self.driver.fill_reader(self._reader_memory.local)
@@ -159,6 +165,7 @@ class NicRunner:
 
         def work() -> None:
             settle(cpus)
+            core.thread = threading.get_native_id()
             run()
             core.state = CoreState.STOPPED
 

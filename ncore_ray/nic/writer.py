@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import Core, cancel_sleep, core_of, prepare_sleep, should_stop, sleep, wake
+from ncore_ray.arena.core import Core, Stage, cancel_sleep, core_of, prepare_sleep, should_stop, sleep, wake
 from ncore_ray.arena.frame import FRAME_SIZE, descriptor_checksum, descriptor_frame, descriptor_length, frame_address
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import ring_give_back, ring_publish, ring_room, ring_take, ring_waiting, ring_write
@@ -136,7 +136,10 @@ def _wait(base: int, writer: Writer, local: WriterLocal, core: Core) -> int:
 def _breathe(base: int, writer: Writer, local: WriterLocal, core: Core, now: int) -> int:
     core.heartbeat_at = now
     core.breaths += 1
-    return writer_breath(base, writer, local, now)
+    core.stage = Stage.SEND
+    work = writer_breath(base, writer, local, now)
+    core.stage = Stage.ASLEEP
+    return work
 
 
 @entry_kernel

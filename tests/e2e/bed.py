@@ -168,11 +168,11 @@ def configuration_text(name: str, netns: str, **options: Any) -> str:
 def make_bed(purpose: str, folder: Path, **options: Any) -> Iterator[Bed]:
     """Build a network with two servers and an appliance; every service is up."""
     name = unique(purpose)
-    offloads = options.pop("host_offloads", NO_LARGE_FRAMES)
+    offloads, detached = options.pop("host_offloads", NO_LARGE_FRAMES), options.pop("detached", False)
     with Network(Layout(prefix=name, servers=2, host_offloads=offloads)) as network:
         origins = start_origins(network)
         configuration = parse(configuration_text(name, network.appliance.namespace.name, **options))
-        appliance = session.create(configuration, name, detached=False)
+        appliance = session.create(configuration, name, detached=detached)
         try:
             site = Site(network, appliance, configuration)
             site.wait_until_up()

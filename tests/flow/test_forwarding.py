@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore_ray.arena.core import Actor
-from ncore_ray.arena.rings import return_ring
+from ncore_ray.arena.rings import inbound_ring, return_ring
 from ncore_ray.flow.distributor import Algorithm, Forwarding, distributor_of, distributor_view
-from ncore_ray.flow.handing import hand_on
+from ncore_ray.flow.handing import hand_on, show_at_once
 from ncore_ray.flow.repair import repair_table
 from ncore_ray.lab.dry.arena import SNIPS, VIP, put, take_all
 from ncore_ray.lab.dry.distributor import Appliance, make_appliance
@@ -28,7 +28,8 @@ CLIENT = "10.1.0.7"
 @entry_kernel
 def hand_one_on(base: int, word: int, engine: int) -> int:
     distributor = distributor_of(base, 0)
-    return hand_on(base, distributor, return_ring(base, distributor.actor, 0), word, engine)
+    hand_on(base, distributor, return_ring(base, distributor.actor, 0), word, engine)
+    return show_at_once(base, distributor, inbound_ring(base, 0), engine)
 
 
 def packet_of(flow: int) -> bytes:

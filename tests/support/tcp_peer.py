@@ -231,6 +231,9 @@ class Peer:
             if not segment.flags & RST:
                 self.transmit(Segment(self.own[1], self.other[1], segment.acknowledgment, 0, RST, 0))
             return
+        if segment.flags & RST and self.lossy and self.established and segment.sequence != self._rcv:
+            self._emit(ACK, self._next)  # RFC 5961 §3.2: in the window, but not exactly
+            return
         if segment.flags & RST:
             probe = 1 if self._told == self._rcv else 0  # the byte that was sent into a closed window
             assert not self.established or 0 <= _after(segment.sequence, self._rcv) <= probe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.engine.change import begin_change, end_change
 from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, mark, tcb_of
 from ncore_ray.engine.http.exchange import Phase, begin_exchange, exchange_of
 from ncore_ray.engine.http.respond import close_client
@@ -29,7 +30,7 @@ def close_idle_clients(engine: Engine) -> int:
     for number in range(engine.drain_next, end):
         tcb = tcb_of(engine, number)
         if _is_idle_client(engine, tcb):
-            engine.changing = number + 1
+            begin_change(engine, number + 1)
             counters_of(engine).connections_drained += 1
             if tcb.role == Role.ARRIVING:
                 tcb.role = Role.CLIENT
@@ -38,7 +39,7 @@ def close_idle_clients(engine: Engine) -> int:
                 leave_split(engine, tcb)
             close_client(engine, tcb)
             mark(engine, tcb, Work.OUTPUT)
-    engine.changing = 0
+            end_change(engine)
     engine.drain_next = end
     if end < engine.connection_count:
         return 1

@@ -6,6 +6,7 @@ from typing import Final
 
 from ncore_ray.arena.header import arena_at
 from ncore_ray.engine.buffer import chain_gather
+from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
 from ncore_ray.engine.connection import Role, Tcb, hold_chain, tcb_of
 from ncore_ray.engine.http.exchange import gather_scratch
 from ncore_ray.engine.monitor.health import probe_failed, probe_succeeded
@@ -33,7 +34,9 @@ def start_probes(engine: Engine) -> int:
             watch = watch_of(base, index)
             if watch.probe_at <= engine.now or watch.probe_at > engine.now + service.interval_us:
                 watch.probe_at = engine.now + service.interval_us
+                begin_change(engine, NEW_ONE)
                 _start_probe(engine, index)
+                end_change(engine)
     return 0
 
 

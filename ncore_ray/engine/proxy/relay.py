@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
 from ncore_ray.engine.buffer import chain_append, chain_drop, chain_move, first_piece, first_piece_length
+from ncore_ray.engine.change import touch
 from ncore_ray.engine.connection import (
     Role,
     Tcb,
@@ -158,6 +159,7 @@ def reconnect(engine: Engine, client: Tcb, failed: Tcb) -> int:
     """
     connect_failed(engine, failed.service)
     counters_of(engine).connections_refused += 1
+    touch(engine, index_of(engine, client))
     client.peer = 0
     failed.peer = 0
     client.attempts += 1

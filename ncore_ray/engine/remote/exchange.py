@@ -10,6 +10,7 @@ from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import Ring, ring_at, ring_give_back, ring_publish, ring_room, ring_take, ring_waiting
 from ncore_ray.engine.application import on_events
 from ncore_ray.engine.buffer import chain_link, free_frame, has_memory, put_frame
+from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
 from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, index_of, mark, tcb_of
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.proxy.relay import count_received
@@ -90,7 +91,9 @@ def _collect(engine: Engine, link: Link) -> int:
     """Take the engine's own frames back into its pool."""
     ring = ring_at(base_of(engine) + link.returns)
     for _ in range(ring_waiting(ring)):
-        put_frame(engine, ring_take(ring))
+        frame = ring_take(ring)
+        frame_meta(base_of(engine), frame).owner = engine.actor
+        put_frame(engine, frame)
     return ring_give_back(ring)
 
 
@@ -135,7 +138,7 @@ def _take_batch(engine: Engine, link: Link, other: int) -> int:
         _take(engine, other * engine.half_count + message_place(word), message_kind(word), message_value(word))
     if count:
         _give_back(engine, ring, other)
-    engine.changing = 0
+    end_change(engine)
     return count
 
 
@@ -162,7 +165,7 @@ def _take(engine: Engine, number: int, kind: int, value: int) -> int:
     if half.connection == 0:
         return _take_late(engine, half, number, kind, value)
     tcb = tcb_of(engine, half.connection - 1)
-    engine.changing = index_of(engine, tcb) + 1
+    begin_change(engine, index_of(engine, tcb) + 1)
     tcb.last_received_at = engine.now
     if kind == Message.DATA:
         return _data(engine, tcb, value)
@@ -183,6 +186,7 @@ def _take(engine: Engine, number: int, kind: int, value: int) -> int:
 
 @kernel
 def _open(engine: Engine, number: int) -> int:
+    begin_change(engine, NEW_ONE)
     taken = take_virtual(engine, number + 1)
     if taken:
         engine.changing = taken

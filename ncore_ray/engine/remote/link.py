@@ -12,8 +12,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from ncore_ray.arena.core import Actor
-from ncore_ray.arena.frame import frame_meta
+from ncore_ray.arena.frame import IN_TRANSIT, frame_meta
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.arena.ring import Ring, ring_at, ring_write
 from ncore_ray.engine.partition import Engine, base_of, engine_at
@@ -209,5 +208,6 @@ def send_home(engine: Engine, frame: int) -> int:
     base = base_of(engine)
     pools = engine.first_frame - engine.index * engine.frame_count
     other = (frame - pools) // engine.frame_count
-    frame_meta(base, frame).owner = Actor.ENGINE + other
-    return ring_write(ring_at(base + link_of(engine, other).home), frame)
+    ring_write(ring_at(base + link_of(engine, other).home), frame)
+    frame_meta(base, frame).owner = IN_TRANSIT
+    return 0

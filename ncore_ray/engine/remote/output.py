@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ncore_ray.arena.core import Actor
-from ncore_ray.arena.frame import frame_address, frame_meta
+from ncore_ray.arena.frame import IN_TRANSIT, frame_address, frame_meta
 from ncore_ray.engine.buffer import NO_FRAME, Chain, take_frame
 from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, mark, send_chain, tcb_of
 from ncore_ray.engine.http.exchange import Phase, exchange_of
@@ -118,7 +117,7 @@ def _hand_frame(engine: Engine, tcb: Tcb, number: int, frame: int) -> int:
     chain.last = chain.last if meta.next != NO_FRAME else NO_FRAME
     chain.length -= length
     meta.next = NO_FRAME
-    meta.owner = Actor.ENGINE + engine_of_half(engine, number)
+    meta.owner = IN_TRANSIT
     tcb.snd_nxt = seq_add(tcb.snd_nxt, length)
     tcb.sent_bytes += length
     counters = counters_of(engine)

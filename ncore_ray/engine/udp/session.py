@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service, is_usable
+from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
 from ncore_ray.engine.connection import (
     Role,
     Tcb,
@@ -46,10 +47,14 @@ def receive_udp(engine: Engine, packet: Packet) -> int:
         engine, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low, ports
     )
     if number and _is_stale(engine, tcb_of(engine, number - 1)):
+        begin_change(engine, number)
         session_timeout(engine, tcb_of(engine, number - 1))
+        end_change(engine)
         number = 0
     if number == 0:
+        begin_change(engine, NEW_ONE)
         number = _begin_session(engine, packet, ports)
+        end_change(engine)
         if number == 0:
             return 0
     tcb = tcb_of(engine, number - 1)

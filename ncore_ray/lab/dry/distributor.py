@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ncore_ray.arena.core import Actor
+from ncore_ray.arena.frame import IN_TRANSIT
 from ncore_ray.flow.distributor import (
     DistributorCounters,
     DistributorPlan,
@@ -55,7 +56,7 @@ class Appliance:
             assert owner == Actor.ENGINE + got[0]
             return got[0]
         assert len(drops) == 1
-        assert owner == self.arena.reader_actor(nic)
+        assert owner == IN_TRANSIT
         return drops[0]
 
     def is_balanced(self) -> bool:

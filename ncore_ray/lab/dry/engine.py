@@ -170,11 +170,15 @@ class EngineLab:
     def breathe(self, now: int | None = None, *, engine: int = 0) -> int:
         """Do one breath at a time (default: the lab's clock), take home the received frames; return the work done."""
         self.now = self.now if now is None else now
-        address = self.base + self.arena.engines + engine * self.arena.engine_stride
-        work = breathe_once(address, self._packet, self._sender.address, self.now)
+        work = self.run_breath(engine)
         for nic in range(self.arena.nic_count):
             self._take(self.arena.return_rings, (1 + engine) * self.arena.nic_count + nic)
         return work
+
+    def run_breath(self, engine: int) -> int:
+        """Do one breath at the lab's clock, and nothing else; return the work done."""
+        address = self.base + self.arena.engines + engine * self.arena.engine_stride
+        return breathe_once(address, self._packet, self._sender.address, self.now)
 
     def pass_time(self, span_us: int, *, engine: int = 0, step_us: int = 1_100) -> None:
         """Let time go by, breathing at every step (a little more than a tick of the timers)."""

@@ -1,0 +1,124 @@
+"""Everything that is derived from the connections, made anew from them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.arena.frame import frame_meta
+from ncore_ray.arena.header import arena_at
+from ncore_ray.engine.buffer import put_frame
+from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, index_connection, mark, tcb_of
+from ncore_ray.engine.lifecycle import enter_pool, queue_time_wait
+from ncore_ray.engine.partition import Engine, base_of, service_stats, vserver_stats
+from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim_of, verdict_of
+from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import clear, load32
+
+_LATELY_US: Final = 1_000_000
+
+
+@kernel
+def forget_derived(engine: Engine, now: int) -> int:
+    """Empty every list, index and count."""
+    base = base_of(engine)
+    engine.now = now
+    clear(base + engine.buckets, 4 * engine.bucket_count)
+    clear(base + engine.wheel, 4 * WHEEL_SLOTS)
+    engine.wheel_at = now >> TICK_BITS
+    engine.work_head = engine.work_tail = 0
+    engine.slots_used = engine.pieces_used = engine.freed_late = 0
+    engine.free_frame_count = 0
+    engine.free_connection = engine.live_connections = engine.half_open = 0
+    engine.time_wait_first = engine.time_wait_last = 0
+    for number in range(arena_at(base).vserver_count):
+        vserver_stats(engine, number).connections = 0
+    for number in range(arena_at(base).service_count):
+        stats = service_stats(engine, number)
+        stats.connections = stats.busy = stats.idle_first = stats.idle_connections = 0
+    return 0
+
+
+@kernel
+def enter_all(engine: Engine, local: TakeoverLocal) -> int:
+    """Enter the connections that are whole into index, lists and counts, in the order of the lists."""
+    for place in range(engine.connection_count):
+        number = load32(local.order + 4 * place)
+        if verdict_of(local, number) == Verdict.WHOLE:
+            _enter(engine, tcb_of(engine, number), local.last_at)
+            local.whole += 1
+    return 0
+
+
+@kernel
+def _enter(engine: Engine, tcb: Tcb, last_at: int) -> int:
+    engine.live_connections += 1
+    tcb.work = 0
+    tcb.wheel_armed = 0
+    tcb.list_next = tcb.list_previous = 0
+    if tcb.state != TcpState.VIRTUAL:
+        index_connection(engine, tcb)
+    if tcb.state == TcpState.TIME_WAIT:
+        queue_time_wait(engine, tcb)
+    elif tcb.pooled:
+        enter_pool(engine, tcb)
+    if tcb.state == TcpState.SYN_RECEIVED:
+        engine.half_open += 1
+    _count(engine, tcb)
+    _say_again(tcb, last_at)
+    waits = hold_chain(tcb).length or tcb.fin_received
+    return mark(engine, tcb, Work.OUTPUT | Work.PUMP if waits else Work.OUTPUT)
+
+
+@kernel
+def _count(engine: Engine, tcb: Tcb) -> int:
+    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT or tcb.role == Role.ARRIVING:
+        vserver_stats(engine, tcb.vserver).connections += 1
+    elif tcb.role == Role.SERVER or tcb.role == Role.UDP_SERVER:
+        service_stats(engine, tcb.service).connections += 1
+    if tcb.busy:
+        service_stats(engine, tcb.service).busy += 1
+    return 0
+
+
+@kernel
+def _say_again(tcb: Tcb, last_at: int) -> int:
+    """Let go out once more, at once, what the last breath made and may never have sent.
+
+    Whatever else was lost, such as packets in a socket that died, is found out by the usual means of TCP; the peers of
+    lively connections are told where these stand, so that a window that opened in the last breath is open for them.
+    """
+    if tcb.state <= TcpState.SYN_RECEIVED:
+        if tcb.created_at >= last_at:
+            tcb.snd_nxt = tcb.iss
+        return 0
+    if tcb.state > TcpState.LAST_ACK:
+        return 0
+    if tcb.last_sent_at >= last_at and tcb.snd_una != tcb.snd_max and not tcb.in_recovery:
+        tcb.snd_nxt = tcb.snd_una
+        tcb.rtt_started_at = 0  # Karn
+    if max(tcb.last_received_at, tcb.last_sent_at) + _LATELY_US >= last_at:
+        tcb.ack_now = 1
+    return 0
+
+
+@kernel
+def _is_held(local: TakeoverLocal, frame: int) -> int:
+    holder = claim_of(local, frame)
+    return 1 if holder and verdict_of(local, holder - 1) == Verdict.WHOLE else 0
+
+
+@kernel
+def free_unclaimed(engine: Engine, local: TakeoverLocal) -> int:
+    """Put every frame of the pools that is the engine's, and that no whole connection holds, where free ones go."""
+    base = base_of(engine)
+    first, count = engine.first_frame, engine.frame_count
+    if engine.links:  # frames of other pools may be here
+        first -= engine.index * count
+        count *= arena_at(base).engine_count
+    for frame in range(first, first + count):
+        if frame_meta(base, frame).owner == engine.actor and not _is_held(local, frame):
+            put_frame(engine, frame)
+    local.freed_frames = engine.free_frame_count
+    return 0

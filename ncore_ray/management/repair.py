@@ -1,0 +1,254 @@
+"""Repair: an actor that dies or hangs is replaced by a standby, which takes its place in the arena.
+
+Two threads: one looks at all processes and breaths (`deaths`, `pulse`), the other repairs, one actor after the other. A
+standby waits with everything loaded; as soon as it is used, the next one is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ray
+from ray.exceptions import RayError
+
+from ncore_ray.actors.standby import ROLES, Standby
+from ncore_ray.management.deaths import Deaths
+from ncore_ray.management.processes import Held, wait_gone
+from ncore_ray.management.pulse import Pulse, Tell
+from ncore_ray.management.team import Member, Team, reason_of
+from ncore_ray.nic.fanout import Fanout
+
+LOOK_S: Final = 0.1
+_READY_S: Final = 300.0
+"""For a standby to load its kernels."""
+_BECOME_S: Final = 60.0
+_GONE_S: Final = 5.0
+_SETTLED_S: Final = 5.0
+"""An actor that lives for so long after it was replaced is no crash loop."""
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 16.0
+_WAIT_S: Final = 0.5
+
+log: Final = logging.getLogger("ncore_ray")
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a process of the node comes to see the arena."""
+
+    reference: list[Any]
+    node: str
+    epoch: int
+
+
+class Pauses:
+    """How long to wait before an actor is replaced: none, unless it dies again soon after that, time and again."""
+
+    def __init__(self) -> None:
+        self._replaced_at: dict[str, float] = {}
+        self._strikes: dict[str, int] = {}
+
+    def before(self, name: str, now_s: float) -> float:
+        """Return how long to wait with an actor that has just died, in seconds."""
+        soon = now_s - self._replaced_at.get(name, -_SETTLED_S) < _SETTLED_S
+        self._strikes[name] = self._strikes.get(name, 0) + 1 if soon else 0
+        strikes = self._strikes[name]
+        return min(_FIRST_PAUSE_S * 2 ** (strikes - 2), _LONGEST_PAUSE_S) if strikes > 1 else 0.0
+
+    def replaced(self, name: str, now_s: float) -> None:
+        """Note that an actor was replaced."""
+        self._replaced_at[name] = now_s
+
+
+def after_rejoining(members: Sequence[int], engine: int) -> list[int]:
+    """Return the order of a packet fanout's sockets after one was closed by the kernel and opened again.
+
+    The last one takes the number of the one that is closed; the new one comes last (packet(7), PACKET_FANOUT).
+    """
+    left = list(members)
+    left[left.index(engine)] = left[-1]
+    return [*left[:-1], engine]
+
+
+class Repair:
+    """Keeps the actors of a team alive."""
+
+    def __init__(
+        self,
+        team: Team,
+        place: Place,
+        pulse: Pulse,
+        fanout: Callable[[Sequence[int]], Fanout | None],
+        tell: Tell,
+        on_repaired: Callable[[], None],
+        members: Sequence[int],
+    ) -> None:
+        """Watch a team whose loops run.
+
+        Args:
+            team: the actors.
+            place: where a standby finds the arena.
+            pulse: looks at their breaths; what it finds to hang is killed and replaced.
+            fanout: what receive queues join when the sockets of the engines are in an order.
+            tell: takes events.
+            on_repaired: called after every repair.
+            members: the engines, in the order of their sockets.
+        """
+        self._team, self._place, self._pulse = team, place, pulse
+        self._fanout, self._tell, self._on_repaired = fanout, tell, on_repaired
+        self._deaths = Deaths()
+        self._pauses = Pauses()
+        self._work: queue.Queue[Member | None] = queue.Queue()
+        self._ready: queue.Queue[Member] = queue.Queue()
+        self._stopping = threading.Event()
+        self._made = 0
+        self.members = list(members)
+        self._threads = [
+            threading.Thread(target=self._watch, name="pulse", daemon=True),
+            threading.Thread(target=self._repair_all, name="repair", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin to watch, and make the first standby."""
+        for member in self._team.members:
+            self._deaths.add(member.process)
+        for thread in self._threads:
+            thread.start()
+        self._make_standby()
+
+    def stop(self) -> None:
+        """End the threads; whatever dies from now on stays dead."""
+        self._stopping.set()
+        self._work.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(_BECOME_S)
+        self._deaths.close()
+
+    def failed(self, member: Member) -> bool:
+        """Take note of an actor that failed; return whether it will be replaced."""
+        if member.kind not in ROLES or self._stopping.is_set():
+            return False
+        self._work.put(member)
+        return True
+
+    def hangs(self, name: str, why: str) -> None:
+        """Replace an actor that does not breathe any more."""
+        for member in self._team.members:
+            if name.partition(" ")[0] == member.name:
+                self._team.report(member, member.handle, f"it hangs: {why}")
+
+    def standbys(self) -> int:
+        """Return how many processes wait to take the place of an actor."""
+        return self._ready.qsize()
+
+    def _watch(self) -> None:
+        last = time.monotonic()
+        while not self._stopping.is_set():
+            for process in self._deaths.wait(LOOK_S):
+                self._bury(process)
+            now = time.monotonic()
+            if now - last >= LOOK_S:
+                self._pulse.look(min(now - last, 2 * LOOK_S))
+                last = now
+
+    def _bury(self, process: int) -> None:
+        for member in self._team.members:
+            if member.process == process:
+                self._team.report(member, member.handle, "its process died")
+
+    def _repair_all(self) -> None:
+        while not self._stopping.is_set():
+            member = self._work.get()
+            if member is not None:
+                try:
+                    self._repair(member)
+                except Exception as error:  # whatever it is, the next actor is to be repaired
+                    log.exception("the repair of %s failed", member.name)
+                    self._tell("error", f"{member.name} cannot be replaced: {error}")
+
+    def _repair(self, member: Member) -> None:
+        pause_s = self._pauses.before(member.name, time.monotonic())
+        if pause_s:
+            self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
+            self._stopping.wait(pause_s)
+        _make_sure_it_is_dead(member)
+        while not self._stopping.is_set():
+            standby = self._next_standby()
+            if standby is not None and self._replace(member, standby):
+                break
+
+    def _next_standby(self) -> Member | None:
+        try:
+            standby = self._ready.get(timeout=_WAIT_S)
+        except queue.Empty:
+            return None
+        self._team.standbys.remove(standby)
+        return standby
+
+    def _replace(self, member: Member, standby: Member) -> bool:
+        """Let a standby take an actor's place; return whether it did."""
+        fanout = self._fanout_for(member)
+        answer = standby.handle.become.remote(member.kind, member.arguments, fanout)
+        try:
+            process, found, seconds = ray.get(answer, timeout=_BECOME_S)
+        except RayError as error:
+            ray.kill(standby.handle, no_restart=True)
+            self._tell("error", f"{member.name} was not replaced: {reason_of(error)}")
+            self._make_standby()
+            return False
+        self._pulse.core(member.number).restarts += 1
+        self._team.replaced(member, standby.handle, process)
+        if not self._deaths.add(process):
+            self._bury(process)
+        self._pauses.replaced(member.name, time.monotonic())
+        self._tell("info", f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: {found}")
+        self._on_repaired()
+        self._make_standby()
+        return True
+
+    def _fanout_for(self, member: Member) -> Fanout | None:
+        if member.kind != "PacketEngine":
+            return None
+        self.members = after_rejoining(self.members, member.number - 1)
+        return self._fanout(self.members)
+
+    def _make_standby(self) -> None:
+        threading.Thread(target=self._prepare, name="standby", daemon=True).start()
+
+    def _prepare(self) -> None:
+        """Make a process that waits; where that fails, say so and try again."""
+        place = self._place
+        while not self._stopping.is_set():
+            self._made += 1
+            name = f"standby-{self._made}"
+            handle = self._team.create_actor(name, Standby, f"{self._team.name}/{name}")
+            standby = Member(name, "Standby", -1, None, handle)
+            self._team.standbys.append(standby)
+            try:
+                answer = handle.attach.remote(place.reference, place.node, place.epoch)
+                standby.process = ray.get(answer, timeout=_READY_S)
+            except RayError as error:
+                self._team.standbys.remove(standby)
+                if not self._stopping.wait(_FIRST_PAUSE_S):
+                    self._tell("warning", f"no standby can be made: {reason_of(error)}")
+                    self._stopping.wait(_LONGEST_PAUSE_S)
+                continue
+            self._ready.put(standby)
+            return
+
+
+def _make_sure_it_is_dead(member: Member) -> None:
+    """End what is left of an actor: two processes never work on one partition. Raises RuntimeError."""
+    with Held([member.process]) as held:
+        held.send(member.process, signal.SIGKILL)
+    if wait_gone([member.process], _GONE_S) and os.path.exists(f"/proc/{member.process}"):
+        raise RuntimeError(f"process {member.process} cannot be ended")

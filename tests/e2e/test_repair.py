@@ -1,0 +1,58 @@
+"""Engines that are killed under load: a standby goes on with their connections. Placement `core`."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.e2e.bed import Bed
+from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, kill, load_while, lost, process_of, said
+
+OPTIONS = {"engines": 2}
+LOAD = ("--connections", "40", "--seconds", "12", "--largest-bytes", "1000000")
+
+
+def kill_each(bed: Bed, *names: str) -> None:
+    """Kill actors, one after the other."""
+    for name in names:
+        time.sleep(1.5)
+        kill(bed, name)
+
+
+def test_long_responses_go_on(bed: Bed) -> None:
+    bed.accountable = False
+    await_standby(bed)
+    before = bed.still_snapshot()
+    downloads = [Download(bed, 60_000_000).start() for _ in range(4)]
+    time.sleep(0.3)
+    kill(bed, "engine-0")
+    for one in downloads:
+        one.end()
+    print([(one.right, round(one.longest_stall_s, 3), one.failure) for one in downloads])
+    assert sum(one.right for one in downloads) >= 3
+    assert all(one.right or one.failure for one in downloads)
+    assert_nothing_leaked(bed, before, home=True)
+
+
+def test_load_goes_on(bed: Bed) -> None:
+    before = bed.still_snapshot()
+    report = load_while(bed, lambda: kill_each(bed, "engine-0", "engine-1", "engine-0"), *LOAD)
+    assert report["requests"] > 500
+    assert lost(report) <= 6
+    assert_nothing_leaked(bed, before, home=True)
+    assert len(said(bed, "goes on in process")) == 4
+
+
+def test_what_is_stopped_is_told_of_and_what_hangs_is_replaced(bed: Bed) -> None:
+    process = process_of(bed, "engine-1")
+    kill(bed, "engine-1", signal.SIGSTOP)
+    late = said(bed, "has not breathed")
+    assert str(process) in late[0]
+    assert "it is stopped by a signal" in late[0]
+    assert "it hangs" in said(bed, "failed")[-1]
+
+
+def test_distributor_and_readers_are_replaced(bed: Bed) -> None:
+    report = load_while(bed, lambda: kill_each(bed, "distributor", "nic-nc0", "nic-nc1"), *LOAD)
+    assert report["requests"] > 500
+    assert lost(report) <= 3
