@@ -25,9 +25,9 @@ class MortalCrowd(Crowd):
         self.mortal.begin_dying(seed, odds)
 
     def check_survivors(self) -> int:
-        """Check that every end that was not reset got what its peer sent; return how many clients that are."""
-        clients = [stream for (nic, _), stream in self.streams.items() if nic == 0 and not stream.reset]
-        services = [stream for (nic, _), stream in self.streams.items() if nic == 1 and not stream.reset]
+        """Check that every end that is done got what its peer sent; return how many clients that are."""
+        clients = [stream for (nic, _), stream in self.streams.items() if nic == 0 and stream.peer.is_done]
+        services = [stream for (nic, _), stream in self.streams.items() if nic == 1 and stream.peer.is_done]
         assert all(bytes(stream.peer.received) == self.response for stream in clients)
         sent = {stream.peer.data for (nic, _), stream in self.streams.items() if nic == 0}
         assert all(bytes(stream.peer.received) in sent for stream in services)
@@ -37,12 +37,13 @@ class MortalCrowd(Crowd):
 @pytest.mark.parametrize("wires", [QUIET, BAD], ids=["quiet", "bad"])
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_streams_survive(seed: int, wires: Wires) -> None:
-    odds = {QUIET: 0.3, BAD: 0.02 if JIT else 0.06}[wires]
+    odds = {QUIET: 0.3 if JIT else 0.2, BAD: 0.02 if JIT else 0.06}[wires]
     crowd = MortalCrowd(seed, wires, odds=odds, frames=512)
-    crowd.run(limit_s=240)
+    crowd.run(limit_s=120)
     lab = crowd.mortal
     where = f"seed {seed}: {lab.deaths} deaths, {lab.marked} with a change, {crowd.pool()}"
-    assert all(stream.peer.is_done or stream.reset for stream in crowd.streams.values()), where
+    # A host to which nothing is said, not even a reset if that gets lost, waits for ever; the engine does not.
+    assert all(one.peer.is_done or one.reset for one in crowd.streams.values()) or not lab.connections(), where
     survivors = crowd.check_survivors()
     broken = sum(found.broken for found in lab.found)
     assert survivors >= CLIENTS - lab.marked, where
