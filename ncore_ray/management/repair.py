@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -224,17 +225,24 @@ class Repair:
     def _make_standby(self) -> None:
         threading.Thread(target=self._prepare, name="standby", daemon=True).start()
 
+    def _create_standby(self) -> Member:
+        """Create an actor under the next name that is free: a former standby keeps its name in its new work."""
+        while True:
+            self._made += 1
+            name = f"standby-{self._made}"
+            with suppress(ValueError):
+                handle = self._team.create_actor(name, Standby, f"{self._team.name}/{name}")
+                standby = Member(name, "Standby", -1, None, handle)
+                self._team.standbys.append(standby)
+                return standby
+
     def _prepare(self) -> None:
         """Make a process that waits; where that fails, say so and try again."""
         place = self._place
         while not self._stopping.is_set():
-            self._made += 1
-            name = f"standby-{self._made}"
-            handle = self._team.create_actor(name, Standby, f"{self._team.name}/{name}")
-            standby = Member(name, "Standby", -1, None, handle)
-            self._team.standbys.append(standby)
+            standby = self._create_standby()
             try:
-                answer = handle.attach.remote(place.reference, place.node, place.epoch)
+                answer = standby.handle.attach.remote(place.reference, place.node, place.epoch)
                 standby.process = ray.get(answer, timeout=_READY_S)
             except RayError as error:
                 self._team.standbys.remove(standby)
