@@ -22,7 +22,7 @@ from ray.exceptions import RayError
 
 from ncore_ray.actors.standby import ROLES, Standby
 from ncore_ray.management.deaths import Deaths
-from ncore_ray.management.processes import Held, wait_gone
+from ncore_ray.management.processes import Held, is_running, wait_gone
 from ncore_ray.management.pulse import Pulse, Tell
 from ncore_ray.management.team import Member, Team, reason_of
 from ncore_ray.nic.fanout import Fanout
@@ -149,7 +149,7 @@ class Repair:
 
     def standbys(self) -> int:
         """Return how many processes wait to take the place of an actor."""
-        return self._ready.qsize()
+        return sum(standby.failure is None for standby in list(self._ready.queue))
 
     def _watch(self) -> None:
         last = time.monotonic()
@@ -165,6 +165,12 @@ class Repair:
         for member in self._team.members:
             if member.process == process:
                 self._team.report(member, member.handle, "its process died")
+        for standby in list(self._team.standbys):
+            if standby.process == process:
+                standby.failure = "its process died"
+                self._team.standbys.remove(standby)
+                self._tell("warning", f"{standby.name} (process {process}) died while it waited")
+                self._make_standby()
 
     def _repair_all(self) -> None:
         while not self._stopping.is_set():
@@ -192,6 +198,8 @@ class Repair:
             standby = self._ready.get(timeout=_WAIT_S)
         except queue.Empty:
             return None
+        if standby.failure is not None:
+            return None
         self._team.standbys.remove(standby)
         return standby
 
@@ -208,7 +216,7 @@ class Repair:
             return False
         self._pulse.core(member.number).restarts += 1
         self._team.replaced(member, standby.handle, process)
-        if not self._deaths.add(process):
+        if not is_running(process):
             self._bury(process)
         self._pauses.replaced(member.name, time.monotonic())
         self._tell("info", f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: {found}")
@@ -250,6 +258,7 @@ class Repair:
                     self._tell("warning", f"no standby can be made: {reason_of(error)}")
                     self._stopping.wait(_LONGEST_PAUSE_S)
                 continue
+            self._deaths.add(standby.process)
             self._ready.put(standby)
             return
 
