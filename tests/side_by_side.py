@@ -1,4 +1,4 @@
-"""Sets of tests that leave part of the machine idle, run at the same time: ``python -m tests.side_by_side SET -- SET …``
+"""Sets of tests that leave a part of the machine idle, run together: ``python -m tests.side_by_side SET -- SET …``
 
 Each set is a pytest of its own. The first one's progress is seen as it comes, the others' output when they have ended.
 """

@@ -9,7 +9,7 @@ from ncore_ray.arena.header import arena_at
 from ncore_ray.machine.atomic import fence, fetch_add, load_acquire, store_release
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load32
-from ncore_ray.machine.record import CACHE_LINE, I64, Pad6, Record, address_of, offset_of, pointer_to, size_of
+from ncore_ray.machine.record import CACHE_LINE, I64, Pad6, Pad7, Record, address_of, offset_of, pointer_to, size_of
 from ncore_ray.machine.system import MSG_DONTWAIT, futex_wait, futex_wake, sendto
 
 
