@@ -13,7 +13,8 @@ from ncore_ray.engine.change import touched_connection
 from ncore_ray.engine.connection import Role, Tcb, hold_chain, send_chain, tcb_of
 from ncore_ray.engine.partition import TOUCHED, Engine, base_of
 from ncore_ray.engine.takeover.links import judge_virtual
-from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim, claim_of, judge, verdict_of
+from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim, claim_block, claim_of, judge, verdict_of
+from ncore_ray.engine.tcp.spans import BLOCK_SPANS, OWN_SPANS
 from ncore_ray.machine.jit import kernel
 
 
@@ -83,6 +84,8 @@ def _adds_up(engine: Engine, local: TakeoverLocal, number: int) -> int:
         return 0
     if not _chain_adds_up(engine, local, number, hold_chain(tcb)):
         return 0
+    if not _spans_add_up(engine, local, tcb):
+        return 0
     return _early_add_up(engine, local, number, tcb)
 
 
@@ -110,6 +113,18 @@ def _chain_adds_up(engine: Engine, local: TakeoverLocal, number: int, chain: Cha
         length += frame_meta(base, frame).end - frame_meta(base, frame).start
         frame = frame_meta(base, frame).next
     return 1 if last == chain.last and length == chain.length else 0
+
+
+@kernel
+def _spans_add_up(engine: Engine, local: TakeoverLocal, tcb: Tcb) -> int:
+    """Claim the block of a connection's spans; return 0 if it is somebody else's, or they do not fit into it."""
+    if tcb.span_first < 0 or tcb.span_count < 0:
+        return 0
+    if tcb.span_block == 0:
+        return 1 if tcb.span_first + tcb.span_count <= OWN_SPANS else 0
+    if tcb.span_block < 0 or tcb.span_block > engine.span_block_count or not claim_block(local, tcb.span_block - 1):
+        return 0
+    return 1 if tcb.span_first + tcb.span_count <= BLOCK_SPANS else 0
 
 
 @kernel

@@ -10,7 +10,7 @@ from ncore_ray.arena.frame import IN_TRANSIT, frame_meta
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.recover import finish_ring, ring_word
 from ncore_ray.arena.ring import Ring, ring_at, ring_give_back, ring_publish
-from ncore_ray.engine.connection import tcb_of
+from ncore_ray.engine.connection import Role, Tcb, tcb_of
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.remote.link import (
     Half,
@@ -18,6 +18,7 @@ from ncore_ray.engine.remote.link import (
     Message,
     free_half,
     half_of,
+    is_shared,
     link_of,
     message_kind,
     message_place,
@@ -40,10 +41,26 @@ def judge_virtual(engine: Engine, local: TakeoverLocal) -> int:
             _break_connection(engine, local, half_of(engine, number).connection)
     for number in range(engine.connection_count):
         tcb = tcb_of(engine, number)
+        if _has_turns(engine, tcb):
+            _break_connection(engine, local, number + 1)
         if verdict_of(local, number) == Verdict.WHOLE and tcb.state == TcpState.VIRTUAL:
             if tcb.virtual == 0 or half_of(engine, tcb.virtual - 1).connection != number + 1:
                 judge(local, number, Verdict.BROKEN)
     return 0
+
+
+@kernel
+def _has_turns(engine: Engine, tcb: Tcb) -> int:
+    """Return 1 for a client whose requests are shared out, and for both ends of its legs.
+
+    They are broken all of them: which request is with whom stands in records that have no marks, and the order of
+    answers would have to be guessed.
+    """
+    if engine.turns == 0:
+        return 0
+    if tcb.role == Role.SPLIT or tcb.role == Role.LEG:
+        return 1
+    return 1 if tcb.role == Role.CLIENT and tcb.state == TcpState.VIRTUAL and is_shared(engine, tcb.vserver) else 0
 
 
 @kernel
@@ -64,6 +81,8 @@ def _break_connection(engine: Engine, local: TakeoverLocal, number: int) -> int:
 def settle_links(engine: Engine) -> int:
     """Finish what was being taken from the rings between engines, and publish what was written to them."""
     base = base_of(engine)
+    if engine.turns:
+        _forget_own_words(engine)
     for other in range(arena_at(base).engine_count):
         if other != engine.index:
             link = link_of(engine, other)
@@ -72,6 +91,29 @@ def settle_links(engine: Engine) -> int:
             _finish_saying(engine, link, other)
             finish_ring(base, ring_at(base + link.home), IN_TRANSIT)
     return 0
+
+
+@kernel
+def _forget_own_words(engine: Engine) -> int:
+    """Empty the rings from the engine to itself: the ends of their connections are broken, both."""
+    base = base_of(engine)
+    link = link_of(engine, engine.index)
+    said, home = ring_at(base + link.outbound), ring_at(base + link.home)
+    for index in range(said.head, said.written):
+        word = ring_word(said, index)
+        if message_kind(word) == Message.DATA:
+            frame_meta(base, message_value(word)).owner = engine.actor
+    for index in range(home.head, home.written):
+        frame_meta(base, ring_word(home, index)).owner = engine.actor
+    _empty(said)
+    return _empty(home)
+
+
+@kernel
+def _empty(ring: Ring) -> int:
+    ring.taken = ring.written
+    ring_publish(ring)
+    return ring_give_back(ring)
 
 
 @kernel
@@ -121,7 +163,7 @@ def _finish_saying(engine: Engine, link: Link, other: int) -> int:
 def rebuild_halves(engine: Engine, local: TakeoverLocal) -> int:
     """Make the lists of halves anew; those without a connection say so as soon as there is room."""
     for other in range(arena_at(base_of(engine)).engine_count):
-        if other == engine.index:
+        if other == engine.index and not engine.turns:
             continue
         link = link_of(engine, other)
         link.free_half = 0
@@ -130,6 +172,9 @@ def rebuild_halves(engine: Engine, local: TakeoverLocal) -> int:
         link.waiting = 0
         link.urgent = 1
         for place in range(engine.half_count - 1, -1, -1):
+            if other == engine.index:
+                free_half(engine, other * engine.half_count + place)
+                continue
             _rebuild_half(engine, local, link, other * engine.half_count + place)
     engine.starved = 1
     return 0

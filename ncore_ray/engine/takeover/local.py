@@ -27,6 +27,8 @@ class TakeoverLocal(Record):
     """Address of 32 bits for each frame of the arena: number plus 1 of the connection that holds it, or 0."""
     order: I64
     """Address of 32-bit numbers of all connections, in the order in which they enter lists that have one."""
+    blocks: I64
+    """Address of a byte for each block of spans: 1 if a connection holds it."""
     last_at: I64
     """The clock of the breath that was the last, µs."""
     whole: I64
@@ -66,3 +68,18 @@ def claim_of(local: TakeoverLocal, frame: int) -> int:
 def claim(local: TakeoverLocal, frame: int, number: int) -> int:
     """Note that a connection holds a frame."""
     return store32(local.claims + 4 * frame, number + 1)
+
+
+@kernel
+def is_block_claimed(local: TakeoverLocal, block: int) -> int:
+    """Return 1 if a connection holds a block of spans."""
+    return load8(local.blocks + block)
+
+
+@kernel
+def claim_block(local: TakeoverLocal, block: int) -> int:
+    """Note that a connection holds a block of spans; return 0 if another one does."""
+    if is_block_claimed(local, block):
+        return 0
+    store8(local.blocks + block, 1)
+    return 1

@@ -10,7 +10,8 @@ from ncore_ray.engine.buffer import put_frame
 from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, index_connection, mark, tcb_of
 from ncore_ray.engine.lifecycle import enter_pool, queue_time_wait
 from ncore_ray.engine.partition import Engine, base_of, service_stats, vserver_stats
-from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim_of, verdict_of
+from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim_of, is_block_claimed, verdict_of
+from ncore_ray.engine.tcp.spans import free_block
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.machine.jit import kernel
@@ -121,4 +122,15 @@ def free_unclaimed(engine: Engine, local: TakeoverLocal) -> int:
         if frame_meta(base, frame).owner == engine.actor and not _is_held(local, frame):
             put_frame(engine, frame)
     local.freed_frames = engine.free_frame_count
+    return 0
+
+
+@kernel
+def free_unclaimed_blocks(engine: Engine, local: TakeoverLocal) -> int:
+    """Make the list of free blocks of spans anew. What a broken connection held is cleared with its record."""
+    engine.free_span_block = 0
+    engine.span_blocks_used = engine.span_block_count
+    for block in range(engine.span_block_count - 1, -1, -1):
+        if not is_block_claimed(local, block):
+            free_block(engine, block + 1)
     return 0

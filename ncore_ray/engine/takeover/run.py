@@ -18,7 +18,7 @@ from ncore_ray.engine.takeover.audit import judge_all
 from ncore_ray.engine.takeover.broken import free_broken
 from ncore_ray.engine.takeover.links import rebuild_halves, settle_links
 from ncore_ray.engine.takeover.local import TakeoverLocal, takeover_local_at
-from ncore_ray.engine.takeover.rebuild import enter_all, forget_derived, free_unclaimed
+from ncore_ray.engine.takeover.rebuild import enter_all, forget_derived, free_unclaimed, free_unclaimed_blocks
 from ncore_ray.engine.takeover.rings import settle_inbound, settle_transmit
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.flow.repair import recover_queues, repair_table
@@ -48,6 +48,7 @@ def take_over_kernel(engine_address: int, local_address: int, now: int) -> int:
     forget_derived(engine, now)
     enter_all(engine, local)
     free_unclaimed(engine, local)
+    free_unclaimed_blocks(engine, local)
     free_broken(engine, local)
     if engine.links:
         rebuild_halves(engine, local)
@@ -83,7 +84,9 @@ def take_over(array: Bytes, index: int, now: int) -> Takeover:
     memory, local, address = new(TakeoverLocal)
     verdicts = np.zeros(engine.connection_count, np.uint8)
     claims = np.zeros(arena.frame_count, np.int32)
+    blocks = np.zeros(engine.span_block_count, np.uint8)
     order = _order(array, engine)
+    local.blocks = blocks.ctypes.data
     local.verdicts, local.claims, local.order = verdicts.ctypes.data, claims.ctypes.data, order.ctypes.data
     take_over_kernel(array.ctypes.data + offset, address, now)
     del memory

@@ -160,6 +160,14 @@ def _take_block(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def free_block(engine: Engine, number: int) -> int:
+    """Put a block, by its number plus 1, on the list of free ones."""
+    store64(_block(engine, number), engine.free_span_block)
+    engine.free_span_block = number
+    return 0
+
+
+@kernel
 def clear_spans(engine: Engine, tcb: Tcb) -> int:
     """Forget all spans, and give the block back.
 
@@ -168,8 +176,7 @@ def clear_spans(engine: Engine, tcb: Tcb) -> int:
     number = tcb.span_block
     tcb.span_block = 0
     if number:
-        store64(_block(engine, number), engine.free_span_block)
-        engine.free_span_block = number
+        free_block(engine, number)
     tcb.span_first = 0
     tcb.span_count = 0
     tcb.sacked_bytes = 0
