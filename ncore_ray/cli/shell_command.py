@@ -87,8 +87,6 @@ class Shell(cmd.Cmd):
 
     def _look(self, line: str) -> None:
         """Do a command as `ncore` itself does it."""
-        import click
-
         from ncore_ray.cli.main import app
 
         try:
@@ -98,7 +96,9 @@ class Shell(cmd.Cmd):
         named = [self.one.name] if words[0] in ("history", "export") else ["--appliance", self.one.name]
         try:
             app([*words, *named], standalone_mode=False)
-        except click.ClickException as error:
+        except Exception as error:  # what typer says of a wrong line has no public name
+            if not hasattr(error, "format_message"):
+                raise
             print_error(error.format_message())
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
