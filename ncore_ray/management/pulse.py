@@ -36,6 +36,7 @@ _LETTERS: Final = {
     "Z": "its process is gone",
     "": "its thread is gone",
 }
+_GONE: Final = ("", "Z", "X")
 _STAGES: Final = {
     Stage.NONE: "before its first breath",
     Stage.ASLEEP: "between two breaths",
@@ -119,8 +120,10 @@ class Pulse:
             return False
         breath.still_s += span_s
         if breath.still_s >= LATE_S and not breath.told:
-            breath.told, breath.cpu_s = True, self.state_of(core.process, core.thread).cpu_s
-            self.tell("warning", self._description(core, name, breath.still_s))
+            state = self.state_of(core.process, core.thread)
+            if state.letter not in _GONE:  # else it is told of as dead, in a moment
+                breath.told, breath.cpu_s = True, state.cpu_s
+                self.tell("warning", self._description(core, name, breath.still_s))
         if breath.still_s >= HUNG_S and not breath.hung:
             self._judge(core, name, breath)
         return breath.told

@@ -37,6 +37,7 @@ _SETTLED_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 16.0
 _WAIT_S: Final = 0.5
+_MANY_ENGINES: Final = 3
 
 log: Final = logging.getLogger("ncore_ray")
 
@@ -118,12 +119,13 @@ class Repair:
         ]
 
     def start(self) -> None:
-        """Begin to watch, and make the first standby."""
+        """Begin to watch, and make the first standby; two where many engines may die."""
         for member in self._team.members:
             self._deaths.add(member.process)
         for thread in self._threads:
             thread.start()
-        self._make_standby()
+        for _ in range(1 if len(self.members) < _MANY_ENGINES else 2):
+            self._make_standby()
 
     def stop(self) -> None:
         """End the threads; whatever dies from now on stays dead."""

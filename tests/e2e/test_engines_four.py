@@ -21,11 +21,12 @@ def test_crash_of_an_engine_is_noticed_within_a_second_and_mended(bed: Bed) -> N
     process = process_of(bed, "engine-2")
     bed.accountable = False
     await_standby(bed)
-    killed_at = time.monotonic()
+    killed_at = time.time()
     os.kill(process, signal.SIGKILL)
     bed.wait(lambda: said(bed, "failed"), "it is noticed")
-    assert time.monotonic() - killed_at < 1.0
-    (text,) = said(bed, "failed")
+    (event,) = (event for event in bed.appliance.ask("events") if "failed" in event["text"])
+    assert event["at"] - killed_at < 1.0
+    text = event["text"]
     assert "engine-2" in text
     assert str(process) in text
     bed.wait(lambda: bed.appliance.ask("status")["state"] == "running", "it is mended")
