@@ -69,7 +69,7 @@ def test_fairness_index() -> None:
 
 
 def test_a_clean_path_is_filled_and_the_same_each_time() -> None:
-    plan = Plan(Path(1_000, 2_500_000, 64_000), 300_000)
+    plan = Plan(Path(1_000, 2_500_000, 500_000), 300_000)
     worlds = [run(plan) for _ in range(2)]
     assert worlds[0].seconds() == worlds[1].seconds()
     assert worlds[0].rate() > 0.85 * 2_500_000
