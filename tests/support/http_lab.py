@@ -197,6 +197,9 @@ class Host:
         peer = self.peers.get(key)
         if segment.flags & (SYN | ACK) == SYN:
             self.syns += 1
+            if peer is not None and peer.lossy and not peer.established and not peer.gone:
+                peer.accept(segment)  # a successor cannot know whether its predecessor's SYN went out
+                return
             assert peer is None or peer.gone or (peer.eof and peer.closing) or self.refuse
             if self.refuse:
                 self.engines[key] = engine
