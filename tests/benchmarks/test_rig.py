@@ -30,8 +30,12 @@ def test_engines_by_turns_answer_as_well(unit: str) -> None:
     engines = [view(Engine, arena.array, arena.header.engines + k * arena.header.engine_stride) for k in range(2)]
     counters = [view(EngineCounters, arena.array, engine.counters) for engine in engines]
     assert sum(one.connections_accepted for one in counters) == 8
-    assert sum(one.transactions >= 90 for one in counters) == (2 if unit == "transaction" else 0)
-    assert all(one.http_responses >= 90 for one in counters) or unit == "flow"
+    assert sum(one.http_responses for one in counters) >= 200
+    if unit == "transaction":
+        assert sum(one.transactions for one in counters) >= 200
+        assert all(one.http_responses >= 90 for one in counters)
+    else:
+        assert sum(one.transactions for one in counters) == 0
 
 
 def test_flows_are_shared_out_as_the_distributor_does() -> None:
