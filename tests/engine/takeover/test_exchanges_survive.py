@@ -13,7 +13,7 @@ from tests.engine.takeover.mortal import Mortal
 from tests.support.http_lab import SECOND, SNIPS, VIP, HttpLab, configuration
 from tests.support.tcp_peer import Peer
 
-SEEDS = 5
+SEEDS = 3 if JIT else 5
 ROUNDS = 40 if JIT else 16
 CLIENTS = 4
 
