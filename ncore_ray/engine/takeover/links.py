@@ -97,6 +97,7 @@ def settle_links(engine: Engine) -> int:
 def _forget_own_words(engine: Engine) -> int:
     """Empty the rings from the engine to itself: the ends of their connections are broken, both."""
     base = base_of(engine)
+    engine.ahead = 0
     link = link_of(engine, engine.index)
     said, home = ring_at(base + link.outbound), ring_at(base + link.home)
     for index in range(said.head, said.written):
