@@ -6,7 +6,7 @@ KEEP   ?=
 JSON   ?=
 ARGS   ?=
 # Tests of whole appliances run the normal build, each set on a Ray of its own; the others run kernels with index checks.
-LIVE   := tests/appliance tests/cli tests/management tests/demo
+LIVE   := tests/appliance tests/cli tests/demo
 BENCH_PACKAGES := wrk nginx-light haproxy libnginx-mod-stream iperf3 curl apache2-utils nghttp2-client ethtool tcpdump \
 	prometheus
 

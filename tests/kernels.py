@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parent.parent
-ENGINE: Final = ("ncore_ray.engine.run:breathe_once", "benchmarks.rig_kernels:rig_run", "tests/engine")
+ENGINE: Final = ("ncore_ray.engine.run:breathe_once", "benchmarks.rig_kernels:rigs_run", "tests/engine")
 REST: Final = (
     "ncore_ray/flow",
     "ncore_ray/nic",

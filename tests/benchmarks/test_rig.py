@@ -15,7 +15,7 @@ from ncore_ray.machine.record import view
 @pytest.mark.parametrize("protocol", ["HTTP", "TCP"])
 def test_clients_are_answered(protocol: str) -> None:
     arena = RigArena(1, 8, protocol)
-    arena.threads[0].run(200)
+    arena.run_together(200)
     header = arena.header
     counters = view(EngineCounters, arena.array, view(Engine, arena.array, header.engines).counters)
     assert counters.connections_accepted == 8

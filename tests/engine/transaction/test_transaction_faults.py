@@ -138,7 +138,7 @@ def talk(seed: int, connections: int, messages: int) -> None:
             one.check()
 
 
-@settings(max_examples=100 if JIT else 8, deadline=None)
+@settings(max_examples=25 if JIT else 8, deadline=None)
 @given(seed=st.integers(0, 1 << 32), connections=st.sampled_from([16, 64]), messages=st.sampled_from([2, 64]))
 def test_what_comes_is_right_and_nothing_is_kept(seed: int, connections: int, messages: int) -> None:
     talk(seed, connections, messages)
