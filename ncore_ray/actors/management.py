@@ -164,6 +164,7 @@ class Management:
             self._events.add,
             self._repaired,
             order,
+            built.configuration.appliance.standbys,
         )
 
     def _hangs(self, name: str, why: str) -> None:

@@ -133,6 +133,8 @@ class Appliance(Section):
     """The cores that actors are pinned to; None (`auto`): the appliance chooses."""
     management_core: CoreNumber | None = None
     """The core of the control actors; None: any."""
+    standbys: Annotated[Annotated[int, whole(0, 8)] | None, *none_is("auto")] = None
+    """Processes that wait to take the place of an actor that dies; None (`auto`): one, from three engines on two."""
     arena: Annotated[Size, size_within(32 * MIB, TIB)] = 256 * MIB
     """Bytes of the shared memory."""
     timer: Annotated[Annotated[Microseconds, time_among(*TIMER_PERIODS)] | None, *none_is("adaptive")] = None

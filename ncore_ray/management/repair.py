@@ -92,6 +92,7 @@ class Repair:
         tell: Tell,
         on_repaired: Callable[[], None],
         members: Sequence[int],
+        standbys: int | None = None,
     ) -> None:
         """Watch a team whose loops run.
 
@@ -103,6 +104,8 @@ class Repair:
             tell: takes events.
             on_repaired: called after every repair.
             members: the engines, in the order of their sockets.
+            standbys: how many processes wait; None: one, or two where many engines may die. With 0, one is made when it
+                is needed.
         """
         self._team, self._place, self._pulse = team, place, pulse
         self._fanout, self._tell, self._on_repaired = fanout, tell, on_repaired
@@ -113,18 +116,19 @@ class Repair:
         self._stopping = threading.Event()
         self._made = 0
         self.members = list(members)
+        self._wanted = standbys if standbys is not None else 1 if len(self.members) < _MANY_ENGINES else 2
         self._threads = [
             threading.Thread(target=self._watch, name="pulse", daemon=True),
             threading.Thread(target=self._repair_all, name="repair", daemon=True),
         ]
 
     def start(self) -> None:
-        """Begin to watch, and make the first standby; two where many engines may die."""
+        """Begin to watch, and make the standbys."""
         for member in self._team.members:
             self._deaths.add(member.process)
         for thread in self._threads:
             thread.start()
-        for _ in range(1 if len(self.members) < _MANY_ENGINES else 2):
+        for _ in range(self._wanted):
             self._make_standby()
 
     def stop(self) -> None:
@@ -190,6 +194,8 @@ class Repair:
             self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
             self._stopping.wait(pause_s)
         _make_sure_it_is_dead(member)
+        if self._wanted == 0:
+            self._make_standby()
         while not self._stopping.is_set():
             standby = self._next_standby()
             if standby is not None and self._replace(member, standby):
@@ -223,7 +229,8 @@ class Repair:
         self._pauses.replaced(member.name, time.monotonic())
         self._tell("info", f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: {found}")
         self._on_repaired()
-        self._make_standby()
+        if self._wanted:
+            self._make_standby()
         return True
 
     def _fanout_for(self, member: Member) -> Fanout | None:

@@ -25,7 +25,7 @@ from ncore_ray.lab.process import Process
 _numbers = itertools.count(1)
 
 TEMPLATE = """\
-appliance: {{name: {name}, engines: {engines}, arena: {arena}, timer: {timer}}}
+appliance: {{name: {name}, engines: {engines}, standbys: {standbys}, arena: {arena}, timer: {timer}}}
 distribution: {{{distribution}}}
 nics:
   - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24]{faults}}}
@@ -160,7 +160,7 @@ def unique(purpose: str) -> str:
 def configuration_text(name: str, netns: str, **options: Any) -> str:
     """Return the YAML of a bed's appliance."""
     known = {"engines": 2, "arena": "96MiB", "timer": "adaptive", "faults": "", "monitor": MONITOR, "key": "none"}
-    known |= {"unit": "flow", "distribution": "placement: core", "access_log": "none"}
+    known |= {"unit": "flow", "distribution": "placement: core", "access_log": "none", "standbys": 0}
     return TEMPLATE.format(name=name, netns=netns, **{**known, **options})
 
 

@@ -10,7 +10,7 @@ from tests.e2e.bed import Bed
 from tests.e2e.kills import await_standby, process_of, said
 from tests.e2e.load import assert_all_checks
 
-OPTIONS = {"engines": 4}
+OPTIONS = {"standbys": "auto", "engines": 4}
 
 
 def test_load_passes_every_check(bed: Bed) -> None:

@@ -8,7 +8,7 @@ import time
 from tests.e2e.bed import Bed
 from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, kill, load_while, lost, process_of, said
 
-OPTIONS = {"engines": 2}
+OPTIONS = {"standbys": "auto", "engines": 2}
 LOAD = ("--connections", "40", "--seconds", "12", "--largest-bytes", "1000000")
 
 

@@ -10,7 +10,7 @@ from ncore_ray.errors import NcoreError
 from tests.e2e.bed import Bed
 from tests.e2e.kills import kill, load_while, lost, said
 
-OPTIONS = {"engines": 2, "detached": True}
+OPTIONS = {"standbys": "auto", "engines": 2, "detached": True}
 
 
 def _is_back(bed: Bed, former: int) -> bool:

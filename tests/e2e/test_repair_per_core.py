@@ -10,7 +10,7 @@ from tests.e2e.bed import Bed
 from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, kill, load_while, lost, said
 from tests.e2e.test_repair import LOAD, kill_each
 
-OPTIONS = {"engines": 2, "distribution": "placement: per-core"}
+OPTIONS = {"standbys": "auto", "engines": 2, "distribution": "placement: per-core"}
 
 
 def test_load_goes_on(bed: Bed) -> None:

@@ -6,7 +6,7 @@ from tests.e2e.bed import Bed
 from tests.e2e.kills import load_while, lost
 from tests.e2e.test_repair import LOAD, kill_each
 
-OPTIONS = {"engines": 3, "distribution": "placement: rss"}
+OPTIONS = {"standbys": "auto", "engines": 3, "distribution": "placement: rss"}
 
 
 def redirected(bed: Bed) -> tuple[int, int]:
