@@ -27,7 +27,8 @@ ifdef ARGS
 else
 	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.kernels & checked=$$!; $(BIN)/ncore compile && wait $$checked
 	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e) --numprocesses auto --dist worksteal
-	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m tests.side_by_side $(LIVE) -- tests/e2e
+	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE)
+	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest tests/e2e
 endif
 
 lint: $(VENV)/.made-dev ## check format, style and types
