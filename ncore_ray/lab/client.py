@@ -3,7 +3,7 @@
 Several hundred connections at once, each following a seeded plan; every byte of every answer is checked. On
 standard output it writes JSON lines: ``{"type": "progress", …}`` every quarter of a second, and at the end
 ``{"type": "report", …}``. The exit status is 1 when a request failed. Bounded by ``--requests`` and ``--seconds``,
-whichever comes first.
+whichever comes first; SIGTERM ends it earlier, as if the time was over.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Client:
         self.load = load
         self.record = Recorder()
         self._left = load.requests
+        self._ended = False
         self._ports = LocalPorts(load.sources)
         self._started_at = time.monotonic()
 
@@ -71,13 +73,18 @@ class Client:
 
     async def run(self) -> None:
         """Run all connections to the end of the load."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.end)
         printer = asyncio.create_task(self._print_progress())
         await asyncio.gather(*(self._worker(index) for index in range(self.load.connections)))
         printer.cancel()
 
+    def end(self) -> None:
+        """Begin no more requests."""
+        self._ended = True
+
     def _take(self) -> bool:
         """Take one request from the common budget; False when the load is over."""
-        if self._left <= 0 or self.elapsed_s >= self.load.seconds:
+        if self._ended or self._left <= 0 or self.elapsed_s >= self.load.seconds:
             return False
         self._left -= 1
         return True

@@ -157,6 +157,10 @@ class Process:
         """End it and its group at once, if it runs."""
         self._signal(signal.SIGKILL)
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM; what it still says can be read."""
+        self._signal(signal.SIGTERM)
+
     def stop(self, grace_s: float = 3.0) -> int:
         """Ask it to end, kill it after ``grace_s`` seconds, and return its exit status. May be called again."""
         self._limit.cancel()

@@ -23,6 +23,8 @@ from ncore_ray.lab.offload import NO_LARGE_FRAMES
 from ncore_ray.lab.process import Process
 
 _numbers = itertools.count(1)
+_hosts = itertools.count(110)
+"""Last bytes of the addresses that tests take for VIPs of their own, each once."""
 
 TEMPLATE = """\
 appliance: {{name: {name}, engines: {engines}, standbys: {standbys}, arena: {arena}, timer: {timer}}}
@@ -134,6 +136,26 @@ class Bed:
         while not ready():
             assert time.monotonic() < end, f"{what}: not within {timeout_s:g} s"
             time.sleep(0.02)
+
+    def new_vip(self) -> str:
+        """Return an address in the clients' network that nobody else uses, for a vServer that a test adds."""
+        return f"10.1.0.{next(_hosts)}"
+
+    def configure(self, *commands: str) -> dict[str, Any]:
+        """Make changes as `ncore add`, `set`, `bind` … do; return what was done. All engines have to take it."""
+        done: dict[str, Any] = self.appliance.ask("configure", "change", list(commands), "tester", "a test", "/")
+        assert done["late"] == []
+        return done
+
+    @contextlib.contextmanager
+    def changed(self, *commands: str) -> Iterator[dict[str, Any]]:
+        """Make changes, and take them and all that follow back at the end: the next test finds what this one found."""
+        before = self.appliance.ask("configure", "versions", 1)[0]["number"]
+        try:
+            yield self.configure(*commands)
+        finally:
+            self.appliance.ask("configure", "rollback", before, "tester", "the end of a test")
+            self.site.wait_until_up()
 
     def snapshot(self) -> Snapshot:
         """Return everything counted up to now."""
