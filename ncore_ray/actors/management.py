@@ -13,7 +13,7 @@ from typing import Any, Final
 import ray
 
 from ncore_ray.actors.mapping import Mapping
-from ncore_ray.arena.core import Actor
+from ncore_ray.arena.core import Drain
 from ncore_ray.blueprint.build import build, draw
 from ncore_ray.blueprint.placement import CorePlan, place
 from ncore_ray.blueprint.queues import plan_queues
@@ -31,6 +31,7 @@ from ncore_ray.management.processes import wait_until
 from ncore_ray.management.pulse import Pulse
 from ncore_ray.management.repair import Place, Repair
 from ncore_ray.management.report import Reporter
+from ncore_ray.management.scaling import Scaling
 from ncore_ray.management.store import SqliteStore, Store
 from ncore_ray.management.survivors import survivors
 from ncore_ray.management.team import NAMESPACE, Member, Team
@@ -60,6 +61,7 @@ class Management:
         self._access: AccessLogWriter | None = None
         self._configuration: ConfigurationService | None = None
         self._repair: Repair | None = None
+        self._scaling: Scaling | None = None
         self._started_at = 0.0
         if detached and ray.get_runtime_context().was_current_actor_reconstructed:
             threading.Thread(target=self._rejoin, name="rejoin", daemon=True).start()
@@ -101,10 +103,11 @@ class Management:
             known = ray.get(living[f"{self.name}/arena"].recall.remote(), timeout=_RECALL_S)
             configuration = parse(known["text"], known["source"], Path(known["folder"]))
             blueprint, plan = draw(configuration), place(configuration, sorted(os.sched_getaffinity(0)))
-            team = Team(blueprint, plan, detached=True, on_failure=self._failed, living=living)
+            wanted = parse(known["wanted"], known["source"]) if "wanted" in known else configuration
+            engines = wanted.appliance.engines
+            team = Team(blueprint, plan, detached=True, on_failure=self._failed, living=living, engines=engines)
             self._team, self._source, self._started_at = team, known["source"], known["started_at"]
             self._built = self._meet(team, known["epoch"])
-            wanted = parse(known["wanted"], known["source"]) if "wanted" in known else configuration
             versions = SqliteStore(Path(known["store"]) if known["store"] else None)
             self._serve_configuration(self._built, versions, "management", wanted)
             self._begin(self._built, team, known["order"])
@@ -124,6 +127,7 @@ class Management:
         self._place = Place(reference, node, epoch)
         for member in team.workers:
             member.process = counters.core_view(self._mapping.array, member.number).process
+        team.recognise_guests()
         return Reporter(team.blueprint.configuration, team, self._mapping.array)
 
     def _assemble(self, team: Team, plan: CorePlan) -> Reporter:
@@ -148,15 +152,20 @@ class Management:
         if (access := built.configuration.access_log) is not None:
             self._access = AccessLogWriter(access, built.array, self._events.add)
             self._access.start()
-        self._repair = self._repairing(built, team, order)
+        self._repair, pulse = self._repairing(built, team, order)
         self._repair.start()
+        self._scaling = Scaling(
+            team, self._repair, pulse, built.array, lambda: built.configuration, self._events.add, self._repaired
+        )
+        built.state_of_engine = self._scaling.state_of
+        self._scaling.start()
 
-    def _repairing(self, built: Reporter, team: Team, order: Sequence[int]) -> Repair:
-        """Return what watches and repairs the actors."""
+    def _repairing(self, built: Reporter, team: Team, order: Sequence[int]) -> tuple[Repair, Pulse]:
+        """Return what repairs the actors, and what watches their breaths."""
         names = {member.number: member.name for member in team.workers}
         nics = [nic.name for nic in built.configuration.nics]
         pulse = Pulse(built.array, names, list(ring_words(built.array, nics)), self._events.add, self._hangs)
-        return Repair(
+        repair = Repair(
             team,
             self._place,
             pulse,
@@ -166,6 +175,7 @@ class Management:
             order,
             built.configuration.appliance.standbys,
         )
+        return repair, pulse
 
     def _hangs(self, name: str, why: str) -> None:
         if self._repair is not None:
@@ -186,8 +196,16 @@ class Management:
         def changed(wanted: Configuration) -> None:
             built.configuration = wanted
             built.team.owner.remember.remote({"wanted": dump(wanted)})
+            if self._scaling is not None:
+                self._scaling.hurry()
 
-        live = LiveTables(built.array, blueprint.configuration, blueprint.capacity, lambda: _living(built.team))
+        live = LiveTables(
+            built.array,
+            blueprint.configuration,
+            blueprint.capacity,
+            lambda: _living(built.team),
+            lambda: built.team.working(built.configuration.appliance.engines),
+        )
         self._configuration = ConfigurationService(
             store,
             live,
@@ -276,6 +294,12 @@ class Management:
         """Return all counters: per actor, vServer and service, with the instant (µs) they were read at."""
         return self._reporter.stat()
 
+    def scaling(self) -> dict[str, Any]:
+        """Return how far the engines are from what is wanted. Raises NcoreError."""
+        if self._scaling is None:
+            raise NcoreError(f"appliance {self.name} is {self._state}")
+        return self._scaling.state()
+
     def process(self) -> int:
         """Return the id of this process."""
         return os.getpid()
@@ -305,8 +329,10 @@ class Management:
         word, not even its part of the close.
         """
         built = self._reporter
-        for engine in range(built.configuration.appliance.engines):
-            counters.core_view(built.array, Actor.ENGINE + engine).drain = 1
+        if self._scaling is not None:
+            self._scaling.stop()
+        for member in built.team.engines:
+            counters.core_view(built.array, member.number).drain = Drain.ALL
         if self._state != "degraded":
             self._state = "draining"
         self._events.add("info", "draining: no new connections")
@@ -323,6 +349,8 @@ class Management:
         if self._configuration is not None:
             self._configuration.stop()
             self._configuration = None
+        if self._scaling is not None:
+            self._scaling.stop()
         if self._health is not None:
             self._health.stop()
         if self._export is not None:
@@ -334,14 +362,14 @@ class Management:
             self._access.stop()
         self._team, self._mapping, self._built, self._health, self._export = None, None, None, None, None
         self._access = None
-        self._repair = None
+        self._repair = self._scaling = None
         self._state = "stopped"
         return late
 
 
 def _living(team: Team) -> list[int]:
     """Return the numbers of the actors that have not failed."""
-    return [member.number for member in team.workers if member.failure is None]
+    return [member.number for member in team.workers if member.failure is None and member.handle is not None]
 
 
 def _metrics_page() -> str:

@@ -88,6 +88,11 @@ class EngineQueues:
         core.bell_length = 2 + len(name)
         self._core = core
 
+    def steer(self, fanout: Fanout) -> None:
+        """Give the groups of the queues another program, where there is one."""
+        for runner in self._runners:
+            runner.driver.steer(fanout)
+
     def start(self, cpu: int | None) -> None:
         """Start the threads beside the engine's loop: writers, and what serves files."""
         for runner in self._runners:

@@ -1,8 +1,9 @@
-"""The PacketEngine actor: one engine, one process, one pinned thread."""
+"""The PacketEngine actor: one engine, one process, one pinned thread; and one more for each engine that it adopts."""
 
 from __future__ import annotations
 
 import os
+import time
 from typing import Final
 
 from ncore_ray.actors.own_queues import EngineQueues
@@ -11,6 +12,7 @@ from ncore_ray.arena.core import Actor
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.run import EngineLocal, engine_run
 from ncore_ray.engine.takeover.run import take_over
+from ncore_ray.engine.warm import warm_engine
 from ncore_ray.machine.record import new, view
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.nic.burst import SendCounters
@@ -33,6 +35,7 @@ class PacketEngine(Worker):
         self._fds: list[int] = []
         self._queues = EngineQueues()
         self._loop: Loop | None = None
+        self._guests: dict[int, PacketEngine] = {}
 
     def prepare(self) -> None:
         """Open a send socket per NIC, make the private records, and run the kernel once."""
@@ -91,6 +94,39 @@ class PacketEngine(Worker):
         self._loop = Loop(self.name, self._run, self.core(self._actor), self.cpu)
         self._loop.start()
 
+    def steer(self, fanout: Fanout) -> None:
+        """Give the groups of the receive queues another program."""
+        self._queues.steer(fanout)
+
+    def welcome(self) -> None:
+        """Load what `adopt` needs, so that the flows of the partition wait no longer than they have to."""
+        warm_engine()
+
+    def adopt(self, name: str, index: int, cpu: int | None, nics: list[NicSettings]) -> tuple[str, float]:
+        """Go on with the partition of an engine whose process has ended, in a thread beside the own one.
+
+        The arguments are those that the engine was made with. Its packets come by the rings: it has no receive queue.
+        Returns what was found, and how long it took, in seconds.
+        """
+        began_at = time.monotonic()
+        guest = PacketEngine(name, index, self.cpu, nics)
+        guest.mapping = self.mapping
+        found = guest.succeed(None)
+        self._guests[index] = guest
+        return found, time.monotonic() - began_at
+
+    def dismiss(self, index: int) -> bool:
+        """End the thread of an adopted partition; return True when it has ended."""
+        guest = self._guests.get(index)
+        if guest is None or guest.stop():
+            self._guests.pop(index, None)
+            return True
+        return False
+
+    def guests(self) -> list[str]:
+        """Return the names of the engines whose partitions were adopted."""
+        return [guest.name for guest in self._guests.values()]
+
     def live_connections(self) -> int:
         """Return how many connections the engine holds."""
         arena = self.arena
@@ -98,17 +134,21 @@ class PacketEngine(Worker):
 
     def alive(self) -> bool:
         """Return True while the engine breathes."""
-        return self._loop is not None and self._loop.alive
+        guests = all(guest.alive() for guest in list(self._guests.values()))
+        return guests and self._loop is not None and self._loop.alive
 
     def failure(self) -> str | None:
         """Return the exception that ended the loop."""
         found = self._queues.failure() or (self._loop.failure if self._loop is not None else None)
-        return repr(found) if found else None
+        if found:
+            return repr(found)
+        return next((why for guest in list(self._guests.values()) if (why := guest.failure())), None)
 
     def stop(self) -> bool:
         """End the loop and close the sockets; return True when it has ended."""
         self.stopping.set()
-        ended = (self._loop is None or self._loop.stop()) and self._queues.stop()
+        dismissed = [self.dismiss(index) for index in list(self._guests)]
+        ended = all(dismissed) and (self._loop is None or self._loop.stop()) and self._queues.stop()
         if ended:
             for fd in self._fds:
                 if fd >= 0:

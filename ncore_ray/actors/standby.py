@@ -15,6 +15,7 @@ from ncore_ray.engine.warm import warm_engine
 from ncore_ray.errors import NcoreError
 from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.runner import warm_up
+from ncore_ray.nic.settings import NicSettings
 
 ROLES: dict[str, type[Worker]] = {
     "PacketEngine": PacketEngine,
@@ -70,6 +71,30 @@ class Standby(Worker):
     def role(self) -> str | None:
         """Return the name of the actor that this standby has become, if it has."""
         return None if self.worker is None else self.worker.name
+
+    def _engine(self) -> PacketEngine:
+        if not isinstance(self.worker, PacketEngine):
+            raise NcoreError(f"{self.name} is no packet engine")
+        return self.worker
+
+    def steer(self, fanout: Fanout) -> None:
+        """As the engine that it has become. Raises NcoreError."""
+        self._engine().steer(fanout)
+
+    def welcome(self) -> None:
+        """All kernels are loaded already."""
+
+    def adopt(self, name: str, index: int, cpu: int | None, nics: list[NicSettings]) -> tuple[str, float]:
+        """As the engine that it has become. Raises NcoreError."""
+        return self._engine().adopt(name, index, cpu, nics)
+
+    def dismiss(self, index: int) -> bool:
+        """As the engine that it has become. Raises NcoreError."""
+        return self._engine().dismiss(index)
+
+    def guests(self) -> list[str]:
+        """Return the names of the engines that it has adopted."""
+        return self.worker.guests() if isinstance(self.worker, PacketEngine) else []
 
     def start(self) -> None:
         """A standby has no loop; what it becomes is started by `become`."""

@@ -11,11 +11,13 @@ from ncore_ray.api.schemas import (
     CHANGED,
     COMMENT,
     CONFIGURATION,
+    ENGINES,
     ENTRY,
     LIST_OF_VERSIONS,
     NAMES,
     OBJECT,
     PREVIEW,
+    SCALING,
     VERSION,
     WISH,
 )
@@ -151,6 +153,17 @@ def make_changes(request: Request) -> Any:
     return request.ask("configure", "change", commands, AUTHOR, comment, "/")
 
 
+def scale_engines(request: Request) -> Any:
+    """Let another number of engines work."""
+    command = f"set appliance engines={request.body['engines']}"
+    return request.ask("configure", "change", [command], AUTHOR, request.body.get("comment", ""), "/")
+
+
+def read_engines(request: Request) -> Any:
+    """Return how far the engines are from what is wanted."""
+    return request.ask("scaling")
+
+
 def list_versions(request: Request) -> Plain:
     """Return the latest versions."""
     return {"versions": request.ask("configure", "versions", request.query.get("limit", 20))}
@@ -188,6 +201,8 @@ OPERATIONS: Final = (
     Operation("PUT", f"{_ONE}/configuration", "Apply a configuration", CHANGED, replace_configuration, WISH),
     Operation("POST", f"{_ONE}/preview", "What applying would change", PREVIEW, preview_configuration, WISH),
     Operation("POST", f"{_ONE}/changes", "Do commands: add, set, rm, bind …", CHANGED, make_changes, CHANGE),
+    Operation("GET", f"{_ONE}/engines", "Engines that are wanted, that come, that go", SCALING, read_engines),
+    Operation("POST", f"{_ONE}/engines", "Another number of engines", CHANGED, scale_engines, ENGINES),
     Operation("GET", f"{_ONE}/versions", "Former versions", LIST_OF_VERSIONS, list_versions, query={"limit": _COUNT}),
     Operation("GET", f"{_ONE}/versions/{{version}}", "One version", VERSION, read_version),
     Operation("POST", f"{_ONE}/versions/{{version}}/rollback", "Make it so again", CHANGED, roll_back, COMMENT),

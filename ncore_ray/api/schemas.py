@@ -21,6 +21,7 @@ _TEXT: Final = {"type": "string"}
 _SHORT: Final = {"type": "string", "maxLength": 1000}
 _NUMBER: Final = {"type": "number"}
 _WHOLE: Final = {"type": "integer"}
+_FLAG: Final = {"type": "boolean"}
 _TEXTS: Final = {"type": "array", "items": _TEXT}
 
 OBJECT: Final[Schema] = {"type": "object"}
@@ -34,6 +35,13 @@ CHANGE: Final[Schema] = _object(
     {"commands": {"type": "array", "items": _SHORT, "minItems": 1, "maxItems": 1000}, "comment": _SHORT},
     "commands",
     closed=True,
+)
+ENGINES: Final[Schema] = _object(
+    {"engines": {"type": "integer", "minimum": 1, "maximum": 64}, "comment": _SHORT}, "engines", closed=True
+)
+SCALING: Final[Schema] = _object(
+    {"wanted": _WHOLE, "taking_flows": _WHOLE, "engines": {"type": "array", "items": OBJECT}, "settled": _FLAG},
+    *("wanted", "taking_flows", "engines", "settled"),
 )
 CHANGED: Final[Schema] = _object(
     {

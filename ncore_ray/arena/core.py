@@ -23,6 +23,16 @@ class CoreState(IntEnum):
     STOPPED = 4
 
 
+class Drain(IntEnum):
+    """Whether an engine is to come to an end."""
+
+    NO = 0
+    ALL = 1
+    """The appliance ends: no new connections, and HTTP clients that wait between two requests are sent home."""
+    LEAVE = 2
+    """Others go on: what still comes is served, HTTP clients are told with their next response to connect anew."""
+
+
 class Stage(IntEnum):
     """What an actor is doing; written as it begins, so that whoever finds it still knows where it stands."""
 
@@ -57,7 +67,7 @@ class Core(Record):
     stop: I64
     """Set by control code: return from the loop."""
     drain: I64
-    """Set by control code: accept no new connections."""
+    """`Drain`; set by control code."""
     pad_1: Pad6
 
     state: I64

@@ -46,7 +46,7 @@ from ncore_ray.tables.route import Route
 from ncore_ray.tables.service import Binding, Service, Vserver, Watch
 from ncore_ray.tables.settings import Settings
 
-_ALGORITHMS: Final = {
+ALGORITHMS: Final = {
     ConfiguredAlgorithm.HASH: Algorithm.HASH,
     ConfiguredAlgorithm.ROUNDROBIN: Algorithm.ROUND_ROBIN,
     ConfiguredAlgorithm.LEASTFLOWS: Algorithm.LEAST_FLOWS,
@@ -105,9 +105,10 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
     return DistributorPlan(
         deciders=deciders_of(configuration),
         decides_itself=distribution.placement is not Placement.CORE,
-        engines=configuration.appliance.engines,
+        engines=configuration.appliance.engine_room,
+        active=configuration.appliance.engines,
         flows=distribution.flows,
-        algorithm=_ALGORITHMS[distribution.algorithm],
+        algorithm=ALGORITHMS[distribution.algorithm],
         forwarding=_FORWARDING[distribution.forwarding],
         parallelism=PARALLELISM[distribution.parallelism],
         engine_sets=engine_sets(configuration, capacity_of(configuration).vservers),
@@ -150,7 +151,7 @@ def _lines(record: Any) -> int:
 
 
 def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, int]:
-    nics, engines, deciders = len(configuration.nics), configuration.appliance.engines, deciders_of(configuration)
+    nics, engines, deciders = len(configuration.nics), configuration.appliance.engine_room, deciders_of(configuration)
     queues = nics * deciders
     capacity = capacity_of(configuration)
     addresses = sum(len(nic.addresses) for nic in configuration.nics) + capacity.vservers
@@ -326,7 +327,7 @@ def _write_tables(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
     write_routes(array, arena, configuration)
     rows = plan_rows(Rows(), configuration, blueprint.capacity)
     write_bank(array, arena, 0, rows, configuration, _FIRST_EPOCH)
-    write_port_owners(array, arena, arena.engine_count)
+    write_port_owners(array, arena, configuration.appliance.engines)
     write_error_rows(array, blueprint.header["error_texts"], blueprint.error_rows)
     blueprint.texts.write(array, arena.texts)
 

@@ -52,8 +52,8 @@ class Dimensions:
 
 
 def deciders_of(configuration: Configuration) -> int:
-    """Return how many actors distribute: the distributor, or every engine for its own receive queues."""
-    return 1 if configuration.distribution.placement is Placement.CORE else configuration.appliance.engines
+    """Return how many actors may distribute: the distributor, or every engine for its own receive queues."""
+    return 1 if configuration.distribution.placement is Placement.CORE else configuration.appliance.engine_room
 
 
 def _nic_frames(arena: int, queues: int) -> int:
@@ -75,7 +75,7 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
     Raises:
         ArenaError: the arena is too small for the connections asked for, or for anything at all.
     """
-    engines, arena = configuration.appliance.engines, configuration.appliance.arena
+    engines, arena = configuration.appliance.engine_room, configuration.appliance.arena
     nic_frames = _nic_frames(arena, len(configuration.nics) * deciders_of(configuration))
     least = Dimensions(nic_frames, _MIN_FRAMES, _MIN_CONNECTIONS)
     each = (arena - measure(least)) // engines - _PADDING

@@ -9,7 +9,7 @@ from ncore_ray.config.model import Configuration
 
 @dataclass(frozen=True)
 class CorePlan:
-    """A CPU for each actor; None leaves the choice to the kernel."""
+    """A CPU for each actor, also for engines that may come later; None leaves the choice to the kernel."""
 
     distributor: int | None
     engines: tuple[int | None, ...]
@@ -25,8 +25,8 @@ def place(configuration: Configuration, available: list[int]) -> CorePlan:
     appliance = configuration.appliance
     cpus = available or [0]
     listed = list(appliance.cores) if appliance.cores is not None else (cpus[1:] or cpus)
-    if appliance.cores is None and appliance.engines > len(listed):
+    if appliance.cores is None and appliance.engine_room > len(listed):
         listed = [*cpus[1:], cpus[0]]
-    engines = tuple(listed[k % len(listed)] for k in range(appliance.engines))
+    engines = tuple(listed[k % len(listed)] for k in range(appliance.engine_room))
     first = next((cpu for cpu in cpus if cpu not in engines), cpus[0])
     return CorePlan(first, engines, tuple(first for _ in configuration.nics))

@@ -36,7 +36,7 @@ def _steering(blueprint: Blueprint, array: Bytes) -> Steering:
     start = distributor.indirection
     return Steering(
         snips=_snips(blueprint.configuration),
-        port_ranges=tuple(port_ranges(blueprint.configuration.appliance.engines)),
+        port_ranges=tuple(port_ranges(blueprint.configuration.appliance.engine_room)),
         hash_key=blueprint.distributor.hash_key,
         key=blueprint.distributor.key,
         indirection=tuple(array[start : start + distributor.indirection_size].tolist()),

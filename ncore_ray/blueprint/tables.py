@@ -197,9 +197,9 @@ def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, 
         record.arrival = Arrival.KEY
 
 
-def write_port_owners(array: Bytes, arena: Arena, engines: int) -> None:
-    """Write which engine owns which source port."""
+def write_port_owners(array: Bytes, arena: Arena, there: int) -> None:
+    """Write which engine owns which source port; nobody owns those of engines that are not there yet."""
     owners = array[arena.port_owners : arena.port_owners + PORTS]
     owners[:] = NO_OWNER
-    for engine, (first, count) in enumerate(port_ranges(engines)):
+    for engine, (first, count) in enumerate(port_ranges(arena.engine_count)[:there]):
         owners[first : first + count] = engine

@@ -75,7 +75,7 @@ def _verb(verb: str) -> Callable[..., None]:
 
 def change(one: Appliance, commands: list[str], comment: str, as_json: bool) -> None:
     """Make some changes, and tell what was done."""
-    _report(one.ask("configure", "change", commands, _author(), comment, str(Path.cwd())), as_json)
+    _report(one.ask("configure", "change", commands, author(), comment, str(Path.cwd())), as_json)
 
 
 def apply(
@@ -95,7 +95,7 @@ def apply(
         from ncore_ray.config.load import dump, load
 
         text = dump(load(path))
-        _report(appliance(name).ask("configure", "apply", text, str(path), _author(), comment), as_json)
+        _report(appliance(name).ask("configure", "apply", text, str(path), author(), comment), as_json)
         return
     from ncore_ray.config.language import parse_script, to_text
 
@@ -117,13 +117,14 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make the configuration of a running appliance what a former version was. That is a new version."""
-    _report(appliance(name).ask("configure", "rollback", version, _author(), comment), as_json)
+    _report(appliance(name).ask("configure", "rollback", version, author(), comment), as_json)
 
 
-def _author() -> str:
-    from ncore_ray.management.store import author
+def author() -> str:
+    """Return who gives commands here."""
+    from ncore_ray.management.store import author as found
 
-    return author()
+    return found()
 
 
 def _report(done: dict[str, Any], as_json: bool) -> None:

@@ -128,7 +128,11 @@ class Appliance(Section):
 
     name: Label
     engines: Annotated[int, whole(1, 64)] = 1
-    """How many packet engines."""
+    """How many packet engines; may change while the appliance runs."""
+    max_engines: Annotated[Annotated[int, whole(1, 64)] | None, *none_is("auto")] = None
+    """For how many engines the arena has room; None (`auto`): for `engines`."""
+    drain_time: Annotated[Microseconds, time_within(0, DAY)] = 30 * SECOND
+    """How long an engine that is not wanted any more goes on by itself, µs; then another one takes its flows over."""
     cores: Annotated[Annotated[tuple[CoreNumber, ...], entries(1, 4_096)] | None, *none_is("auto")] = None
     """The cores that actors are pinned to; None (`auto`): the appliance chooses."""
     management_core: CoreNumber | None = None
@@ -139,6 +143,16 @@ class Appliance(Section):
     """Bytes of the shared memory."""
     timer: Annotated[Annotated[Microseconds, time_among(*TIMER_PERIODS)] | None, *none_is("adaptive")] = None
     """µs from one breath of an engine to the next; None (`adaptive`): it breathes as soon as there is work."""
+
+    @property
+    def engine_room(self) -> int:
+        """How many engines the arena has a partition for."""
+        return max(self.engines, self.max_engines or 0)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield more engines than there is to be room for."""
+        if self.max_engines is not None and self.max_engines < self.engines:
+            yield Finding(("max_engines",), f"found {self.max_engines}, expected at least engines, {self.engines}")
 
 
 class Distribution(Section):

@@ -61,7 +61,7 @@ class Accounts:
 
     def actor(self, name: str) -> Numbers:
         """Return what an actor counted in between; gauges as they stand afterwards."""
-        return difference(self.before.stat["actors"][name], self.after.stat["actors"][name])
+        return difference(self.before.stat["actors"].get(name, {}), self.after.stat["actors"][name])
 
     def actors(self, prefix: str) -> dict[str, Numbers]:
         """Return all actors whose names begin so."""
@@ -77,9 +77,9 @@ class Accounts:
         return {"health": after["health"], **difference(_numbers(before), _numbers(after))}
 
     def actor_status(self, name: str) -> Mapping[str, Any]:
-        """Return an actor's row of the status."""
-        rows: list[Mapping[str, Any]] = self.after.status["actors"]
-        return next(row for row in rows if row["name"] == name)
+        """Return an actor's row of the status, the last that there was; none: it came and went in between."""
+        rows: list[Mapping[str, Any]] = [*self.after.status["actors"], *self.before.status["actors"]]
+        return next((row for row in rows if row["name"] == name), {"cpu": None})
 
     @property
     def sent_again(self) -> int:
@@ -88,10 +88,7 @@ class Accounts:
 
     def busy(self, name: str) -> float:
         """Return the share of the time that an actor was at work."""
-        spans = [
-            next(row["busy_us"] for row in snapshot.status["actors"] if row["name"] == name)
-            for snapshot in (self.before, self.after)
-        ]
+        spans = [snapshot.stat["cores"].get(name, {}).get("busy_us", 0) for snapshot in (self.before, self.after)]
         return float(min(1.0, (spans[1] - spans[0]) / self.span_us))
 
     def drops(self) -> Numbers:

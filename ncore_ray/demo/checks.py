@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ncore_ray.demo.accounts import Accounts
+from ncore_ray.demo.play import Acts
 from ncore_ray.demo.sightings import Flow, Sightings
 from ncore_ray.lab.look import count, size
 from ncore_ray.lab.rows import Check
@@ -20,10 +21,16 @@ _LATE_PER_CONNECTION: Final = 0.1
 
 
 def all_checks(
-    report: Report, accounts: Accounts, sightings: Sightings, events: Sequence[Mapping[str, Any]], engines: int
+    report: Report,
+    accounts: Accounts,
+    sightings: Sightings,
+    events: Sequence[Mapping[str, Any]],
+    engines: int,
+    acts: Acts | None = None,
 ) -> list[Check]:
-    """Return every check, in the order of the report."""
+    """Return every check, in the order of the report. ``engines`` is how many there is room for."""
     return [
+        *([acts_check(acts)] if acts else []),
         bytes_check(report),
         one_engine_check(report, sightings, engines),
         connections_check(report, accounts),
@@ -32,6 +39,17 @@ def all_checks(
         drops_check(accounts),
         alive_check(accounts, events),
     ]
+
+
+def acts_check(acts: Acts) -> Check:
+    """Check that engines came, that one died and was replaced, and that engines went."""
+    if not acts.all_done:
+        return Check("engines came, died and went", False, acts.failure or "; ".join(acts.told) or "nothing was done")
+    detail = (
+        f"new ones took flows after {acts.more_s:.1f} s, those that went after {acts.fewer_s:.1f} s no more; "
+        f"{acts.killed} was killed: {acts.went_on}"
+    )
+    return Check("engines came, died and went", True, detail)
 
 
 def bytes_check(report: Report) -> Check:

@@ -39,6 +39,8 @@ class Options:
     keep: bool = False
     json: bool = False
     engines: int = 2
+    acts: bool = True
+    """Whether engines come, die and go under the load."""
 
 
 def read_options(arguments: list[str] | None = None) -> Options:
@@ -48,20 +50,21 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, without a display")
     parser.add_argument("--engines", type=int, default=2, help="packet engines (2)")
+    parser.add_argument("--no-acts", action="store_true", help="only the load: no engine comes, dies or goes")
     parser.add_argument("--seconds", type=float, default=default.seconds, help="length of the load (15)")
     parser.add_argument("--requests", type=int, default=default.requests, help="at most so many requests")
     parser.add_argument("--connections", type=int, default=default.connections, help="at the same time (300)")
     parser.add_argument("--rate", type=float, default=default.rate, help="requests/s (1000), 0: as fast as possible")
     found = parser.parse_args(arguments)
     load = Load(found.seconds, found.requests, found.connections, found.rate)
-    return Options(load, found.keep, found.json, found.engines)
+    return Options(load, found.keep, found.json, found.engines, not found.no_acts)
 
 
 def run(options: Options, console: Console) -> int:
     """Give the demo; return the exit status."""
     compile_with_progress(console)
     with Stage(console, options.engines) as stage:
-        result = Show(stage.site, options.load).run(None if options.json else console)
+        result = Show(stage.site, options.load, with_acts=options.acts).run(None if options.json else console)
         _report(result, options, console)
         if options.keep:
             console.print(hints(stage, min(console.width, WIDEST)))

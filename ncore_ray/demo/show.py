@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ncore_ray.demo.accounts import Accounts, Snapshot, take_still
 from ncore_ray.demo.checks import all_checks
+from ncore_ray.demo.play import Play
 from ncore_ray.demo.result import engine_rows, make_result, server_rows
 from ncore_ray.demo.sightings import Sightings
 from ncore_ray.demo.site import Site
@@ -41,8 +42,10 @@ class Load:
 class Show:
     """One load on a site."""
 
-    def __init__(self, site: Site, load: Load) -> None:
+    def __init__(self, site: Site, load: Load, *, with_acts: bool = False) -> None:
+        """Show a load; ``with_acts``, engines come, die and go meanwhile."""
         self._site = site
+        self._play = Play(site, load.seconds) if with_acts else None
         self._load = load
         self._sightings = Sightings()
         self._sampled_at = 0.0
@@ -58,7 +61,9 @@ class Show:
         after = self._quiet_snapshot(before)
         accounts = Accounts(before, after)
         events = self._site.appliance.ask("events")
-        checks = all_checks(report, accounts, self._sightings, events, self._site.configuration.appliance.engines)
+        room = self._site.configuration.appliance.engine_room
+        acts = self._play.acts if self._play else None
+        checks = all_checks(report, accounts, self._sightings, events, room, acts)
         return make_result(self._site, report, accounts, checks)
 
     def _send(self, before: Snapshot, console: Console | None) -> dict[str, Any]:
@@ -66,6 +71,9 @@ class Show:
         with contextlib.ExitStack() as stack:
             display = stack.enter_context(LiveDisplay(console)) if console else None
             client = stack.enter_context(self._start_client())
+            if self._play:
+                stack.enter_context(self._play)
+                state.told = self._play.acts.told
             for text in client.lines():
                 line = json.loads(text)
                 if line["type"] == "report":

@@ -103,5 +103,6 @@ def demo_configuration(network: Network, engines: int) -> Configuration:
     configuration = load(CONFIGURATION)
     netns = network.appliance.namespace.name
     nics = tuple(nic.model_copy(update={"netns": netns}) for nic in configuration.nics)
-    appliance = configuration.appliance.model_copy(update={"engines": engines})
+    room = max(engines, configuration.appliance.engine_room)
+    appliance = configuration.appliance.model_copy(update={"engines": engines, "max_engines": room})
     return configuration.model_copy(update={"nics": nics, "appliance": appliance})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.arena.core import Stage, core_of
+from ncore_ray.arena.core import Drain, Stage, core_of
 from ncore_ray.arena.frame import IN_TRANSIT, descriptor_frame, descriptor_queue, frame_meta
 from ncore_ray.arena.header import arena_at, bank_in_force
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
@@ -15,6 +15,7 @@ from ncore_ray.engine.connection import Role, Tcb, Work, index_of, mark, tcb_of
 from ncore_ray.engine.flush import flush
 from ncore_ray.engine.follow import follow_configuration
 from ncore_ray.engine.http.drain import close_idle_clients
+from ncore_ray.engine.http.leave import empty_pools
 from ncore_ray.engine.monitor.probe import start_probes
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.receive import receive_packet
@@ -52,8 +53,10 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
     done += advance(engine)
     if now >= engine.monitor_at and not engine.draining:
         start_probes(engine)
-    if engine.draining:
+    if engine.draining == Drain.ALL:
         done += close_idle_clients(engine)
+    elif engine.draining == Drain.LEAVE:
+        done += empty_pools(engine)
     core.stage = Stage.WORK
     done += _work(engine, sender)
     core.stage = Stage.SEND

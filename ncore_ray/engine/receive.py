@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.arena.core import Drain
 from ncore_ray.arena.frame import (
     FRAME_SIZE,
     descriptor_checksum,
@@ -175,7 +176,7 @@ def _receive_unknown(engine: Engine, packet: Packet) -> int:
         vserver = find_vserver(
             base_of(engine), packet.destination_high, packet.destination_low, packet.destination_port, 0
         )
-        if vserver != NO_VSERVER and engine.draining:
+        if vserver != NO_VSERVER and engine.draining == Drain.ALL:
             counters.drop_tcp_draining_packets += 1
             return answer_reset(engine, packet)
         if vserver != NO_VSERVER:

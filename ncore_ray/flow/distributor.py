@@ -97,6 +97,9 @@ class DistributorPlan:
     """What the configuration says of the distribution. Spans are µs."""
 
     engines: int
+    """How many the arena has room for."""
+    active: int = 0
+    """How many of them are there at the start: the first ones; 0: all."""
     flows: int = 65_536
     """Flows that the table is made for; it takes up to twice as many before it refuses."""
     algorithm: Algorithm = Algorithm.HASH
@@ -137,10 +140,15 @@ class DistributorPlan:
                 raise ValueError(f"the size of a distributor's table is a power of two from 16 on, not {count}")
         if not 1 <= self.engines <= MAX_ENGINES or self.flows < 1 or self.deciders < 1:
             raise ValueError(f"a distributor has 1 to {MAX_ENGINES} engines, and at least one flow and decider")
-        if self.weights and (len(self.weights) != self.engines or min(self.weights) < 1):
-            raise ValueError(f"{self.engines} engines have {self.engines} weights from 1 on, not {self.weights}")
+        if self.weights and (len(self.weights) != self.there or min(self.weights) < 1):
+            raise ValueError(f"{self.there} engines have {self.there} weights from 1 on, not {self.weights}")
         if any(not 0 < engines < 1 << self.engines for engines in self.engine_sets):
             raise ValueError(f"a set has some of {self.engines} engines, and no other: {self.engine_sets}")
+
+    @property
+    def there(self) -> int:
+        """Engines at the start."""
+        return self.active or self.engines
 
     @property
     def buckets(self) -> int:
@@ -200,7 +208,7 @@ def _forwarded_stride(engines: int) -> int:
 
 
 def init_distributor(array: Bytes, plan: DistributorPlan, spans: DistributorSpans) -> None:
-    """Write the distributor's records and tables to a zeroed, formatted arena. All engines are active."""
+    """Write the distributor's records and tables to a zeroed, formatted arena. Engines that are there are active."""
     view(Arena, array).distributor = spans.distributors
     table = toeplitz_table(plan.hash_key).view(np.uint8).ravel()
     array[spans.toeplitz : spans.toeplitz + TABLE_SIZE] = table
@@ -209,10 +217,10 @@ def init_distributor(array: Bytes, plan: DistributorPlan, spans: DistributorSpan
         distributor = view(Distributor, array, spans.distributors + number * DISTRIBUTOR_STRIDE)
         _init_decider(distributor, number, plan, spans)
     for engine in range(plan.engines):
-        slot_view(array, engine).weight = plan.weights[engine] if plan.weights else 1
+        slot_view(array, engine).weight = plan.weights[engine] if engine < len(plan.weights) else 1
     for number, engines in enumerate(plan.engine_sets):
         view(EngineSet, array, spans.engine_sets + number * ENGINE_SET_SIZE).engines = engines
-    set_active_engines(array, distributor_view(array), range(plan.engines))
+    set_active_engines(array, distributor_view(array), range(plan.there))
 
 
 def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, spans: DistributorSpans) -> None:
@@ -237,8 +245,9 @@ def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, 
     distributor.fragment_count = plan.fragments
     distributor.counters = spans.counters + number * COUNTERS_STRIDE
     distributor.forwarded = spans.forwarded + number * _forwarded_stride(plan.engines)
-    distributor.sweep_first = number * plan.buckets // plan.deciders
-    distributor.sweep_end = (number + 1) * plan.buckets // plan.deciders
+    sweeping = min(plan.deciders, plan.there) if plan.decides_itself else plan.deciders
+    distributor.sweep_first = min(number, sweeping) * plan.buckets // sweeping
+    distributor.sweep_end = min(number + 1, sweeping) * plan.buckets // sweeping
     distributor.sweep_next = distributor.sweep_first
     distributor.sweep_period = plan.sweep_period
     set_key(distributor, plan.key, plan.symmetric)

@@ -23,9 +23,10 @@ from ncore_ray.flow.records import (
     EngineSlot,
     FlowState,
     distributor_of,
+    flows_word,
 )
 from ncore_ray.flow.table import find_flow, set_state
-from ncore_ray.machine.atomic import load_acquire
+from ncore_ray.machine.atomic import fetch_add, load_acquire
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.memory import store64
 from ncore_ray.machine.record import view
@@ -105,6 +106,12 @@ def recover_decider(base: int, number: int) -> int:
     count = recover_queues(base, number)
     finish_homes(base, distributor_of(base, number).actor)
     return count
+
+
+@entry_kernel
+def add_flows(base: int, engine: int, amount: int) -> int:
+    """Control code: correct the number of an engine's live flows, beside deciders that change it; return the former."""
+    return fetch_add(flows_word(base, distributor_of(base, 0), engine), amount)
 
 
 def repair_table(array: Bytes, number: int) -> int:

@@ -15,6 +15,7 @@ from ncore_ray.lab.rows import EngineRow, LiveState, ServerRow
 
 _UPDATES_PER_S = 8
 _WIDEST = 120
+_TOLD = 7
 
 
 class LiveDisplay:
@@ -52,6 +53,8 @@ def live_view(state: LiveState, width: int = 110) -> RenderableType:
         Text(),
         _side_by_side(_engine_table(state.engines), _server_table(state.servers)),
     ]
+    if state.told:
+        body += [Text(), _told(state.told, inner)]
     title = Text.assemble(" ", (state.title, f"bold {look.ACCENT}"), " ")
     return Panel(Group(*body), title=title, padding=(1, 2), border_style=look.SOFT, width=width)
 
@@ -93,6 +96,15 @@ def _side_by_side(left: RenderableType, right: RenderableType) -> Table:
     grid.add_column(ratio=6)
     grid.add_row(left, right)
     return grid
+
+
+def _told(lines: list[str], width: int) -> Text:
+    """Return the latest lines of what is done, each cut to the width."""
+    found = Text()
+    for line in lines[-_TOLD:]:
+        found.append(line[: width - 1] + "\n", style="bold" if "  " not in line[8:] else look.SOFT)
+    found.right_crop(1)
+    return found
 
 
 def _engine_table(engines: list[EngineRow]) -> Table:

@@ -80,6 +80,8 @@ class LiveState:
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     engines: list[EngineRow] = field(default_factory=list)
     servers: list[ServerRow] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    """What is done to the appliance meanwhile, a line each."""
 
     def take_progress(self, line: Mapping[str, Any]) -> None:
         """Take one ``progress`` line of ``ncore_ray.lab.client``."""

@@ -17,6 +17,7 @@ from ncore_ray.config.live import restart_reasons
 from ncore_ray.config.load import dump, parse
 from ncore_ray.config.model import Configuration
 from ncore_ray.config.problems import ConfigurationError
+from ncore_ray.config.scale import scaling_reasons
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.live import LiveTables
 from ncore_ray.management.replicator import Pass, Replicator
@@ -119,10 +120,13 @@ class ConfigurationService:
         """Return the commands that lead to what a YAML text says, and what of it would need a restart."""
         wanted = parse(text, source, Path(folder))
         changes = diff(self.wanted, wanted)
-        return {"commands": list(map(to_text, changes)), "restart": self._reasons(changes)}
+        return {"commands": list(map(to_text, changes)), "restart": self._reasons(changes, wanted)}
 
-    def _reasons(self, changes: Sequence[Change]) -> list[str]:
-        return restart_reasons(changes, self._built, has_links=self._has_links)
+    def _reasons(self, changes: Sequence[Change], wanted: Configuration) -> list[str]:
+        return [
+            *restart_reasons(changes, self._built, has_links=self._has_links),
+            *scaling_reasons(self._built, self.wanted, wanted, has_links=self._has_links),
+        ]
 
     def _change_to(self, wanted: Configuration, author: str, comment: str) -> Plain:
         began_at = time.perf_counter()
@@ -130,7 +134,7 @@ class ConfigurationService:
         commands = tuple(map(to_text, changes))
         if not changes:
             return {"version": self._number, "commands": [], "acknowledged_ms": 0.0, "total_ms": 0.0, "late": []}
-        if reasons := self._reasons(changes):
+        if reasons := self._reasons(changes, wanted):
             raise RestartNeededError("\n".join([*reasons, "nothing was changed"]))
         self._live.check_ready()
         self._live.plan(wanted)  # is there room for it?

@@ -30,7 +30,7 @@ from ncore_ray.machine.record import dtype_of, size_of, table, view
 from ncore_ray.management.counters import core_view, engine_view, watch_view
 from ncore_ray.management.directory import service_rows, vserver_rows
 from ncore_ray.nic.writer import ring_bell
-from ncore_ray.tables.service import Binding, Health, MonitorKind, Service
+from ncore_ray.tables.service import Binding, Health, MonitorKind, RowState, Service
 from ncore_ray.tables.settings import Settings, put_in_force
 
 _TO_SERVICES: Final = (Role.SERVER, Role.UDP_SERVER, Role.MONITOR)
@@ -65,6 +65,7 @@ class LiveTables:
         static: Configuration,
         capacity: Capacity,
         living: Callable[[], Iterable[int]],
+        engines: Callable[[], int] | None = None,
         pause: Callable[[], object] = lambda: time.sleep(_LOOK_S),
     ) -> None:
         """Look after an arena.
@@ -74,13 +75,22 @@ class LiveTables:
             static: what it was built for.
             capacity: rows of its tables.
             living: returns the numbers of the actors that run.
+            engines: returns how many engines, the first ones, share out what each of them does for all (probes of the
+                services); None: those that the arena was built for.
             pause: called again and again while actors are waited for.
         """
         self._array = array
         self._static = static
         self._capacity = capacity
         self._living = living
+        self._engines = engines or (lambda: static.appliance.engines)
         self._pause = pause
+
+    def assume(self, wanted: Configuration) -> None:
+        """Take what no table says from what is wanted: engines and their flows are brought to it by others."""
+        self._static = self._static.model_copy(
+            update={"appliance": wanted.appliance, "distribution": wanted.distribution}
+        )
 
     @property
     def _arena(self) -> Arena:
@@ -150,6 +160,17 @@ class LiveTables:
         rows = self.rows()
         return self.plan(self._form(rows, self._settings(self._arena.bank))) != rows
 
+    def has_more_to_do(self) -> bool:
+        """Return whether the tables are to be written though they say what is wanted."""
+        return self.has_drained() or self._probes_moved()
+
+    def _probes_moved(self) -> bool:
+        """Return whether services are probed by others than the engines that there are now."""
+        engines, place = self._engines(), self._arena.services + self._arena.bank
+        rows = table(Service, self._array, place, self._arena.service_count)
+        used = np.flatnonzero(rows["state"] != RowState.FREE)
+        return bool(np.any(rows["monitor_engine"][used] != used % engines))
+
     def change(self, wanted: Configuration) -> Commit:
         """Bring a configuration into force, whole or not at all.
 
@@ -171,7 +192,7 @@ class LiveTables:
 
     def _prepare(self, bank: int, rows: Rows, wanted: Configuration) -> None:
         """Write the other bank and see that it says what it should."""
-        write_bank(self._array, self._arena, bank, rows, wanted, self.epoch + 1)
+        write_bank(self._array, self._arena, bank, rows, self._dealt(wanted), self.epoch + 1)
         found = read_rows(self._array, bank)
         said = self._form(found, self._settings(bank))
         if found != rows or said != configuration_of(rows, self._static, effective(wanted)):
@@ -184,6 +205,11 @@ class LiveTables:
         for number in rows.services:
             is_new = number not in before.services or before.services[number].draining
             self._begin_watch(bank, number, is_new=is_new and not rows.services[number].draining)
+
+    def _dealt(self, wanted: Configuration) -> Configuration:
+        """Return what is wanted for the engines that there are now."""
+        appliance = wanted.appliance.model_copy(update={"engines": self._engines()})
+        return wanted.model_copy(update={"appliance": appliance})
 
     def _clear(self, region: str, record: type, number: int) -> None:
         """Set the counters of a free row to 0: no engine has any business with it."""

@@ -8,7 +8,7 @@ nobody is late.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -85,7 +85,8 @@ class Pulse:
     """Looks at all actors that have a loop; ``names`` are theirs by their numbers, ``rings`` those to be watched."""
 
     array: Bytes
-    names: Mapping[int, str]
+    names: dict[int, str]
+    """May change while it looks: engines come and go."""
     rings: Iterable[tuple[str, int, int, int]]
     tell: Tell
     on_hung: Callable[[str, str], None]
@@ -104,13 +105,13 @@ class Pulse:
 
     def look(self, span_s: float) -> None:
         """Look at everything, ``span_s`` after the last time."""
-        late = [self._look_at(number, name, span_s) for number, name in self.names.items()]
+        late = [self._look_at(number, name, span_s) for number, name in list(self.names.items())]
         for ring in self._places:
             self._look_at_ring(ring, span_s, quiet=any(late))
 
     def late(self) -> list[str]:
         """Return the names of those that are late now."""
-        return [name for number, name in self.names.items() if self._breaths.get(number, _Breath()).told]
+        return [name for number, name in list(self.names.items()) if self._breaths.get(number, _Breath()).told]
 
     def _look_at(self, number: int, name: str, span_s: float) -> bool:
         core = self.core(number)

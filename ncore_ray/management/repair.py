@@ -21,6 +21,7 @@ import ray
 from ray.exceptions import RayError
 
 from ncore_ray.actors.standby import ROLES, Standby
+from ncore_ray.arena.core import Actor
 from ncore_ray.management.deaths import Deaths
 from ncore_ray.management.processes import Held, is_running, wait_gone
 from ncore_ray.management.pulse import Pulse, Tell
@@ -80,6 +81,11 @@ def after_rejoining(members: Sequence[int], engine: int) -> list[int]:
     return [*left[:-1], engine]
 
 
+def after_leaving(members: Sequence[int], engine: int) -> list[int]:
+    """Return the order of a packet fanout's sockets after one was closed: the last one takes its number."""
+    return after_rejoining(members, engine)[:-1]
+
+
 class Repair:
     """Keeps the actors of a team alive."""
 
@@ -115,8 +121,13 @@ class Repair:
         self._ready: queue.Queue[Member] = queue.Queue()
         self._stopping = threading.Event()
         self._made = 0
+        self._lock = threading.Lock()
+        self._there = 0
+        """Standbys that wait, or are being made."""
+        self._asked = 0
+        """Actors that are to get one."""
         self.members = list(members)
-        self._wanted = standbys if standbys is not None else 1 if len(self.members) < _MANY_ENGINES else 2
+        self._standbys = standbys
         self._threads = [
             threading.Thread(target=self._watch, name="pulse", daemon=True),
             threading.Thread(target=self._repair_all, name="repair", daemon=True),
@@ -128,8 +139,13 @@ class Repair:
             self._deaths.add(member.process)
         for thread in self._threads:
             thread.start()
-        for _ in range(self._wanted):
-            self._make_standby()
+        self._make_standbys()
+
+    @property
+    def _wanted(self) -> int:
+        if self._standbys is not None:
+            return self._standbys
+        return 1 if len(self._team.engines) < _MANY_ENGINES else 2
 
     def stop(self) -> None:
         """End the threads; whatever dies from now on stays dead."""
@@ -144,7 +160,11 @@ class Repair:
         """Take note of an actor that failed; return whether it will be replaced."""
         if member.kind not in ROLES or self._stopping.is_set():
             return False
+        with self._lock:
+            self._asked += 1
         self._work.put(member)
+        if member.is_new or self.standbys() == 0:  # else the next one is made after the repair: that has the processor
+            self._make_standbys()
         return True
 
     def hangs(self, name: str, why: str) -> None:
@@ -176,7 +196,7 @@ class Repair:
                 standby.failure = "its process died"
                 self._team.standbys.remove(standby)
                 self._tell("warning", f"{standby.name} (process {process}) died while it waited")
-                self._make_standby()
+                self._used()
 
     def _repair_all(self) -> None:
         while not self._stopping.is_set():
@@ -187,15 +207,17 @@ class Repair:
                 except Exception as error:  # whatever it is, the next actor is to be repaired
                     log.exception("the repair of %s failed", member.name)
                     self._tell("error", f"{member.name} cannot be replaced: {error}")
+                with self._lock:
+                    self._asked -= 1
+                self._make_standbys()
 
     def _repair(self, member: Member) -> None:
         pause_s = self._pauses.before(member.name, time.monotonic())
         if pause_s:
             self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
             self._stopping.wait(pause_s)
-        _make_sure_it_is_dead(member)
-        if self._wanted == 0:
-            self._make_standby()
+        if member.process:
+            _make_sure_it_is_dead(member)
         while not self._stopping.is_set():
             standby = self._next_standby()
             if standby is not None and self._replace(member, standby):
@@ -220,27 +242,61 @@ class Repair:
         except RayError as error:
             ray.kill(standby.handle, no_restart=True)
             self._tell("error", f"{member.name} was not replaced: {reason_of(error)}")
-            self._make_standby()
+            self._used()
             return False
-        self._pulse.core(member.number).restarts += 1
+        begins = member.is_new
+        self._pulse.core(member.number).restarts += not begins
+        member.host = ""
         self._team.replaced(member, standby.handle, process)
         if not is_running(process):
             self._bury(process)
-        self._pauses.replaced(member.name, time.monotonic())
-        self._tell("info", f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: {found}")
+        if begins:
+            self._tell("info", f"{member.name} begins in process {process}, after {seconds * 1000:.0f} ms")
+        else:
+            self._pauses.replaced(member.name, time.monotonic())
+            self._tell("info", f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: {found}")
         self._on_repaired()
-        if self._wanted:
-            self._make_standby()
+        with self._lock:
+            self._there -= 1  # the next one is made when this repair is done
         return True
 
     def _fanout_for(self, member: Member) -> Fanout | None:
         if member.kind != "PacketEngine":
             return None
-        self.members = after_rejoining(self.members, member.number - 1)
+        engine = member.number - Actor.ENGINE
+        if engine in self.members:
+            self.members = after_rejoining(self.members, engine)
+        elif member.is_new:
+            self.members = [*self.members, engine]
+        else:  # another engine had taken its flows over: it has no receive queue
+            return None
         return self._fanout(self.members)
 
-    def _make_standby(self) -> None:
-        threading.Thread(target=self._prepare, name="standby", daemon=True).start()
+    def left(self, engine: int) -> Fanout | None:
+        """Note that an engine's receive queues were closed for good; return what those of the others make up now."""
+        if engine in self.members:
+            self.members = after_leaving(self.members, engine)
+        return self._fanout(self.members)
+
+    def fanout(self) -> Fanout | None:
+        """Return what the receive queues of the engines make up, as new flows are given to engines now."""
+        return self._fanout(self.members)
+
+    def _used(self) -> None:
+        """Note that a standby is none any more."""
+        with self._lock:
+            self._there -= 1
+        self._make_standbys()
+
+    def _make_standbys(self) -> None:
+        """Make as many as are to wait, and one for each actor that waits for one."""
+        if self._stopping.is_set():
+            return
+        with self._lock:
+            missing = max(self._wanted + self._asked - self._there, 0)
+            self._there += missing
+        for _ in range(missing):
+            threading.Thread(target=self._prepare, name="standby", daemon=True).start()
 
     def _create_standby(self) -> Member:
         """Create an actor under the next name that is free: a former standby keeps its name in its new work."""

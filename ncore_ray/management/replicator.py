@@ -38,14 +38,15 @@ class Replicator:
         Raises:
             LiveError, TableFullError: the data plane cannot take it, and works on as before.
         """
+        self._live.assume(wanted)
         target = effective(wanted)
         same = self._image in (None, self._live.image())
-        if same and self._image is not None and target == self._wanted and not self._live.has_drained():
+        if same and self._image is not None and target == self._wanted and not self._live.has_more_to_do():
             return None
         found = self._live.of_engines()
         missing = {one: diff(one, target) for one in set(found.values())}
         changes = list(dict.fromkeys(change for of_one in missing.values() for change in of_one))
-        if same and not changes and not self._live.has_drained():
+        if same and not changes and not self._live.has_more_to_do():
             self._remember(target)
             return None
         for one, of_one in missing.items():

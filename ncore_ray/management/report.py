@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ncore_ray.arena.core import Stage
+from ncore_ray.arena.core import Actor, Stage
+from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.parallelism import nic_towards
 from ncore_ray.config.model import Configuration, Nic, VServer
 from ncore_ray.flow.explain import Explanation, explain
 from ncore_ray.flow.records import ALGORITHM_WORDS
+from ncore_ray.machine.record import view
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
 from ncore_ray.management.application import application_of
@@ -30,6 +33,8 @@ class Reporter:
     """As it is now; the service of the configuration changes it."""
     team: Team
     array: Bytes
+    state_of_engine: Callable[[Member], str] | None = None
+    """Returns what an engine is up to: set by who lets engines come and go."""
 
     def status(self) -> Plain:
         """Return what the appliance consists of, and how each actor is."""
@@ -52,9 +57,14 @@ class Reporter:
 
     def clients(self) -> Clients:
         """Count the clients' connections; those of an engine that has died will never end, so they are none."""
-        engines = [member for member in self.team.members if member.kind == "PacketEngine"]
-        living = (index for index, member in enumerate(engines) if member.failure is None)
+        living = (member.number - Actor.ENGINE for member in self.team.engines if member.failure is None)
         return count_clients(self.array, living)
+
+    def engines(self) -> list[int]:
+        """Return the numbers of the engines that there are, or were: what was counted stays."""
+        there = {member.number - Actor.ENGINE for member in self.team.engines}
+        room = range(view(Arena, self.array).engine_count)
+        return [k for k in room if k in there or counters.core_view(self.array, Actor.ENGINE + k).breaths]
 
     def _actors(self, now: int) -> list[Plain]:
         owner = self.team.members[0]
@@ -67,8 +77,9 @@ class Reporter:
             "kind": member.kind,
             "process": member.process,
             "cpu": member.cpu,
-            "state": "failed" if member.failure else counters.core_state(self.array, member.number),
-            "failure": member.failure,
+            "state": self._state_of(member),
+            "host": member.host or None,
+            "failure": None if member.is_new else member.failure,
             "heartbeat_age_ms": max(now - numbers["heartbeat_at"], 0) / 1000,
             "breaths": numbers["breaths"],
             "busy_us": numbers["busy_us"],
@@ -77,23 +88,32 @@ class Reporter:
             "restarts": numbers["restarts"],
         }
 
+    def _state_of(self, member: Member) -> str:
+        if self.state_of_engine is not None and member.kind == "PacketEngine":
+            return self.state_of_engine(member)
+        return "failed" if member.failure else counters.core_state(self.array, member.number)
+
     def stat(self) -> Plain:
         """Return all counters: per actor, vServer and service, with the instant (µs) they were read at."""
         array, configuration = self.array, self.configuration
         actors = {"distributor": counters.distributor_counters(array)}
         actors |= {f"nic-{nic.name}": counters.nic_counters(array, k) for k, nic in enumerate(configuration.nics)}
-        engines = range(configuration.appliance.engines)
-        actors |= {f"engine-{k}": counters.engine_counters(array, k) for k in engines}
+        actors |= {f"engine-{k}": counters.engine_counters(array, k) for k in self.engines()}
         services = by_name(service_rows(array), counters.service_totals(array))
         health = self.health()
         return {
             "at_us": monotonic_us(),
             "actors": actors,
-            "cores": {member.name: counters.core_numbers(array, member.number) for member in self.team.workers},
+            "cores": {name: counters.core_numbers(array, number) for name, number in self.cores().items()},
             "timers": timers(array),
             "vservers": by_name(vserver_rows(array), counters.vserver_totals(array)),
             "services": {name: {"health": health.get(name, "unknown"), **services[name]} for name in services},
         }
+
+    def cores(self) -> dict[str, int]:
+        """Return the numbers of the actors that have, or had, a loop, by name."""
+        past = {f"engine-{k}": Actor.ENGINE + k for k in self.engines()}
+        return past | {member.name: member.number for member in self.team.workers}
 
     def flows(self, limit: int) -> list[Plain]:
         """Return up to ``limit`` live connections."""

@@ -11,6 +11,7 @@ from ncore_ray.errors import NcoreError
 
 _ANSWER_S: Final = 5.0
 _STANDBY: Final = "/standby-"
+_ENGINE: Final = "/engine-"
 
 
 def survivors(appliance: str, namespace: str) -> dict[str, Any]:
@@ -30,18 +31,20 @@ def survivors(appliance: str, namespace: str) -> dict[str, Any]:
         else:
             found[name] = handle
     for handle in standbys:
-        if role := _role_of(handle):
+        if role := _ask(handle, "role"):
             found[role] = handle
         else:
             ray.kill(handle, no_restart=True)
+    for handle in [handle for name, handle in found.items() if _ENGINE in name]:
+        found |= dict.fromkeys(_ask(handle, "guests") or (), handle)
     if f"{appliance}/arena" not in found:
         raise NcoreError(f"the arena of appliance {appliance} has no owner any more")
     return found
 
 
-def _role_of(handle: Any) -> str | None:
+def _ask(handle: Any, method: str) -> Any:
+    """Return what an actor answers; None when it does not."""
     try:
-        role: str | None = ray.get(handle.role.remote(), timeout=_ANSWER_S)
+        return ray.get(getattr(handle, method).remote(), timeout=_ANSWER_S)
     except RayError:
         return None
-    return role

@@ -52,6 +52,10 @@ class Member:
     failure: str | None = None
     arguments: tuple[Any, ...] = ()
     """What the actor was made with."""
+    is_new: bool = False
+    """It is to begin, in the process of a standby."""
+    host: str = ""
+    """The engine in whose process this one is at work, if it has none of its own."""
 
 
 class Team:
@@ -65,11 +69,16 @@ class Team:
         detached: bool,
         on_failure: Callable[[Member], None],
         living: Mapping[str, Any] | None = None,
+        engines: int | None = None,
     ):
-        """Create the arena's owner; with ``living`` actors, by their names, take these instead of making any."""
+        """Create the arena's owner; with ``living`` actors, by their names, take these instead of making any.
+
+        ``engines`` is how many are wanted by now, where that is not what the blueprint says.
+        """
         self.blueprint = blueprint
         self.name = blueprint.configuration.appliance.name
         self._plan = plan
+        self._engines = engines or blueprint.configuration.appliance.engines
         self._detached = detached
         self._on_failure = on_failure
         self._stopping = threading.Event()
@@ -116,18 +125,57 @@ class Team:
         nics = [settings_of(nic) for nic in self.blueprint.configuration.nics]
         if self.blueprint.configuration.distribution.placement is Placement.CORE:
             self._create_readers(nics)
-        for index in range(self.blueprint.configuration.appliance.engines):
-            cpu = self._plan.engines[index]
-            self._add(f"engine-{index}", PacketEngine, Actor.ENGINE + index, cpu, index, cpu, nics)
+        for index in range(self.blueprint.configuration.appliance.engine_room):
+            living = self._living or {}
+            if index < self._engines or f"{self.name}/engine-{index}" in living:
+                cpu = self._plan.engines[index]
+                self._add(f"engine-{index}", PacketEngine, Actor.ENGINE + index, cpu, index, cpu, nics)
 
     def _add(self, name: str, actor: type, number: int, cpu: int | None, *arguments: Any) -> None:
         named = (f"{self.name}/{name}", *arguments)
         handle = self._make(name, actor, *named)
         self.members.append(Member(name, actor.__name__, number, cpu, handle, arguments=named))
 
+    def add_engine(self, index: int) -> Member:
+        """Add an engine that is to begin; its process is yet to be found."""
+        nics = [settings_of(nic) for nic in self.blueprint.configuration.nics]
+        name, cpu = f"engine-{index}", self._plan.engines[index]
+        arguments = (f"{self.name}/{name}", index, cpu, nics)
+        member = Member(name, "PacketEngine", Actor.ENGINE + index, cpu, None, arguments=arguments, is_new=True)
+        member.failure = "it is about to begin"
+        self.members = [*self.members, member]
+        return member
+
+    def part_from(self, member: Member) -> Any:
+        """Note that an actor's process is about to end, as it should; return its handle."""
+        with self._reporting:
+            handle, member.handle, member.process = member.handle, None, 0
+        return handle
+
+    def forget(self, member: Member) -> None:
+        """Note that an actor is no more."""
+        self.members = [one for one in self.members if one is not member]
+
+    def recognise_guests(self) -> None:
+        """Note which engines are at work in the process of another one."""
+        hosts = {member.process: member for member in reversed(self.engines)}
+        for member in self.engines:
+            if (host := hosts.get(member.process)) is not member and host is not None and member.process:
+                member.host = host.name
+
+    def working(self, wanted: int) -> int:
+        """Return how many of the engines that are wanted, the first ones, have begun: one at least."""
+        begun = {one.number - Actor.ENGINE for one in self.engines if not one.is_new and not one.host}
+        return next((index for index in range(wanted) if index not in begun), wanted) or 1
+
+    @property
+    def engines(self) -> list[Member]:
+        """The packet engines, in the order of their numbers, those among them that come or go."""
+        return sorted((one for one in self.members if one.kind == "PacketEngine"), key=lambda one: one.number)
+
     def _create_readers(self, nics: list[NicSettings]) -> None:
         """Create the actors that read and distribute, where engines do not do so themselves."""
-        first = Actor.ENGINE + self.blueprint.configuration.appliance.engines
+        first = Actor.ENGINE + self.blueprint.configuration.appliance.engine_room
         for index, settings in enumerate(nics):
             cpu = self._plan.readers[index]
             self._add(f"nic-{settings.name}", NicReader, first + index, cpu, index, cpu, settings)
@@ -206,7 +254,7 @@ class Team:
         """Note that another process has taken an actor's place, and watch that one."""
         with self._reporting:
             member.handle, member.process = handle, process
-            member.failure = None
+            member.failure, member.is_new = None, False
         self.watch(member)
 
     def stop(self) -> list[str]:

@@ -32,7 +32,7 @@ class Vitals:
             [nic.name for nic in configuration.nics],
             names_by_row(vserver_rows(self._reporter.array)),
             names_by_row(service_rows(self._reporter.array)),
-            {member.name: member.number for member in self._reporter.team.workers},
+            self._reporter.cores(),
         )
 
     def __call__(self) -> Iterator[Vital]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ncore_ray.nic.direct import enlarge, open_sender
 from ncore_ray.nic.driver import MAX_MTU, Driver, NicError
-from ncore_ray.nic.fanout import Fanout, Joining
+from ncore_ray.nic.fanout import Fanout, Joining, Spread, set_program
 from ncore_ray.nic.local import DriverKind, ReaderLocal, WriterLocal
 from ncore_ray.nic.netns import in_namespace, set_link
 from ncore_ray.nic.receive import BLOCK_SIZE, SLOT_SIZE, SLOTS_PER_BLOCK
@@ -137,6 +137,11 @@ class AfPacketDriver(Driver):
             self._sender = socket.socket(fileno=open_sender(self.interface, self._netns))
         local.kind = self.kind
         local.fd = self._sender.fileno()
+
+    def steer(self, fanout: Fanout) -> None:
+        """Give the group of this socket another program; every socket of the group may."""
+        if self._socket is not None and fanout.spread is Spread.PROGRAM:
+            set_program(self._socket, fanout.program)
 
     def kernel_drops(self) -> int:
         """Return the packets for which the ring had no room since the last call."""

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from ncore_ray.arena.frame import FRAME_SIZE
 from ncore_ray.errors import NcoreError
+from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.local import DriverKind, ReaderLocal, WriterLocal
 
 DEFAULT_MTU = 1_500
@@ -48,6 +49,9 @@ class Driver(ABC):
     @abstractmethod
     def fill_writer(self, local: WriterLocal) -> None:
         """Write what the writer's kernels need."""
+
+    def steer(self, fanout: Fanout) -> None:  # noqa: B027 - most drivers have nothing to do
+        """Give the group of receive queues another program, where there is one."""
 
     def kernel_drops(self) -> int:
         """Return the packets that the operating system has dropped since the last call."""

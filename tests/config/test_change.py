@@ -218,7 +218,7 @@ def test_what_a_running_appliance_takes(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("set appliance engines=4", "appliance.engines needs a restart"),
+        ("set appliance max_engines=4", "appliance.max_engines needs a restart"),
         ("set timeouts time_wait=9s", "timeouts.time_wait needs a restart"),
         ("unset tcp receive_window", "tcp.receive_window needs a restart"),
         ("set nic nc0 mtu=1400", "nic nc0: mtu needs a restart"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.arena.core import Drain
 from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
 from ncore_ray.engine.buffer import NO_FRAME
 from ncore_ray.engine.connection import Tcb, send_chain, tcb_of
@@ -69,6 +70,7 @@ def let_go(engine: Engine, server: Tcb, exchange: Exchange) -> int:
         server.busy = 0
         service_stats(engine, server.service).busy -= 1
     full = service_stats(engine, server.service).idle_connections >= engine.idle_limit
+    full |= engine.draining == Drain.LEAVE
     unsent = send_chain(server).length  # it answered before it had all of the request
     if full or unsent or not exchange.persistent or server.fin_received or server.fin_wanted:
         return close_unread(engine, server)

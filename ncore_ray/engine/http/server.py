@@ -33,6 +33,7 @@ from ncore_ray.engine.http.exchange import (
     rewrite_options,
     rewrite_scratch,
 )
+from ncore_ray.engine.http.leave import is_leaving
 from ncore_ray.engine.http.message import chunk_syntax
 from ncore_ray.engine.http.message.body import body_begin, body_step
 from ncore_ray.engine.http.message.framing import BodyKind, response_body
@@ -230,7 +231,7 @@ def _forward_head(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
     kind = response_body(head, request.method)
     exchange.unchunk = 1 if kind == BodyKind.CHUNKED and request.version_minor == 0 else 0
     last = client.fin_received and hold_chain(client).length == 0
-    leaves = engine.draining or vserver_of(base_of(engine), client.vserver).state == RowState.DRAINING
+    leaves = is_leaving(engine, client) or vserver_of(base_of(engine), client.vserver).state == RowState.DRAINING
     if kind == BodyKind.UNTIL_CLOSE or exchange.unchunk or last or leaves:
         request.persistent = 0
     exchange.persistent = head.persistent if kind != BodyKind.UNTIL_CLOSE else 0
