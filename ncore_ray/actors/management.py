@@ -313,6 +313,10 @@ class Management:
         """Return up to ``limit`` live connections."""
         return self._reporter.flows(limit)
 
+    def flow_entries(self) -> dict[str, int]:
+        """Return how many entries of the flow table name each engine: what the count of live flows should say."""
+        return self._reporter.flow_entries()
+
     def explain(self, source: str, source_port: int, destination: str, destination_port: int, protocol: str) -> str:
         """Return which engine a flow goes to, and why, in a sentence. Raises NcoreError."""
         found = self._reporter.explain_flow((source, source_port, destination, destination_port, protocol))

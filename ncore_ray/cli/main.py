@@ -14,6 +14,7 @@ from ncore_ray import __version__
 from ncore_ray.cli import (
     api_command,
     change_commands,
+    chaos_command,
     compile_command,
     config_commands,
     dashboards_commands,
@@ -65,6 +66,7 @@ _FILES = (
     change_commands,
     version_commands,
     scale_command,
+    chaos_command,
     shell_command,
     api_command,
     metrics_command,

@@ -29,6 +29,8 @@ CANNOT_RUN = 2
 WIDTH = 112
 """Cells of the report where the terminal does not say."""
 WIDEST = 120
+LEAST_S = 10.0
+"""Shorter loads end before engines have come, died and gone."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,19 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, without a display")
     parser.add_argument("--engines", type=int, default=2, help="packet engines (2)")
-    parser.add_argument("--no-acts", action="store_true", help="only the load: no engine comes, dies or goes")
+    parser.add_argument(
+        "--no-acts",
+        action="store_true",
+        help="only the load: no engine comes, dies or goes (they need 10 s and 2 engines)",
+    )
     parser.add_argument("--seconds", type=float, default=default.seconds, help="length of the load (15)")
     parser.add_argument("--requests", type=int, default=default.requests, help="at most so many requests")
     parser.add_argument("--connections", type=int, default=default.connections, help="at the same time (300)")
     parser.add_argument("--rate", type=float, default=default.rate, help="requests/s (1000), 0: as fast as possible")
     found = parser.parse_args(arguments)
     load = Load(found.seconds, found.requests, found.connections, found.rate)
-    return Options(load, found.keep, found.json, found.engines, not found.no_acts)
+    acts = not found.no_acts and found.seconds >= LEAST_S and found.engines > 1
+    return Options(load, found.keep, found.json, found.engines, acts)
 
 
 def run(options: Options, console: Console) -> int:

@@ -35,6 +35,8 @@ class Recount:
     def __init__(self, array: Bytes) -> None:
         self._array = array
         self._last: Look | None = None
+        self.is_sure = True
+        """Whether the counts are known to be right: say False when somebody may have died between two stores."""
 
     def look(self) -> int:
         """Look, and correct what is known to be off; return by how many flows that was."""
@@ -42,6 +44,7 @@ class Recount:
         last, self._last = self._last, look
         if look is None or look != last:
             return 0
+        self.is_sure, self._last = True, None
         for engine, surplus in enumerate(look.surplus):
             if surplus:
                 add_flows(self._array.ctypes.data, engine, -surplus)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container, Iterator
+from typing import Final
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
@@ -11,12 +13,16 @@ from ncore_ray.flow.scaling import count_entries
 from ncore_ray.machine.record import view
 from ncore_ray.management.counters import engine_view
 
+COUNT_S: Final = 0.25
+"""So long a count of entries is believed."""
+
 
 class Quiet:
     """Looks at one arena."""
 
     def __init__(self, array: Bytes) -> None:
         self._array = array
+        self._counted: dict[int, tuple[float, int]] = {}
 
     def connections(self, engine: int) -> int:
         """Return how many connections an engine holds, whatever they are for."""
@@ -24,7 +30,16 @@ class Quiet:
 
     def has_no_flow(self, engine: int) -> bool:
         """Return whether nothing is left that a client may still use."""
-        return self.connections(engine) == 0 and count_entries(self._array, engine) == 0
+        return self.connections(engine) == 0 and self._entries(engine) == 0
+
+    def _entries(self, engine: int) -> int:
+        """Return how many entries of the flow table name an engine, as of late: the table may be large."""
+        now = time.monotonic()
+        counted_at, found = self._counted.get(engine, (-COUNT_S, 0))
+        if now - counted_at >= COUNT_S:
+            found = count_entries(self._array, engine)
+            self._counted[engine] = now, found
+        return found
 
     def is_at_rest(self, engine: int) -> bool:
         """Return whether nothing at all is left, and no packet is on its way to the engine or through it."""

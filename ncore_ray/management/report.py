@@ -13,6 +13,7 @@ from ncore_ray.blueprint.parallelism import nic_towards
 from ncore_ray.config.model import Configuration, Nic, VServer
 from ncore_ray.flow.explain import Explanation, explain
 from ncore_ray.flow.records import ALGORITHM_WORDS
+from ncore_ray.flow.scaling import count_entries
 from ncore_ray.machine.record import view
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management import counters
@@ -109,6 +110,10 @@ class Reporter:
             "vservers": by_name(vserver_rows(array), counters.vserver_totals(array)),
             "services": {name: {"health": health.get(name, "unknown"), **services[name]} for name in services},
         }
+
+    def flow_entries(self) -> dict[str, int]:
+        """Return how many entries of the flow table name each engine, counted one by one."""
+        return {f"engine-{k}": count_entries(self.array, k) for k in self.engines()}
 
     def cores(self) -> dict[str, int]:
         """Return the numbers of the actors that have, or had, a loop, by name."""

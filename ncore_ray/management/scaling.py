@@ -18,26 +18,25 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import ray
-from ray.exceptions import RayError
-
 from ncore_ray.arena.core import Actor, CoreState, Drain
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.build import ALGORITHMS
 from ncore_ray.config.model import Configuration
+from ncore_ray.flow.recount import Recount
 from ncore_ray.flow.scaling import distribute_by, engines_of_new_flows, give_new_flows_to, own_ports
 from ncore_ray.management import counters
-from ncore_ray.management.processes import wait_gone
+from ncore_ray.management.hands import FAILED, Hands
 from ncore_ray.management.pulse import Pulse, Tell
 from ncore_ray.management.quiet import Quiet
 from ncore_ray.management.repair import Repair
-from ncore_ray.management.team import Member, Team, reason_of
+from ncore_ray.management.team import Member, Team
 
 LOOK_S: Final = 0.05
-_ANSWER_S: Final = 10.0
+HANDS: Final = Hands()
 _WELCOME_S: Final = 60.0
 _QUIET_S: Final = 1.0
 """So long nothing of an engine that goes has to be left before its partition rests."""
+_RECOUNT_S: Final = 0.5
 _US: Final = 1_000_000
 
 log: Final = logging.getLogger("ncore_ray")
@@ -56,6 +55,7 @@ class Scaling:
         wanted: Callable[[], Configuration],
         tell: Tell,
         moved: Callable[[], None],
+        hands: Hands = HANDS,
     ) -> None:
         """Look after a team whose loops run.
 
@@ -67,12 +67,15 @@ class Scaling:
             wanted: returns the configuration that is wanted.
             tell: takes events.
             moved: called when engines have come or gone.
+            hands: reach the actors.
         """
         self._team, self._repair, self._pulse, self._array = team, repair, pulse, array
-        self._wanted, self._tell, self._moved = wanted, tell, moved
+        self._wanted, self._tell, self._moved, self._hands = wanted, tell, moved, hands
         self._left_at: dict[int, float] = {}
         self._quiet_at: dict[int, float] = {}
         self._quiet = Quiet(array)
+        self._recount = Recount(array)
+        self._recount_at, self._repairs_seen = 0.0, 0
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._work, name="scaling", daemon=True)
@@ -112,6 +115,20 @@ class Scaling:
             if _index(member) >= count:
                 self._let_go(member, wanted.appliance.drain_time / _US)
         self._look_at_resting()
+        self._look_at_counts()
+
+    def _look_at_counts(self) -> None:
+        """Put counts of live flows right that are off since somebody died."""
+        now, repairs = time.monotonic(), self._repairs()
+        if repairs != self._repairs_seen:
+            self._repairs_seen, self._recount.is_sure = repairs, False
+        if not self._recount.is_sure and now >= self._recount_at:
+            self._recount_at = now + _RECOUNT_S
+            if off := self._recount.look():
+                self._tell("info", f"the count of live flows was off by {off} since somebody had died; it is right now")
+
+    def _repairs(self) -> int:
+        return sum(self._core(member).restarts for member in self._team.workers)
 
     def state(self) -> Plain:
         """Return how far it is: what is wanted, which engines get new flows, and how each of them is."""
@@ -155,7 +172,7 @@ class Scaling:
         """Let an engine that was about to go work on; one that has no process of its own any more gets one."""
         if member.host:
             host = next(one for one in self._team.engines if one.name == member.host)
-            if not self._ask(host, "dismiss", _index(member)):
+            if not self._hands.ask(host, "dismiss", _index(member)):
                 return
             self._team.part_from(member)
             member.host, member.is_new, member.failure = "", True, "it is about to begin"
@@ -185,7 +202,11 @@ class Scaling:
         """Have the kernel bring packets to the engines as new flows are given to them (placement `rss`)."""
         if (fanout := self._repair.fanout()) is not None:
             for member in self._team.engines:
-                if member.failure is None and not member.host and self._ask(member, "steer", fanout) is not _FAILED:
+                if (
+                    member.failure is None
+                    and not member.host
+                    and self._hands.ask(member, "steer", fanout) is not FAILED
+                ):
                     return
 
     def _follow_distribution(self, wanted: Configuration) -> None:
@@ -217,12 +238,12 @@ class Scaling:
     def _hand_over(self, member: Member) -> None:
         """Let another engine go on with the flows of one, and of those that this one has taken over itself."""
         host = self._host_of(member)
-        if host is None or self._ask(host, "welcome", within_s=_WELCOME_S) is _FAILED:
+        if host is None or self._hands.ask(host, "welcome", within_s=_WELCOME_S) is FAILED:
             return
         group = [one for one in self._team.engines if one.handle is member.handle]
         process = member.process
         handles = [self._team.part_from(one) for one in group]
-        self._end(handles[0], process)
+        self._hands.end(handles[0], process)
         fanout = self._repair.left(_index(member))
         for one in group:
             self._settle(one, host)
@@ -237,20 +258,11 @@ class Scaling:
         fit = [one for one in engines if _index(one) < count and one.failure is None and not one.host]
         return min(fit, key=lambda one: sum(other.host == one.name for other in engines), default=None)
 
-    def _end(self, handle: Any, process: int) -> None:
-        """End an engine's process between two breaths if it can, in any case."""
-        try:
-            ray.get(handle.stop.remote(), timeout=_ANSWER_S)
-        except RayError as error:
-            log.warning("process %d did not end by itself: %s", process, reason_of(error))
-        ray.kill(handle, no_restart=True)
-        wait_gone([process], _ANSWER_S)
-
     def _settle(self, member: Member, host: Member) -> None:
         """Let a host go on with the partition of an engine whose process has ended."""
         name, index, _, nics = member.arguments
-        found = self._ask(host, "adopt", name, index, host.cpu, nics)
-        if found is _FAILED:
+        found = self._hands.ask(host, "adopt", name, index, host.cpu, nics)
+        if found is FAILED:
             member.failure = f"{host.name} could not take its flows over"
             self._repair.failed(member)
             return
@@ -268,7 +280,7 @@ class Scaling:
         own_ports(self._array, index, owned=False)
         time.sleep(LOOK_S)  # whoever had just read that the ports are its own has handed the packet on
         host = next((one for one in self._team.engines if one.name == member.host), None)
-        if host is None or not self._quiet.is_at_rest(index) or self._ask(host, "dismiss", index) is not True:
+        if host is None or not self._quiet.is_at_rest(index) or self._hands.ask(host, "dismiss", index) is not True:
             own_ports(self._array, index, owned=True)
             return
         self._team.part_from(member)
@@ -293,17 +305,6 @@ class Scaling:
 
     def _core(self, member: Member) -> Any:
         return counters.core_view(self._array, member.number)
-
-    def _ask(self, member: Member, method: str, *arguments: Any, within_s: float = _ANSWER_S) -> Any:
-        """Call a method of an engine's actor; `_FAILED` if that cannot be, which is said elsewhere."""
-        try:
-            return ray.get(getattr(member.handle, method).remote(*arguments), timeout=within_s)
-        except (RayError, AttributeError) as error:
-            log.warning("%s does not %s: %s", member.name, method, reason_of(error))
-            return _FAILED
-
-
-_FAILED: Final = object()
 
 
 def _index(member: Member) -> int:

@@ -87,7 +87,13 @@ def test_every_verb_of_the_command_language(client: Client, command: str) -> Non
         ("POST", f"{LAB}/changes", {"commands": ["x"], "coment": ""}, 400, "coment is unknown"),
         ("POST", f"{LAB}/changes", {"commands": ["x"]}, 422, 'found "x", expected "add"'),
         ("POST", f"{LAB}/changes", {"commands": ["rm service s1\nrm service s0"]}, 422, "a command is one line"),
-        ("POST", f"{LAB}/changes", {"commands": ["set appliance engines=3"]}, 409, "appliance.engines needs a restart"),
+        (
+            "POST",
+            f"{LAB}/changes",
+            {"commands": ["set appliance engines=3"]},
+            409,
+            "appliance.engines=3 needs a restart",
+        ),
         ("PUT", f"{LAB}/configuration", {"configuration": {}}, 422, 'found no "appliance"'),
     ],
 )

@@ -74,7 +74,10 @@ def assert_refusals(edge: session.Appliance) -> None:
         (["set", "service", "web9", "weight=1"], 'there is no service "web9"'),
         (["set", "service", "web1", "weight=0"], "expected a whole number from 1 to 255"),
         (["rm", "service", "web1"], 'found "web1", expected the name of a service'),
-        (["set", "appliance", "engines=4"], "appliance.engines needs a restart (ncore deploy)"),
+        (
+            ["set", "appliance", "engines=4"],
+            "appliance.engines=4 needs a restart (ncore deploy): the arena has room for",
+        ),
         (["add", "servce", "x"], 'did you mean "service"?'),
         (["rollback", "77"], "there is no version 77"),
     ]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ncore_ray.config.load import ConfigurationError, parse
@@ -9,7 +11,7 @@ from ncore_ray.config.scale import scaling_reasons
 from tests.support.http_lab import configuration
 
 
-def reasons(engines: int, *, links: bool = False, **options: str) -> list[str]:
+def reasons(engines: int, *, links: bool = False, **options: Any) -> list[str]:
     text = configuration(**options).replace("engines: 1", "engines: 1, max_engines: 4")
     before = parse(text)
     wanted = parse(text.replace("engines: 1, max_engines: 4", f"engines: {engines}, max_engines: {max(engines, 4)}"))
@@ -31,7 +33,7 @@ def test_as_many_as_there_is_room_for(engines: int, placement: str) -> None:
         (2, {"unit": "transaction"}, "virtual connections"),
     ],
 )
-def test_what_stands_against_it(engines: int, options: dict[str, str], words: str) -> None:
+def test_what_stands_against_it(engines: int, options: dict[str, Any], words: str) -> None:
     (reason,) = reasons(engines, **options)
     assert reason.startswith(f"appliance.engines={engines} needs a restart (ncore deploy): {words}")
 
