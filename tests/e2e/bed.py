@@ -27,7 +27,7 @@ _hosts = itertools.count(110)
 """Last bytes of the addresses that tests take for VIPs of their own, each once."""
 
 TEMPLATE = """\
-appliance: {{name: {name}, engines: {engines}, standbys: {standbys}, arena: {arena}, timer: {timer}}}
+appliance: {{name: {name}, engines: {engines}{scaling}, standbys: {standbys}, arena: {arena}, timer: {timer}}}
 distribution: {{{distribution}}}
 nics:
   - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24]{faults}}}
@@ -182,7 +182,7 @@ def unique(purpose: str) -> str:
 def configuration_text(name: str, netns: str, **options: Any) -> str:
     """Return the YAML of a bed's appliance."""
     known = {"engines": 2, "arena": "96MiB", "timer": "adaptive", "faults": "", "monitor": MONITOR, "key": "none"}
-    known |= {"unit": "flow", "distribution": "placement: core", "access_log": "none", "standbys": 0}
+    known |= {"unit": "flow", "distribution": "placement: core", "access_log": "none", "standbys": 0, "scaling": ""}
     return TEMPLATE.format(name=name, netns=netns, **{**known, **options})
 
 

@@ -53,6 +53,14 @@ def kill(bed: Bed, name: str, number: int = signal.SIGKILL) -> None:
     print(said(bed, f"{name} goes on")[-1])
 
 
+def scale(bed: Bed, count: int) -> None:
+    """Let another number of engines work, and wait until new flows go to all of them, and to no other."""
+    began_at = time.monotonic()
+    bed.appliance.ask("configure", "change", [f"set appliance engines={count}"], "test", "", "/")
+    bed.wait(lambda: bed.appliance.ask("scaling")["taking_flows"] == count, f"{count} engines", 60.0)
+    print(f"{count} engines after {time.monotonic() - began_at:.2f} s")
+
+
 def load_while(bed: Bed, act: Callable[[], None], *options: str) -> dict[str, Any]:
     """Load the appliance while something happens to it; return the client's report. Every byte is checked."""
     line = python_module("ncore_ray.lab.client", "--http", f"{VIP}:80", "--tcp", f"{VIP}:9000", *options)

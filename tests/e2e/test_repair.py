@@ -5,10 +5,22 @@ from __future__ import annotations
 import signal
 import time
 
+from ncore_ray.demo.checks import one_engine_check
+from ncore_ray.demo.sightings import Sightings
 from tests.e2e.bed import Bed
-from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, kill, load_while, lost, process_of, said
+from tests.e2e.kills import (
+    Download,
+    assert_nothing_leaked,
+    await_standby,
+    kill,
+    load_while,
+    lost,
+    process_of,
+    said,
+    scale,
+)
 
-OPTIONS = {"standbys": "auto", "engines": 2}
+OPTIONS = {"standbys": "auto", "engines": 2, "arena": "128MiB", "scaling": ", max_engines: 4, drain_time: 1s"}
 LOAD = ("--connections", "40", "--seconds", "12", "--largest-bytes", "1000000")
 
 
@@ -52,7 +64,35 @@ def test_what_is_stopped_is_told_of_and_what_hangs_is_replaced(bed: Bed) -> None
     assert "it hangs" in said(bed, "failed")[-1]
 
 
+def test_engines_come_and_go_without_a_lost_request(bed: Bed) -> None:
+    before = bed.site.stat()["actors"]
+
+    def act() -> None:
+        time.sleep(1)
+        scale(bed, 4)
+        time.sleep(2)
+        scale(bed, 2)
+
+    report = load_while(bed, act, "--connections", "40", "--seconds", "14", "--largest-bytes", "1000000")
+    assert (report["requests"] > 500, lost(report)) == (True, 0)
+    assert one_engine_check(report, Sightings(), 4).passed
+    after = bed.site.stat()["actors"]
+    assert all(after[f"engine-{number}"]["connections_accepted"] > 0 for number in (2, 3))
+    assert all(after[name]["http_requests"] >= before[name]["http_requests"] for name in ("engine-0", "engine-1"))
+    assert said(bed, "goes on with the")
+
+
 def test_distributor_and_readers_are_replaced(bed: Bed) -> None:
     report = load_while(bed, lambda: kill_each(bed, "distributor", "nic-nc0", "nic-nc1"), *LOAD)
     assert report["requests"] > 500
     assert lost(report) <= 3
+
+
+def test_those_that_went_are_at_rest_and_nothing_of_them_is_left(bed: Bed) -> None:
+    bed.wait(lambda: bed.appliance.ask("scaling")["settled"], "engines 2 and 3 have ended", 30.0)
+    assert [row["name"] for row in bed.appliance.ask("scaling")["engines"]] == ["engine-0", "engine-1"]
+    numbers = bed.site.stat()["actors"]
+    for name in ("engine-2", "engine-3"):
+        assert numbers[name]["frame_capacity"] == numbers[name]["free_frames"]
+        assert numbers[name]["live_connections"] == 0
+    assert len(said(bed, "has ended; its counters stay")) == 2
