@@ -55,6 +55,7 @@ def enter_all(engine: Engine, local: TakeoverLocal) -> int:
 @kernel
 def _enter(engine: Engine, tcb: Tcb, last_at: int) -> int:
     engine.live_connections += 1
+    _grant(tcb, engine.now - last_at)
     tcb.work = 0
     tcb.wheel_armed = 0
     tcb.list_next = tcb.list_previous = 0
@@ -70,6 +71,25 @@ def _enter(engine: Engine, tcb: Tcb, last_at: int) -> int:
     _say_again(tcb, last_at)
     waits = hold_chain(tcb).length or tcb.fin_received
     return mark(engine, tcb, Work.OUTPUT | Work.PUMP if waits else Work.OUTPUT)
+
+
+@kernel
+def _later(at: int, span: int) -> int:
+    return at + span if at else 0
+
+
+@kernel
+def _grant(tcb: Tcb, span: int) -> int:
+    """Put all deadlines off by the time in which nobody worked: what came meanwhile waits in the rings.
+
+    Else every timer of every connection would fire before the answers that it waits for are looked at.
+    """
+    tcb.retransmit_at = _later(tcb.retransmit_at, span)
+    tcb.recheck_at = _later(tcb.recheck_at, span)
+    tcb.keepalive_at = _later(tcb.keepalive_at, span)
+    tcb.application_at = _later(tcb.application_at, span)
+    tcb.close_at = _later(tcb.close_at, span)
+    return 0
 
 
 @kernel
