@@ -14,8 +14,9 @@ from ncore_ray.arena.ring import ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
 from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets, has_links, has_transactions
 from ncore_ray.blueprint.records import digest
+from ncore_ray.blueprint.routes import SPARE, forget_routes, route_room, write_routes
 from ncore_ray.blueprint.rows import Capacity, Rows, capacity_of, plan_rows
-from ncore_ray.blueprint.tables import routes_of, write_bank, write_port_owners, write_routes
+from ncore_ray.blueprint.tables import write_bank, write_port_owners
 from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
 from ncore_ray.config.model import Algorithm as ConfiguredAlgorithm
 from ncore_ray.config.model import Configuration, HashFunction, Placement
@@ -164,8 +165,8 @@ def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, i
         "actor_count": 1 + engines + queues + nics,
         "frame_count": queues * dimensions.nic_frames + engines * dimensions.engine_frames,
         "ring_stride": ring_size(dimensions.nic_frames),
-        "address_count": address_slots(addresses),
-        "route_count": len(routes_of(configuration)),
+        "address_count": address_slots(addresses + SPARE),
+        "route_count": route_room(configuration),
         "neighbour_count": _power_of_two(configuration.limits.neighbours),
         "vserver_count": capacity.vservers,
         "vserver_index_size": _power_of_two(2 * capacity.vservers + 1),
@@ -324,6 +325,7 @@ def _write_rings(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
 
 def _write_tables(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
     configuration = blueprint.configuration
+    forget_routes(array, arena)
     write_routes(array, arena, configuration)
     rows = plan_rows(Rows(), configuration, blueprint.capacity)
     write_bank(array, arena, 0, rows, configuration, _FIRST_EPOCH)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.build import Blueprint
-from ncore_ray.config.model import Configuration, Fanout, Placement
+from ncore_ray.config.model import Fanout, Placement
 from ncore_ray.flow.distributor import distributor_view
 from ncore_ray.flow.steering import Steering, steering_program
 from ncore_ray.nic.fanout import Fanout as Membership
 from ncore_ray.nic.fanout import Spread
+from ncore_ray.tables.own_address import snips_in_force
 from ncore_ray.tables.port_owner import port_ranges
 
 _SPREADS = {Fanout.HASH: Spread.HASH, Fanout.RANDOM: Spread.RANDOM}
@@ -35,14 +36,9 @@ def _steering(blueprint: Blueprint, array: Bytes) -> Steering:
     distributor = distributor_view(array)
     start = distributor.indirection
     return Steering(
-        snips=_snips(blueprint.configuration),
+        snips=tuple(map(int, snips_in_force(array))),
         port_ranges=tuple(port_ranges(blueprint.configuration.appliance.engine_room)),
         hash_key=blueprint.distributor.hash_key,
         key=blueprint.distributor.key,
         indirection=tuple(array[start : start + distributor.indirection_size].tolist()),
     )
-
-
-def _snips(configuration: Configuration) -> tuple[int, ...]:
-    addresses = (address.ip for nic in configuration.nics for address in nic.addresses)
-    return tuple(int(address) for address in addresses if address.version == 4)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
 from ncore_ray.blueprint.parallelism import application_engines
@@ -69,6 +70,9 @@ class Named:
 
     services: Set[int] = frozenset()
     vservers: Set[int] = frozenset()
+    routes: Set[int] = frozenset()
+    snips: Mapping[IPv4Address, int] = field(default_factory=dict)
+    """Addresses towards services, with their NICs."""
 
 
 NOTHING: Final = Named()

@@ -1,11 +1,13 @@
-"""The configured tables: addresses, services, vServers and settings of a bank; routes and ports, which never change."""
+"""The configured tables: addresses, services, vServers and settings of a bank; source ports of the engines."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Mapping
+from ipaddress import IPv4Address
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
+from ncore_ray.blueprint.routes import route_to
 from ncore_ray.blueprint.rows import Rows, TableFullError, VserverRow
 from ncore_ray.blueprint.texts import Texts, probe_text
 from ncore_ray.blueprint.words import CONGESTION, KEY_KINDS, METHODS, PROTOCOLS
@@ -13,15 +15,25 @@ from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism,
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.tables.own_address import AddressKind, add_address
 from ncore_ray.tables.port_owner import NO_OWNER, PORTS, port_ranges
-from ncore_ray.tables.route import NO_ROUTE, Route
 from ncore_ray.tables.service import Arrival, Binding, MonitorKind, RowState, Vserver, index_vserver
 from ncore_ray.tables.service import Service as ServiceRecord
 from ncore_ray.tables.settings import Settings
 from ncore_ray.wire.address import words_of
 
 
-def write_bank(array: Bytes, arena: Arena, bank: int, rows: Rows, configuration: Configuration, epoch: int) -> None:
+def write_bank(
+    array: Bytes,
+    arena: Arena,
+    bank: int,
+    rows: Rows,
+    configuration: Configuration,
+    epoch: int,
+    kept: Mapping[IPv4Address, int] | None = None,
+) -> None:
     """Write all tables of a bank that no actor looks at (``bank`` 0 or `Arena.bank_stride`).
+
+    The routes of the configuration have been written. ``kept`` are SNIPs, with their NICs, that connections use though
+    they are configured no more.
 
     Raises:
         TableFullError: the texts do not fit.
@@ -29,7 +41,7 @@ def write_bank(array: Bytes, arena: Arena, bank: int, rows: Rows, configuration:
     array[arena.settings + bank : arena.settings + bank + arena.bank_stride] = 0
     texts = _texts_of(arena, bank)
     _write_settings(array, arena, bank, configuration, epoch)
-    _write_addresses(array, bank, configuration, rows)
+    _write_addresses(array, bank, configuration, rows, kept or {})
     for number, row in rows.services.items():
         _write_service(array, arena, bank, number, row.service, configuration, texts)
         _service(array, arena, bank, number).state = RowState.DRAINING if row.draining else RowState.ACTIVE
@@ -62,12 +74,14 @@ def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Config
     settings.idle_limit = configuration.limits.idle_server_connections
 
 
-def _write_addresses(array: Bytes, bank: int, configuration: Configuration, rows: Rows) -> None:
+def _write_addresses(
+    array: Bytes, bank: int, configuration: Configuration, rows: Rows, kept: Mapping[IPv4Address, int]
+) -> None:
     """Enter SNIPs and VIPs; a VIP belongs to the NIC on whose network it is, or to the first."""
     base = array.ctypes.data
-    for index, nic in enumerate(configuration.nics):
-        for address in nic.addresses:
-            add_address(base, bank, *words_of(str(address.ip)), int(AddressKind.SNIP), index)
+    snips = {address.ip: index for index, nic in enumerate(configuration.nics) for address in nic.addresses}
+    for snip, index in {**kept, **snips}.items():
+        add_address(base, bank, *words_of(str(snip)), int(AddressKind.SNIP), index)
     for row in rows.vservers.values():
         vip = row.vserver.address.address
         add_address(base, bank, *words_of(str(vip)), int(AddressKind.VIP), _nic_of(configuration.nics, vip))
@@ -75,36 +89,6 @@ def _write_addresses(array: Bytes, bank: int, configuration: Configuration, rows
 
 def _nic_of(nics: tuple[Nic, ...], address: IPv4Address) -> int:
     return next((index for index, nic in enumerate(nics) if nic.reaches(address)), 0)
-
-
-def routes_of(configuration: Configuration) -> list[tuple[IPv4Network, int, IPv4Address | None, IPv4Address]]:
-    """Return (network, NIC, gateway or None, SNIP), longest prefixes first; at most one default route."""
-    rows: list[tuple[IPv4Network, int, IPv4Address | None, IPv4Address]] = []
-    for index, nic in enumerate(configuration.nics):
-        rows += [(address.network, index, None, address.ip) for address in nic.addresses]
-    for index, nic in enumerate(configuration.nics):
-        if nic.gateway is not None:
-            source = next(address.ip for address in nic.addresses if nic.gateway in address.network)
-            rows.append((IPv4Network("0.0.0.0/0"), index, nic.gateway, source))
-            break
-    return sorted(rows, key=lambda row: -row[0].prefixlen)
-
-
-def write_routes(array: Bytes, arena: Arena, configuration: Configuration) -> None:
-    """Write the routes in the order in which they are looked at."""
-    for place, (network, nic, gateway, source) in enumerate(routes_of(configuration)):
-        route = view(Route, array, arena.routes + place * size_of(Route))
-        route.high, route.low = words_of(str(network.network_address))
-        route.mask_high, route.mask_low = -1, -(1 << (32 - network.prefixlen))
-        route.nic = nic
-        route.source_high, route.source_low = words_of(str(source))
-        if gateway is not None:
-            route.gateway_high, route.gateway_low = words_of(str(gateway))
-
-
-def _route_to(configuration: Configuration, address: IPv4Address) -> int:
-    rows = routes_of(configuration)
-    return next((place for place, row in enumerate(rows) if address in row[0]), NO_ROUTE)
 
 
 def _service(array: Bytes, arena: Arena, bank: int, number: int) -> ServiceRecord:
@@ -118,7 +102,7 @@ def _write_service(
     record = _service(array, arena, bank, number)
     record.high, record.low = words_of(str(service.address.address))
     record.port, record.weight = service.address.port, service.weight
-    record.route = _route_to(configuration, service.address.address)
+    record.route = route_to(array, arena, configuration, service.address.address)
     record.congestion = CONGESTION[service.congestion or configuration.tcp.congestion]
     record.host, record.host_length = texts.add(str(service.address).encode("ascii"))
     record.name, record.name_length = texts.add(service.name.encode("ascii"))

@@ -11,14 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from ipaddress import IPv4Address
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ncore_ray.arena.core import Actor
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.decode import read_live, read_rows
+from ncore_ray.blueprint.routes import rows_of_routes, words_towards, write_routes
 from ncore_ray.blueprint.rows import Capacity, Named, Rows, configuration_of, effective, plan_rows
 from ncore_ray.blueprint.tables import texts_room, write_bank
 from ncore_ray.config.model import Configuration
@@ -30,8 +33,10 @@ from ncore_ray.machine.record import dtype_of, size_of, table, view
 from ncore_ray.management.counters import core_view, engine_view, watch_view
 from ncore_ray.management.directory import service_rows, vserver_rows
 from ncore_ray.nic.writer import ring_bell
+from ncore_ray.tables.own_address import snips_in_force
 from ncore_ray.tables.service import Binding, Health, MonitorKind, RowState, Service
 from ncore_ray.tables.settings import Settings, put_in_force
+from ncore_ray.wire.address import text_of
 
 _TO_SERVICES: Final = (Role.SERVER, Role.UDP_SERVER, Role.MONITOR)
 ACKNOWLEDGE_S: Final = 2.0
@@ -39,6 +44,11 @@ ACKNOWLEDGE_S: Final = 2.0
 _LOOK_S: Final = 0.0002
 _OWN: Final = tuple(name for name in dtype_of(Settings).names or () if name != "epoch")
 """What engines keep a copy of in their headers."""
+
+
+def _ends(rows: npt.NDArray[Any]) -> set[tuple[int, int, int]]:
+    """Return address and NIC of the own ends of connections."""
+    return set(zip(rows["local_high"].tolist(), rows["local_low"].tolist(), rows["nic"].tolist(), strict=True))
 
 
 class LiveError(NcoreError):
@@ -89,7 +99,7 @@ class LiveTables:
     def assume(self, wanted: Configuration) -> None:
         """Take what no table says from what is wanted: engines and their flows are brought to it by others."""
         self._static = self._static.model_copy(
-            update={"appliance": wanted.appliance, "distribution": wanted.distribution}
+            update={"appliance": wanted.appliance, "distribution": wanted.distribution, "nics": wanted.nics}
         )
 
     @property
@@ -140,14 +150,19 @@ class LiveTables:
         """
         services: set[int] = set()
         vservers: set[int] = set()
+        routes: set[int] = set()
+        snips: dict[IPv4Address, int] = {}
         for engine in range(self._arena.engine_count):
             header = engine_view(self._array, engine)
             rows = table(Tcb, self._array, header.connections, header.connection_count)
             live = rows["role"] != Role.FREE
             of_vserver = live & (rows["role"] != Role.MONITOR) & (rows["pooled"] == 0)
             vservers.update(np.unique(rows["vserver"][of_vserver]).tolist())
-            services.update(np.unique(rows["service"][np.isin(rows["role"], _TO_SERVICES)]).tolist())
-        return Named(services, vservers)
+            outward = rows[np.isin(rows["role"], _TO_SERVICES)]
+            services.update(np.unique(outward["service"]).tolist())
+            routes.update(np.unique(outward["route"]).tolist())
+            snips |= {IPv4Address(text_of(*ends[:2])): ends[2] for ends in _ends(outward)}
+        return Named(services, vservers, routes, snips)
 
     def plan(self, wanted: Configuration) -> Rows:
         """Return the rows for a configuration. Raises `TableFullError`."""
@@ -162,7 +177,24 @@ class LiveTables:
 
     def has_more_to_do(self) -> bool:
         """Return whether the tables are to be written though they say what is wanted."""
-        return self.has_drained() or self._probes_moved()
+        return self.has_drained() or self._probes_moved() or self._addresses_differ() or self._routes_differ()
+
+    def _addresses_differ(self) -> bool:
+        """Return whether the SNIPs in force are others than those that are wanted, or that connections still use."""
+        wanted = {address.ip for nic in self._static.nics for address in nic.addresses}
+        there = set(snips_in_force(self._array))
+        return not wanted <= there or (there > wanted and bool(there - wanted - self.named().snips.keys()))
+
+    def _routes_differ(self) -> bool:
+        """Return whether a service is reached by another route than it should be."""
+        rows, services = rows_of_routes(self._array, self._arena), self.rows().services
+        place, count = self._arena.services + self._arena.bank, self._arena.service_count
+        numbers = table(Service, self._array, place, count)["route"]
+        for number, row in services.items():
+            words = words_towards(self._static, row.service.address.address)
+            if words != (rows[numbers[number]] if numbers[number] >= 0 else None):
+                return True
+        return False
 
     def _probes_moved(self) -> bool:
         """Return whether services are probed by others than the engines that there are now."""
@@ -179,10 +211,17 @@ class LiveTables:
             TableFullError: there is no room for it.
         """
         self.check_ready()
-        rows = self.plan(wanted)
+        named = self.named()
+        rows = plan_rows(self.rows(), wanted, self._capacity, named)
         bank = 0 if self._arena.bank else self._arena.bank_stride
-        self._prepare(bank, rows, wanted)
+        write_routes(self._array, self._arena, wanted, named.routes | self._routes_in_force())
+        self._prepare(bank, rows, wanted, named)
         return self._commit(bank)
+
+    def _routes_in_force(self) -> set[int]:
+        place = self._arena.services + self._arena.bank
+        rows = table(Service, self._array, place, self._arena.service_count)
+        return set(rows["route"][rows["state"] != RowState.FREE].tolist())
 
     def check_ready(self) -> None:
         """See that nobody looks at the tables that will be written. Raises `LiveError`."""
@@ -190,9 +229,9 @@ class LiveTables:
             late = ", ".join(map(str, sorted(self._late(self.epoch))))
             raise LiveError(f"actor {late} has not taken over the configuration before this one; nothing was changed")
 
-    def _prepare(self, bank: int, rows: Rows, wanted: Configuration) -> None:
+    def _prepare(self, bank: int, rows: Rows, wanted: Configuration, named: Named) -> None:
         """Write the other bank and see that it says what it should."""
-        write_bank(self._array, self._arena, bank, rows, self._dealt(wanted), self.epoch + 1)
+        write_bank(self._array, self._arena, bank, rows, self._dealt(wanted), self.epoch + 1, named.snips)
         found = read_rows(self._array, bank)
         said = self._form(found, self._settings(bank))
         if found != rows or said != configuration_of(rows, self._static, effective(wanted)):

@@ -30,6 +30,7 @@ from ncore_ray.management.pulse import Pulse, Tell
 from ncore_ray.management.quiet import Quiet
 from ncore_ray.management.repair import Repair
 from ncore_ray.management.team import Member, Team
+from ncore_ray.tables.own_address import snips_in_force
 
 LOOK_S: Final = 0.05
 HANDS: Final = Hands()
@@ -76,6 +77,7 @@ class Scaling:
         self._quiet = Quiet(array)
         self._recount = Recount(array)
         self._recount_at, self._repairs_seen = 0.0, 0
+        self._snips = set(snips_in_force(array))
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._work, name="scaling", daemon=True)
@@ -111,6 +113,7 @@ class Scaling:
         self._begin_missing(count)
         self._share_out(count)
         self._follow_distribution(wanted)
+        self._follow_addresses()
         for member in self._team.engines:
             if _index(member) >= count:
                 self._let_go(member, wanted.appliance.drain_time / _US)
@@ -214,6 +217,13 @@ class Scaling:
         algorithm = ALGORITHMS[distribution.algorithm]
         if distribute_by(self._array, algorithm, distribution.weights or ()):
             self._tell("info", f"new flows are given to engines by {distribution.algorithm.value} now")
+
+    def _follow_addresses(self) -> None:
+        """Let the kernel's program know the addresses to which servers answer (placement `rss`)."""
+        snips = set(snips_in_force(self._array))
+        if snips != self._snips:
+            self._snips = snips
+            self._steer()
 
     # Engines that go
 

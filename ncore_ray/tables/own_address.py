@@ -6,12 +6,15 @@ An open-addressing table with linear probing in each bank of the configured tabl
 from __future__ import annotations
 
 from enum import IntEnum
+from ipaddress import IPv4Address
 from typing import Final
 
-from ncore_ray.arena.header import arena_at, bank_in_force
+from ncore_ray.arena.header import Arena, arena_at, bank_in_force
+from ncore_ray.arena.layout import Bytes
 from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import entry_kernel, kernel
-from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+from ncore_ray.machine.record import I64, Record, pointer_to, size_of, table, view
+from ncore_ray.wire.address import text_of
 
 
 class AddressKind(IntEnum):
@@ -75,6 +78,14 @@ def add_address(base: int, bank: int, high: int, low: int, kind: int, nic: int) 
     slot.nic = nic
     slot.kind = kind
     return 0
+
+
+def snips_in_force(array: Bytes) -> tuple[IPv4Address, ...]:
+    """Control code: return the addresses that are used towards services."""
+    arena = view(Arena, array)
+    rows = table(OwnAddress, array, arena.addresses + arena.bank, arena.address_count)
+    found = rows[rows["kind"] == AddressKind.SNIP]
+    return tuple(IPv4Address(text_of(int(row["high"]), int(row["low"]))) for row in found)
 
 
 def address_slots(count: int) -> int:

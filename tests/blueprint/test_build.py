@@ -14,7 +14,7 @@ from ncore_ray.arena.layout import PAGE, ArenaError, Bytes, aligned, check_arena
 from ncore_ray.blueprint.build import Blueprint, build, draw
 from ncore_ray.blueprint.placement import CorePlan, place
 from ncore_ray.blueprint.records import digest
-from ncore_ray.blueprint.tables import routes_of
+from ncore_ray.blueprint.routes import routes_of
 from ncore_ray.config.load import parse
 from ncore_ray.config.model import Configuration
 from ncore_ray.engine.partition import Engine

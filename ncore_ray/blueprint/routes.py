@@ -1,0 +1,99 @@
+"""Routes: what the NICs' addresses and gateways make of them, and their rows in the arena.
+
+Connections name routes by the numbers of their rows, so a row never changes while one does: what a change of the
+configuration needs beside the rows that there are is written to free ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final
+
+from ncore_ray.arena.header import Arena
+from ncore_ray.arena.layout import Bytes
+from ncore_ray.blueprint.rows import TableFullError
+from ncore_ray.config.model import Configuration
+from ncore_ray.machine.record import dtype_of, size_of, table, view
+from ncore_ray.tables.route import NO_ROUTE, Route
+from ncore_ray.wire.address import words_of
+
+SPARE: Final = 32
+"""Rows for routes and slots for addresses that come while the appliance runs."""
+Words = tuple[int, ...]
+RouteRow = tuple[IPv4Network, int, IPv4Address | None, IPv4Address]
+_FIELDS: Final = dtype_of(Route).names or ()
+_UNUSED: Final = (-1,) * len(_FIELDS)
+"""Leads to no address that there is."""
+
+
+def routes_of(configuration: Configuration) -> list[RouteRow]:
+    """Return (network, NIC, gateway or None, SNIP), longest prefixes first; at most one default route."""
+    rows: list[RouteRow] = []
+    for index, nic in enumerate(configuration.nics):
+        rows += [(address.network, index, None, address.ip) for address in nic.addresses]
+    for index, nic in enumerate(configuration.nics):
+        if nic.gateway is not None:
+            source = next(address.ip for address in nic.addresses if nic.gateway in address.network)
+            rows.append((IPv4Network("0.0.0.0/0"), index, nic.gateway, source))
+            break
+    return sorted(rows, key=lambda row: -row[0].prefixlen)
+
+
+def route_room(configuration: Configuration) -> int:
+    """Return how many rows a table of routes gets."""
+    return len(routes_of(configuration)) + SPARE
+
+
+def words_of_route(row: RouteRow) -> Words:
+    """Return the words of a route's record."""
+    network, nic, gateway, source = row
+    next_hop = (0, 0) if gateway is None else words_of(str(gateway))
+    mask = (-1, -(1 << (32 - network.prefixlen)))
+    return (*words_of(str(network.network_address)), *mask, nic, *next_hop, *words_of(str(source)))
+
+
+def rows_of_routes(array: Bytes, arena: Arena) -> list[Words]:
+    """Return the words of all rows."""
+    found = table(Route, array, arena.routes, arena.route_count)
+    return [tuple(int(row[name]) for name in _FIELDS) for row in found]
+
+
+def write_routes(array: Bytes, arena: Arena, configuration: Configuration, named: Set[int] = frozenset()) -> None:
+    """Write the routes that are missing to rows that are no route of the configuration, and that nothing names.
+
+    Raises:
+        TableFullError: there are too few.
+    """
+    before = rows_of_routes(array, arena)
+    wanted = list(dict.fromkeys(map(words_of_route, routes_of(configuration))))
+    free = (place for place, row in enumerate(before) if place not in named and row not in wanted)
+    for row in wanted:
+        if row not in before:
+            place = next(free, None)
+            if place is None:
+                raise TableFullError(f"nics: all {arena.route_count} routes are in use; wait for connections to end")
+            _write(array, arena, place, row)
+
+
+def forget_routes(array: Bytes, arena: Arena) -> None:
+    """Make all rows free."""
+    for place in range(arena.route_count):
+        _write(array, arena, place, _UNUSED)
+
+
+def _write(array: Bytes, arena: Arena, place: int, words: Words) -> None:
+    route = view(Route, array, arena.routes + place * size_of(Route))
+    for name, word in zip(_FIELDS, words, strict=True):
+        setattr(route, name, word)
+
+
+def words_towards(configuration: Configuration, address: IPv4Address) -> Words | None:
+    """Return the words of the route to an address, if there is one."""
+    return next((words_of_route(row) for row in routes_of(configuration) if address in row[0]), None)
+
+
+def route_to(array: Bytes, arena: Arena, configuration: Configuration, address: IPv4Address) -> int:
+    """Return the number of the row of the route to an address, or NO_ROUTE."""
+    words = words_towards(configuration, address)
+    return NO_ROUTE if words is None else rows_of_routes(array, arena).index(words)
