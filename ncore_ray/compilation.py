@@ -20,6 +20,9 @@ PARTS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
     "packet engine": (
         ("ncore_ray.engine.run", "engine_run", 2),
         ("ncore_ray.engine.takeover.run", "take_over_kernel", 3),
+        ("ncore_ray.engine.handover.run", "freeze_kernel", 4),
+        ("ncore_ray.engine.handover.run", "thaw_kernel", 4),
+        ("ncore_ray.engine.handover.run", "withdraw_kernel", 2),
     ),
     "distributor and NICs": (
         ("ncore_ray.flow.breath", "distributor_run", 2),

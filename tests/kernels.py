@@ -18,6 +18,7 @@ REST: Final = (
     "ncore_ray/flow",
     "ncore_ray/nic",
     "ncore_ray/tables",
+    "ncore_ray/engine/handover",
     "ncore_ray/engine/remote",
     "benchmarks.forwarding:forward_many",
     *(f"tests/{room}" for room in ("arena", "blueprint", "flow", "machine", "nic", "tables", "wire")),

@@ -317,6 +317,10 @@ class Management:
         """Return how many entries of the flow table name each engine: what the count of live flows should say."""
         return self._reporter.flow_entries()
 
+    def dump_flows(self, limit: int, vserver: str | None = None) -> list[dict[str, Any]]:
+        """Return up to ``limit`` flows with all that their engines know of them, buffers included."""
+        return self._reporter.dump_flows(limit, vserver)
+
     def explain(self, source: str, source_port: int, destination: str, destination_port: int, protocol: str) -> str:
         """Return which engine a flow goes to, and why, in a sentence. Raises NcoreError."""
         found = self._reporter.explain_flow((source, source_port, destination, destination_port, protocol))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from ncore_ray.cli.options import AsJson, Name, appliance
 from ncore_ray.cli.output import Row, Rows, print_json, print_line, print_rows
+from ncore_ray.engine.handover.document import to_json, to_msgpack
 from ncore_ray.errors import NcoreError
 
 _FLOW: Final = re.compile(r"\s*(?P<source>\S+?)\s*(?:->|→)\s*(?P<destination>[^\s/]+)\s*(?:/\s*(?P<protocol>\w+))?\s*")
@@ -29,10 +31,17 @@ def flows(
     everything: Annotated[
         bool, typer.Option("--all", "-a", help="Also our own connections to servers, and monitors' probes.")
     ] = False,
+    dump: Annotated[
+        Path | None,
+        typer.Option("--dump", help="Write all that is known of them, bytes too, to this file: .json, else msgpack."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the clients' connections: their engine, state, vServer and service."""
     one = appliance(name)
+    if dump is not None:
+        print_line(_write_dump(one.ask("dump_flows", limit, vserver), dump))
+        return
     found = [row for row in one.ask("flows", _ENOUGH) if _wanted(row, vserver, everything)]
     if as_json:
         print_json({"total": len(found), "flows": found[:limit]})
@@ -40,6 +49,17 @@ def flows(
     between_engines = any(row["far_engine"] is not None for row in found)
     print_rows([Rows("flows", [_row(row, everything, between_engines) for row in found[:limit]])])
     print_line(_count_line(len(found), limit))
+
+
+def _write_dump(found: list[dict[str, Any]], path: Path) -> str:
+    """Write flows to a file; return a line that says so. Raises NcoreError."""
+    document = {"format": "ncore flows", "version": 1, "flows": found}
+    raw = to_json(document).encode() if path.suffix == ".json" else to_msgpack(document)
+    try:
+        path.write_bytes(raw)
+    except OSError as error:
+        raise NcoreError(f"{path} cannot be written: {error.strerror}") from error
+    return f"{len(found):,} flow{'' if len(found) == 1 else 's'} written to {path} ({len(raw):,} bytes)"
 
 
 def _wanted(row: dict[str, Any], vserver: str | None, everything: bool) -> bool:

@@ -87,6 +87,10 @@ class EngineCounters(Record):
     """That outlived the process of their engine."""
     connections_broken: I64
     """That were being changed when the process of their engine died, and were reset."""
+    connections_withdrawn: I64
+    """That go on at another engine …"""
+    connections_thawed: I64
+    """… and that came from another one, or from a file."""
     time_wait_recycled: I64
     retransmitted_segments: I64
     fast_retransmits: I64

@@ -6,6 +6,7 @@ from ncore_ray.engine.change import touch
 from ncore_ray.engine.connection import (
     Role,
     Tcb,
+    index_connection,
     index_of,
     local_port,
     protocol_of,
@@ -109,15 +110,42 @@ def leave_pool(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
-def _count_end(engine: Engine, tcb: Tcb) -> int:
+def count_live(engine: Engine, tcb: Tcb, change: int) -> int:
+    """Let the counts of what lives follow a connection that comes (1) or goes (−1)."""
     if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT or tcb.role == Role.ARRIVING:
-        vserver_stats(engine, tcb.vserver).connections -= 1
+        vserver_stats(engine, tcb.vserver).connections += change
     elif tcb.role == Role.SERVER or tcb.role == Role.UDP_SERVER:
-        service_stats(engine, tcb.service).connections -= 1
+        service_stats(engine, tcb.service).connections += change
     if tcb.busy:
-        service_stats(engine, tcb.service).busy -= 1
-    counters_of(engine).connections_closed += 1
+        service_stats(engine, tcb.service).busy += change
+    if tcb.state == TcpState.SYN_RECEIVED:
+        engine.half_open += change
     return 0
+
+
+@kernel
+def enter_lists(engine: Engine, tcb: Tcb) -> int:
+    """Enter a connection that comes as a whole, from a former engine, into the index, the lists and the counts."""
+    if tcb.state != TcpState.VIRTUAL:
+        index_connection(engine, tcb)
+    if tcb.state == TcpState.TIME_WAIT:
+        queue_time_wait(engine, tcb)
+    elif tcb.pooled:
+        enter_pool(engine, tcb)
+    return count_live(engine, tcb, 1)
+
+
+@kernel
+def _leave_lists(engine: Engine, tcb: Tcb) -> int:
+    """Free a connection and all that it holds, wherever it stands."""
+    if tcb.state == TcpState.TIME_WAIT:
+        _leave_queue(engine, tcb)
+    if tcb.pooled:
+        leave_pool(engine, tcb)
+    count_live(engine, tcb, -1)
+    clear_early(engine, tcb)
+    clear_spans(engine, tcb)
+    return release_connection(engine, tcb)
 
 
 @kernel
@@ -148,16 +176,18 @@ def destroy(engine: Engine, tcb: Tcb) -> int:
         part(engine, tcb)
     elif tcb.role != Role.SERVER and tcb.role != Role.MONITOR and tcb.role != Role.UDP_SERVER:
         forget_flow(engine, tcb)
-    if tcb.state == TcpState.TIME_WAIT:
-        _leave_queue(engine, tcb)
-    if tcb.state == TcpState.SYN_RECEIVED:
-        engine.half_open -= 1
-    if tcb.pooled:
-        leave_pool(engine, tcb)
-    _count_end(engine, tcb)
-    clear_early(engine, tcb)
-    clear_spans(engine, tcb)
-    return release_connection(engine, tcb)
+    counters_of(engine).connections_closed += 1
+    return _leave_lists(engine, tcb)
+
+
+@kernel
+def withdraw(engine: Engine, tcb: Tcb) -> int:
+    """Free a connection that goes on at another engine: no host and no flow table hears of it."""
+    touch(engine, index_of(engine, tcb))
+    unpair(engine, tcb)
+    disarm(engine, tcb)
+    counters_of(engine).connections_withdrawn += 1
+    return _leave_lists(engine, tcb)
 
 
 @kernel

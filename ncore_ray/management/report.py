@@ -20,6 +20,7 @@ from ncore_ray.management import counters
 from ncore_ray.management.application import application_of
 from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
 from ncore_ray.management.directory import by_name, service_rows, vserver_rows
+from ncore_ray.management.dump import dump_flows
 from ncore_ray.management.team import Member, Team
 from ncore_ray.management.timers import timers
 
@@ -124,6 +125,10 @@ class Reporter:
         """Return up to ``limit`` live connections."""
         rows = list_connections(self.array, monotonic_us(), limit)
         return [row.as_dict() for row in rows]
+
+    def dump_flows(self, limit: int, vserver: str | None) -> list[Plain]:
+        """Return up to ``limit`` flows with all that their engines know of them."""
+        return dump_flows(self.array, monotonic_us(), limit, vserver)
 
     def explain_flow(self, flow: tuple[str, int, str, int, str]) -> Plain:
         """Return where a flow goes and why, what it is for, and its connection if it lives. Raises NcoreError."""

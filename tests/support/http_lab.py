@@ -387,6 +387,7 @@ class HttpLab(EngineLab):
         assert all(value >= 0 for value in values.values())
         made = values["connections_accepted"] + values["connections_opened"] + 2 * values["udp_sessions"]
         made += values["virtual_connections_opened"] + values["virtual_connections_accepted"]
+        made += values["connections_thawed"] - values["connections_withdrawn"]
         assert values["connections_closed"] == made - len(self.live(engine))
 
 

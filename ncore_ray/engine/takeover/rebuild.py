@@ -7,8 +7,8 @@ from typing import Final
 from ncore_ray.arena.frame import frame_meta
 from ncore_ray.arena.header import arena_at
 from ncore_ray.engine.buffer import put_frame
-from ncore_ray.engine.connection import Role, Tcb, Work, hold_chain, index_connection, mark, tcb_of
-from ncore_ray.engine.lifecycle import enter_pool, queue_time_wait
+from ncore_ray.engine.connection import Tcb, Work, hold_chain, mark, tcb_of
+from ncore_ray.engine.lifecycle import enter_lists
 from ncore_ray.engine.partition import Engine, base_of, service_stats, vserver_stats
 from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim_of, is_block_claimed, verdict_of
 from ncore_ray.engine.tcp.spans import free_block
@@ -59,15 +59,7 @@ def _enter(engine: Engine, tcb: Tcb, last_at: int) -> int:
     tcb.work = 0
     tcb.wheel_armed = 0
     tcb.list_next = tcb.list_previous = 0
-    if tcb.state != TcpState.VIRTUAL:
-        index_connection(engine, tcb)
-    if tcb.state == TcpState.TIME_WAIT:
-        queue_time_wait(engine, tcb)
-    elif tcb.pooled:
-        enter_pool(engine, tcb)
-    if tcb.state == TcpState.SYN_RECEIVED:
-        engine.half_open += 1
-    _count(engine, tcb)
+    enter_lists(engine, tcb)
     _say_again(tcb, last_at)
     waits = hold_chain(tcb).length or tcb.fin_received
     return mark(engine, tcb, Work.OUTPUT | Work.PUMP if waits else Work.OUTPUT)
@@ -89,17 +81,6 @@ def _grant(tcb: Tcb, span: int) -> int:
     tcb.keepalive_at = _later(tcb.keepalive_at, span)
     tcb.application_at = _later(tcb.application_at, span)
     tcb.close_at = _later(tcb.close_at, span)
-    return 0
-
-
-@kernel
-def _count(engine: Engine, tcb: Tcb) -> int:
-    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT or tcb.role == Role.ARRIVING:
-        vserver_stats(engine, tcb.vserver).connections += 1
-    elif tcb.role == Role.SERVER or tcb.role == Role.UDP_SERVER:
-        service_stats(engine, tcb.service).connections += 1
-    if tcb.busy:
-        service_stats(engine, tcb.service).busy += 1
     return 0
 
 

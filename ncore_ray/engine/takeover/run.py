@@ -112,6 +112,7 @@ def _balance(array: Bytes, engine: Engine, local: TakeoverLocal) -> None:
     counters.drop_send_takeover_packets += made_before - values["sent_packets"] - lost_sends
     made = values["connections_accepted"] + values["connections_opened"] + 2 * values["udp_sessions"]
     made += values["virtual_connections_opened"] + values["virtual_connections_accepted"]
+    made += values["connections_thawed"] - values["connections_withdrawn"]
     counters.connections_closed = made - engine.live_connections
     counters.connections_taken_over += local.whole
     counters.connections_broken += local.broken

@@ -87,6 +87,12 @@ def _block(engine: Engine, number: int) -> int:
 
 
 @kernel
+def spans_address(engine: Engine, tcb: Tcb) -> int:
+    """Return the address of a connection's first span; the others follow it."""
+    return _storage(engine, tcb) + tcb.span_first * SPAN_SIZE
+
+
+@kernel
 def span_end(engine: Engine, tcb: Tcb, index: int) -> int:
     """Return the sequence number behind a span."""
     return span_of(engine, tcb, index + 1).start if index + 1 < tcb.span_count else tcb.snd_max
@@ -137,15 +143,15 @@ def make_room(engine: Engine, tcb: Tcb, wanted: int) -> int:
         storage = _storage(engine, tcb)
         move(storage, storage + tcb.span_first * SPAN_SIZE, tcb.span_count * SPAN_SIZE)
         tcb.span_first = 0
-    if tcb.span_count + wanted <= room or (tcb.span_block == 0 and _take_block(engine, tcb)):
+    if tcb.span_count + wanted <= room or (tcb.span_block == 0 and take_block(engine, tcb)):
         return 1
     join_spans(engine, tcb, 0, tcb.span_count - 1, tcb.srtt >> _CONDENSED_SHIFT)
     return 1 if tcb.span_count + wanted <= room else 0
 
 
 @kernel
-def _take_block(engine: Engine, tcb: Tcb) -> int:
-    """Move a connection's own spans to a block of the pool, if one is free."""
+def take_block(engine: Engine, tcb: Tcb) -> int:
+    """Move a connection's own spans to a block of the pool; return 1, or 0 if none is free."""
     number = engine.free_span_block
     if number:
         engine.free_span_block = load64(_block(engine, number))
@@ -179,6 +185,21 @@ def clear_spans(engine: Engine, tcb: Tcb) -> int:
         free_block(engine, number)
     tcb.span_first = 0
     tcb.span_count = 0
+    tcb.sacked_bytes = 0
+    tcb.lost_bytes = 0
+    return 0
+
+
+@kernel
+def forget_marks(engine: Engine, tcb: Tcb) -> int:
+    """Know nothing of the bytes in flight but that they were sent once, when the first of them were.
+
+    A connection whose spans find no room at all goes on like this: what the peer holds it has to say once more.
+    """
+    span = span_at(spans_address(engine, tcb))
+    tcb.span_count = 1
+    span.start = tcb.snd_una
+    span.mark = sent_at_of(span) << _MARK_BITS
     tcb.sacked_bytes = 0
     tcb.lost_bytes = 0
     return 0
