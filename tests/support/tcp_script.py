@@ -330,7 +330,7 @@ class Script:
         self.strays: list[Segment] = []
         self.arp_answers = learn
         if wrap:
-            distance = (BEFORE_WRAP - _first_numbers()[side]) % WRAP
+            distance = (BEFORE_WRAP - initial_numbers()[side]) % WRAP
             self.lab.now = START + 4 * distance - (self.rtt_us if side == "service" else 0)
         if learn:
             self.lab.learn(1, SERVICE, SERVICE_MAC)
@@ -529,7 +529,7 @@ def held_frames(lab: EngineLab) -> list[list[int]]:
 
 
 @cache
-def _first_numbers() -> dict[str, int]:
+def initial_numbers() -> dict[str, int]:
     """Return the initial sequence numbers that an engine chooses at START for the ends of every script."""
     script = Script(wrap=False)
     open_pair(script)
