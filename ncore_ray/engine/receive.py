@@ -181,8 +181,18 @@ def _receive_unknown(engine: Engine, packet: Packet) -> int:
             return answer_reset(engine, packet)
         if vserver != NO_VSERVER:
             return open_passive(engine, packet, vserver)
+    if packet.flags & (SYN | ACK | RST) == 0 and _is_listening(engine, packet):
+        counters.drop_tcp_no_acknowledgment_packets += 1  # RFC 9293 §3.10.7.2, fourth: dropped without an answer
+        return 0
     counters.drop_tcp_no_connection_packets += 1
     return answer_reset(engine, packet)
+
+
+@kernel
+def _is_listening(engine: Engine, packet: Packet) -> int:
+    """Return 1 if there is a vServer at the destination of a segment."""
+    vserver = find_vserver(base_of(engine), packet.destination_high, packet.destination_low, packet.destination_port, 0)
+    return 1 if vserver != NO_VSERVER else 0
 
 
 @kernel

@@ -16,6 +16,7 @@ from ncore_ray.machine.jit import kernel
 
 _KEEPALIVE_PROBES: Final = 5
 _KEEPALIVE_INTERVAL_US: Final = 5_000_000
+"""Between probes without an answer; the silence that brings the first bounds it, or answers would be missed."""
 
 
 class Expiry(IntEnum):
@@ -137,7 +138,7 @@ def _expire_keepalive(engine: Engine, tcb: Tcb) -> int:
         return Expiry.FAILED
     tcb.keepalive_probes += 1
     counters_of(engine).keepalive_probes += 1
-    tcb.keepalive_at = engine.now + _KEEPALIVE_INTERVAL_US
+    tcb.keepalive_at = engine.now + min(_KEEPALIVE_INTERVAL_US, engine.keepalive_us)
     tcb.keepalive_due = 1
     mark(engine, tcb, Work.OUTPUT)
     return Expiry.NOTHING

@@ -1,0 +1,47 @@
+"""docs/tcp.md: each row of the table of RFCs names tests that are there, and each folder of scripts has its row."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+SCRIPTS: Final = ROOT / "tests/conformance/tcp"
+_ROW: Final = re.compile(r"\| (\d{4}[^|]*)\|[^|]*\|([^|]*)\|([^|]*)\|")
+
+
+def rows() -> list[tuple[str, list[str], list[str]]]:
+    """Return for each RFC of the table what its row begins with, its sources and its tests."""
+    text = (ROOT / "docs/tcp.md").read_text()
+    return [
+        (match[1].strip(), re.findall("`([^`]+)`", match[2]), re.findall("`([^`]+)`", match[3]))
+        for match in _ROW.finditer(text)
+    ]
+
+
+def is_there(name: str) -> bool:
+    if name.endswith("/"):
+        return any((SCRIPTS / name).glob("*.tcp"))
+    return any((ROOT / "tests").rglob(name))
+
+
+def test_each_row_names_tests_that_are_there() -> None:
+    assert len(rows()) > 15
+    for rfc, _, tests in rows():
+        named = [name for name in tests if name.endswith((".py", "/"))]
+        assert named, f"RFC {rfc}: no test is named"
+        missing = [name for name in named if not is_there(name)]
+        assert not missing, f"RFC {rfc}: there is no {missing}"
+
+
+def test_each_row_names_sources_that_are_there() -> None:
+    for rfc, sources, _ in rows():
+        for name in sources:
+            if name.endswith(".py"):
+                assert any((ROOT / "ncore_ray").rglob(name)), f"RFC {rfc}: there is no {name}"
+
+
+def test_each_folder_of_scripts_stands_in_a_row() -> None:
+    named = {name.rstrip("/") for _, _, tests in rows() for name in tests}
+    assert {folder.name for folder in SCRIPTS.iterdir()} <= named
