@@ -112,7 +112,8 @@ def leave_pool(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def count_live(engine: Engine, tcb: Tcb, change: int) -> int:
     """Let the counts of what lives follow a connection that comes (1) or goes (−1)."""
-    if tcb.role == Role.CLIENT or tcb.role == Role.UDP_CLIENT or tcb.role == Role.ARRIVING:
+    is_client = tcb.role == Role.CLIENT or tcb.role == Role.ARRIVING or tcb.role == Role.SPLIT
+    if is_client or tcb.role == Role.UDP_CLIENT:
         vserver_stats(engine, tcb.vserver).connections += change
     elif tcb.role == Role.SERVER or tcb.role == Role.UDP_SERVER:
         service_stats(engine, tcb.service).connections += change

@@ -27,6 +27,7 @@ from ncore_ray.engine.remote.link import (
     place_there,
 )
 from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, judge, verdict_of
+from ncore_ray.engine.takeover.quiet import keep_quiet_clients
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.machine.jit import kernel
 
@@ -39,6 +40,8 @@ def judge_virtual(engine: Engine, local: TakeoverLocal) -> int:
         if other != engine.index and ring.taken != ring.head:
             number = other * engine.half_count + message_place(ring_word(ring, ring.taken - 1))
             _break_connection(engine, local, half_of(engine, number).connection)
+    if engine.turns:
+        keep_quiet_clients(engine, local)
     for number in range(engine.connection_count):
         tcb = tcb_of(engine, number)
         if _has_turns(engine, tcb):
@@ -51,14 +54,14 @@ def judge_virtual(engine: Engine, local: TakeoverLocal) -> int:
 
 @kernel
 def _has_turns(engine: Engine, tcb: Tcb) -> int:
-    """Return 1 for a client whose requests are shared out, and for both ends of its legs.
+    """Return 1 for both ends of the legs of clients whose requests are shared out.
 
     They are broken all of them: which request is with whom stands in records that have no marks, and the order of
-    answers would have to be guessed.
+    answers would have to be guessed. So only clients that wait for no answer are kept (`keep_quiet_clients`).
     """
     if engine.turns == 0:
         return 0
-    if tcb.role == Role.SPLIT or tcb.role == Role.LEG:
+    if tcb.role == Role.LEG:
         return 1
     return 1 if tcb.role == Role.CLIENT and tcb.state == TcpState.VIRTUAL and is_shared(engine, tcb.vserver) else 0
 
