@@ -26,7 +26,7 @@ PARTS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
     ),
     "distributor and NICs": (
         ("ncore_ray.flow.breath", "distributor_run", 2),
-        ("ncore_ray.flow.explain", "_write_probe", 6),
+        ("ncore_ray.flow.explain", "_write_probe", 8),
         ("ncore_ray.flow.explain", "_decide_copy", 4),
         ("ncore_ray.nic.reader", "reader_run", 3),
         ("ncore_ray.nic.writer", "writer_run", 3),

@@ -30,7 +30,7 @@ class NicReader(Worker):
         row = view(Nic, self.array, self.arena.nics + self._nic * size_of(Nic))
         row.mac, row.mtu = self._runner.mac, self._runner.mtu
         row.transmit = Transmit.RING if self._runner.needs_writer else Transmit.DIRECT
-        row.offload = int(row.transmit == Transmit.DIRECT)
+        row.offload = int(row.transmit == Transmit.DIRECT and not row.vlan)
 
     def start(self) -> None:
         """Let packets in."""

@@ -70,7 +70,7 @@ class EngineQueues:
         if engine == 0:
             row.mac, row.mtu = runner.mac, runner.mtu
             row.transmit = Transmit.RING if runner.needs_writer else Transmit.DIRECT
-            row.offload = int(row.transmit == Transmit.DIRECT)
+            row.offload = int(row.transmit == Transmit.DIRECT and not row.vlan)
             row.fanout_group = runner.driver.fanout_group
         place = view(OwnQueue, self._places, len(self._runners) * size_of(OwnQueue))
         place.reader, place.local = runner.reader_address, runner.reader_local_address

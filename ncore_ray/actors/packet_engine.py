@@ -77,7 +77,9 @@ class PacketEngine(Worker):
         return Actor.ENGINE + self.index
 
     def _open(self, nic: NicSettings) -> int:
-        return -1 if nic.needs_writer else open_sender(nic.interface or nic.name, nic.netns, offload=True)
+        if nic.needs_writer:
+            return -1
+        return open_sender(nic.interface or nic.name, nic.netns, offload=not nic.vlan)
 
     def _run(self) -> int:
         arena = self.arena
@@ -86,7 +88,8 @@ class PacketEngine(Worker):
     def start(self) -> None:
         """Let the engine breathe; it says anew by which configuration it works."""
         arena = self.arena
-        view(Engine, self.array, arena.engines + self.index * arena.engine_stride).bank = -1
+        engine = view(Engine, self.array, arena.engines + self.index * arena.engine_stride)
+        engine.bank, engine.announces = -1, int(self.index == 0)
         self._queues.start(self.cpu)
         self._breathe()
 

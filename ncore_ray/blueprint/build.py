@@ -141,6 +141,7 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> En
         time_wait_us=timeouts.time_wait,
         keepalive_us=timeouts.keepalive,
         idle_server_connections=configuration.limits.idle_server_connections,
+        reassemblies=configuration.limits.reassemblies,
         timer_us=configuration.appliance.timer or 0,
         access_log=access.buffer if access else 0,
         access_share=access.sample if access else 0,
@@ -305,7 +306,7 @@ def build(
     for queue in range(arena.queue_count):
         init_reader(array, queue, queue * blueprint.dimensions.nic_frames, blueprint.dimensions.nic_frames)
     for index in range(arena.nic_count):
-        _write_nic(array, arena, index, transmit[index] if transmit else Transmit.DIRECT)
+        _write_nic(array, blueprint, arena, index, transmit[index] if transmit else Transmit.DIRECT)
     init_distributor(array, blueprint.distributor, blueprint.distributor_spans)
     _write_engines(array, blueprint, arena, monotonic_us() if now is None else now)
     init_messages(array, arena.engine_count)
@@ -334,9 +335,10 @@ def _write_tables(array: Bytes, blueprint: Blueprint, arena: Arena) -> None:
     blueprint.texts.write(array, arena.texts)
 
 
-def _write_nic(array: Bytes, arena: Arena, index: int, transmit: Transmit) -> None:
+def _write_nic(array: Bytes, blueprint: Blueprint, arena: Arena, index: int, transmit: Transmit) -> None:
     nic = view(Nic, array, arena.nics + index * size_of(Nic))
     nic.transmit = transmit
+    nic.vlan = blueprint.configuration.nics[index].vlan or 0
     nic.writer = Actor.ENGINE + arena.engine_count + arena.queue_count + index
 
 

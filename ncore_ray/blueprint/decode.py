@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any, Final
 
 import numpy as np
@@ -75,7 +75,7 @@ def _text(array: Bytes, arena: Arena, offset: int, length: int) -> str:
 
 
 def _endpoint(record: Any) -> Endpoint:
-    return Endpoint(IPv4Address(text_of(record.high, record.low)), record.port)
+    return Endpoint(ip_address(text_of(record.high, record.low)), record.port)
 
 
 def _bindings(array: Bytes, arena: Arena, record: Vserver) -> list[tuple[int, int]]:

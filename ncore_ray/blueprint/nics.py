@@ -17,6 +17,7 @@ def settings_of(nic: Nic, spin_us: int = 0) -> NicSettings:
         netns=nic.netns,
         mtu=nic.mtu,
         mac=nic.mac,
+        vlan=nic.vlan or 0,
         host=None if nic.host is None else str(nic.host),
         input=nic.input,
         output=nic.output,

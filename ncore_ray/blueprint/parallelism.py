@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 from typing import Final
 
 from ncore_ray.config.model import Configuration, Unit, VServer
@@ -92,9 +92,9 @@ def _masks(sets: Iterable[Sequence[int]]) -> tuple[int, ...]:
 def nic_towards(configuration: Configuration, source: str) -> int:
     """Return the number of the NIC that packets from an address come in on, if it is where we would send to."""
     try:
-        address = IPv4Address(source)
-    except AddressValueError:
+        address = ip_address(source)
+    except ValueError:
         return 0
     near = [number for number, nic in enumerate(configuration.nics) if nic.reaches(address)]
-    far = [number for number, nic in enumerate(configuration.nics) if nic.gateway is not None]
+    far = [number for number, nic in enumerate(configuration.nics) if nic.gateway_to(address) is not None]
     return next(iter([*near, *far]), 0)

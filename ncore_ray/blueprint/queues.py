@@ -36,9 +36,14 @@ def _steering(blueprint: Blueprint, array: Bytes) -> Steering:
     distributor = distributor_view(array)
     start = distributor.indirection
     return Steering(
-        snips=tuple(map(int, snips_in_force(array))),
+        snips=_snips(array, 4),
+        snips6=_snips(array, 6),
         port_ranges=tuple(port_ranges(blueprint.configuration.appliance.engine_room)),
         hash_key=blueprint.distributor.hash_key,
         key=blueprint.distributor.key,
         indirection=tuple(array[start : start + distributor.indirection_size].tolist()),
     )
+
+
+def _snips(array: Bytes, version: int) -> tuple[int, ...]:
+    return tuple(int(address) for address in snips_in_force(array) if address.version == version)

@@ -7,12 +7,13 @@ configuration needs beside the rows that there are is written to free ones.
 from __future__ import annotations
 
 from collections.abc import Set
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_network
 from typing import Final
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.rows import TableFullError
+from ncore_ray.config.addresses import IpAddress, IpNetwork
 from ncore_ray.config.model import Configuration
 from ncore_ray.machine.record import dtype_of, size_of, table, view
 from ncore_ray.tables.route import NO_ROUTE, Route
@@ -21,22 +22,23 @@ from ncore_ray.wire.address import words_of
 SPARE: Final = 32
 """Rows for routes and slots for addresses that come while the appliance runs."""
 Words = tuple[int, ...]
-RouteRow = tuple[IPv4Network, int, IPv4Address | None, IPv4Address]
+RouteRow = tuple[IpNetwork, int, IpAddress | None, IpAddress]
 _FIELDS: Final = dtype_of(Route).names or ()
 _UNUSED: Final = (-1,) * len(_FIELDS)
 """Leads to no address that there is."""
 
 
 def routes_of(configuration: Configuration) -> list[RouteRow]:
-    """Return (network, NIC, gateway or None, SNIP), longest prefixes first; at most one default route."""
+    """Return (network, NIC, gateway or None, SNIP), longest prefixes first; one default route of a family."""
     rows: list[RouteRow] = []
     for index, nic in enumerate(configuration.nics):
         rows += [(address.network, index, None, address.ip) for address in nic.addresses]
-    for index, nic in enumerate(configuration.nics):
-        if nic.gateway is not None:
-            source = next(address.ip for address in nic.addresses if nic.gateway in address.network)
-            rows.append((IPv4Network("0.0.0.0/0"), index, nic.gateway, source))
-            break
+    for version, anywhere in ((4, "0.0.0.0/0"), (6, "::/0")):
+        for index, nic in enumerate(configuration.nics):
+            gateway = nic.gateway_of(version)
+            if gateway is not None:
+                rows.append((ip_network(anywhere), index, gateway, nic.source_for(gateway)))
+                break
     return sorted(rows, key=lambda row: -row[0].prefixlen)
 
 
@@ -49,8 +51,15 @@ def words_of_route(row: RouteRow) -> Words:
     """Return the words of a route's record."""
     network, nic, gateway, source = row
     next_hop = (0, 0) if gateway is None else words_of(str(gateway))
-    mask = (-1, -(1 << (32 - network.prefixlen)))
+    mask = _mask_words(network)
     return (*words_of(str(network.network_address)), *mask, nic, *next_hop, *words_of(str(source)))
+
+
+def _mask_words(network: IpNetwork) -> Words:
+    """Return the mask of a prefix; an IPv4 prefix is held as a mapped one."""
+    length = network.prefixlen + (96 if network.version == 4 else 0)
+    high, low = min(length, 64), max(length - 64, 0)
+    return -(1 << 64 - high) if high else 0, -(1 << 64 - low) if low else 0
 
 
 def rows_of_routes(array: Bytes, arena: Arena) -> list[Words]:
@@ -88,12 +97,12 @@ def _write(array: Bytes, arena: Arena, place: int, words: Words) -> None:
         setattr(route, name, word)
 
 
-def words_towards(configuration: Configuration, address: IPv4Address) -> Words | None:
+def words_towards(configuration: Configuration, address: IpAddress) -> Words | None:
     """Return the words of the route to an address, if there is one."""
     return next((words_of_route(row) for row in routes_of(configuration) if address in row[0]), None)
 
 
-def route_to(array: Bytes, arena: Arena, configuration: Configuration, address: IPv4Address) -> int:
+def route_to(array: Bytes, arena: Arena, configuration: Configuration, address: IpAddress) -> int:
     """Return the number of the row of the route to an address, or NO_ROUTE."""
     words = words_towards(configuration, address)
     return NO_ROUTE if words is None else rows_of_routes(array, arena).index(words)

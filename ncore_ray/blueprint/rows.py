@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
 from ncore_ray.blueprint.parallelism import application_engines
+from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration, HttpMonitor, Service, TimeoutOverrides, Timeouts, Unit, VServer
 from ncore_ray.config.transport import CongestionControl
 from ncore_ray.errors import NcoreError
@@ -71,7 +71,7 @@ class Named:
     services: Set[int] = frozenset()
     vservers: Set[int] = frozenset()
     routes: Set[int] = frozenset()
-    snips: Mapping[IPv4Address, int] = field(default_factory=dict)
+    snips: Mapping[IpAddress, int] = field(default_factory=dict)
     """Addresses towards services, with their NICs."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
@@ -11,6 +10,7 @@ from ncore_ray.blueprint.routes import route_to
 from ncore_ray.blueprint.rows import Rows, TableFullError, VserverRow
 from ncore_ray.blueprint.texts import Texts, probe_text
 from ncore_ray.blueprint.words import CONGESTION, KEY_KINDS, METHODS, PROTOCOLS
+from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, Unit, VServer
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.tables.own_address import AddressKind, add_address
@@ -28,7 +28,7 @@ def write_bank(
     rows: Rows,
     configuration: Configuration,
     epoch: int,
-    kept: Mapping[IPv4Address, int] | None = None,
+    kept: Mapping[IpAddress, int] | None = None,
 ) -> None:
     """Write all tables of a bank that no actor looks at (``bank`` 0 or `Arena.bank_stride`).
 
@@ -75,7 +75,7 @@ def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Config
 
 
 def _write_addresses(
-    array: Bytes, bank: int, configuration: Configuration, rows: Rows, kept: Mapping[IPv4Address, int]
+    array: Bytes, bank: int, configuration: Configuration, rows: Rows, kept: Mapping[IpAddress, int]
 ) -> None:
     """Enter SNIPs and VIPs; a VIP belongs to the NIC on whose network it is, or to the first."""
     base = array.ctypes.data
@@ -87,7 +87,7 @@ def _write_addresses(
         add_address(base, bank, *words_of(str(vip)), int(AddressKind.VIP), _nic_of(configuration.nics, vip))
 
 
-def _nic_of(nics: tuple[Nic, ...], address: IPv4Address) -> int:
+def _nic_of(nics: tuple[Nic, ...], address: IpAddress) -> int:
     return next((index for index, nic in enumerate(nics) if nic.reaches(address)), 0)
 
 

@@ -1,11 +1,20 @@
-"""IPv4 addresses, networks, endpoints and MAC addresses."""
+"""IP addresses, networks, endpoints and MAC addresses."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
 from typing import Annotated, Final
 
 from pydantic import PlainSerializer, PlainValidator
@@ -13,8 +22,17 @@ from pydantic import PlainSerializer, PlainValidator
 from ncore_ray.config.expect import expected
 
 _AN_ADDRESS: Final = "an IPv4 unicast address, such as 10.1.0.1"
-_AN_ENDPOINT: Final = 'an IPv4 unicast address and a port from 1 to 65535, such as "10.1.0.100:80"'
-_AN_INTERFACE: Final = "an IPv4 unicast address with its prefix length, such as 10.1.0.10/24"
+_AN_ADDRESS6: Final = 'an IPv6 unicast address, such as "2001:db8::1"'
+_AN_ENDPOINT: Final = (
+    'an IP unicast address and a port from 1 to 65535, such as "10.1.0.100:80" or "[2001:db8::100]:80"'
+)
+_AN_INTERFACE: Final = "an IP unicast address with its prefix length, such as 10.1.0.10/24 or 2001:db8::10/64"
+_V4: Final = r"[0-9.]+"
+_V6: Final = r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"
+
+IpAddress = IPv4Address | IPv6Address
+IpInterface = IPv4Interface | IPv6Interface
+IpNetwork = IPv4Network | IPv6Network
 _A_MAC: Final = 'a unicast MAC address, such as "02:00:00:00:00:01"'
 
 
@@ -22,23 +40,37 @@ _A_MAC: Final = 'a unicast MAC address, such as "02:00:00:00:00:01"'
 class Endpoint:
     """Where something listens."""
 
-    address: IPv4Address
+    address: IpAddress
     port: int
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
 
 
-def is_unicast(address: IPv4Address) -> bool:
-    """Return whether one host on a network can have the address (loopback, class D and E cannot be)."""
+def is_unicast(address: IpAddress) -> bool:
+    """Return whether one host on a network can have the address (loopback and multicast cannot be).
+
+    IPv4-mapped addresses are IPv4 and written so; of an IPv6 address the zone of a link is never told.
+    """
+    if isinstance(address, IPv6Address):
+        special = address.is_multicast or address.is_loopback or address.is_unspecified
+        return not special and address.ipv4_mapped is None and address.scope_id is None
     return address.packed[0] not in (0, 127) and address.packed[0] < 224
 
 
-def is_host_in(address: IPv4Address, network: IPv4Network) -> bool:
-    """Return whether a host of the network can have the address: not its first (the network), not its last."""
-    if network.prefixlen >= 31:  # RFC 3021: both are hosts
+def is_host_in(address: IpAddress, network: IpNetwork) -> bool:
+    """Return whether a host of the network can have the address.
+
+    In IPv4 its first is the network's and its last the broadcast address; in IPv6 the first is any router's (RFC 4291
+    §2.6.1).
+    """
+    if address.version != network.version:
+        return False
+    if network.max_prefixlen - network.prefixlen <= 1:  # RFC 3021, RFC 6164: both are hosts
         return address in network
-    return network.network_address < address < network.broadcast_address
+    if isinstance(network, IPv6Network):
+        return address in network and address != network.network_address
+    return int(network.network_address) < int(address) < int(network.broadcast_address)
 
 
 def parse_address(value: object) -> IPv4Address:
@@ -54,30 +86,44 @@ def parse_address(value: object) -> IPv4Address:
     return address
 
 
-def parse_interface(value: object) -> IPv4Interface:
-    """Return a host's address and network from ``10.1.0.10/24``."""
-    text = str(value) if isinstance(value, str | IPv4Interface) else ""
-    if re.fullmatch(r"[0-9.]+/[0-9]{1,2}", text, re.ASCII) is None:
+def parse_address6(value: object) -> IPv6Address:
+    """Return the IPv6 unicast address that a text holds."""
+    if isinstance(value, IPv6Address):
+        value = str(value)
+    try:
+        address = IPv6Address(value) if isinstance(value, str) else None
+    except ValueError:
+        address = None
+    if address is None or not is_unicast(address):
+        raise expected(_AN_ADDRESS6)
+    return address
+
+
+def parse_interface(value: object) -> IpInterface:
+    """Return a host's address and network from ``10.1.0.10/24`` or ``2001:db8::10/64``."""
+    text = str(value) if isinstance(value, str | IPv4Interface | IPv6Interface) else ""
+    if re.fullmatch(rf"({_V4}/[0-9]{{1,2}}|{_V6}/[0-9]{{1,3}})", text, re.ASCII) is None:
         raise expected(_AN_INTERFACE)
     try:
-        interface = IPv4Interface(text)
+        interface = ip_interface(text)
     except ValueError:
         raise expected(_AN_INTERFACE) from None
     if not is_unicast(interface.ip):
         raise expected(_AN_INTERFACE)
     if not is_host_in(interface.ip, interface.network):
-        raise expected(f"the address of a host in {interface.network}, neither its first nor its last")
+        which = "not its first" if interface.version == 6 else "neither its first nor its last"
+        raise expected(f"the address of a host in {interface.network}, {which}")
     return interface
 
 
 def parse_endpoint(value: object) -> Endpoint:
-    """Return an address and a port from ``10.1.0.100:80``."""
-    match = re.fullmatch("([0-9.]+):([0-9]{1,5})", str(value), re.ASCII)
+    """Return an address and a port from ``10.1.0.100:80`` or ``[2001:db8::100]:80``."""
+    match = re.fullmatch(rf"(?:({_V4})|\[({_V6})\]):([0-9]{{1,5}})", str(value), re.ASCII)
     try:
-        endpoint = Endpoint(parse_address(match[1]), int(match[2])) if match else None
+        endpoint = Endpoint(ip_address(match[1] or match[2]), int(match[3])) if match else None
     except ValueError:
         endpoint = None
-    if endpoint is None or not 1 <= endpoint.port <= 65_535:
+    if endpoint is None or not 1 <= endpoint.port <= 65_535 or not is_unicast(endpoint.address):
         raise expected(_AN_ENDPOINT)
     return endpoint
 
@@ -95,6 +141,7 @@ def _text(parse: Callable[[object], object]) -> tuple[PlainValidator, PlainSeria
 
 
 Address = Annotated[IPv4Address, *_text(parse_address)]
-InterfaceAddress = Annotated[IPv4Interface, *_text(parse_interface)]
+Address6 = Annotated[IPv6Address, *_text(parse_address6)]
+InterfaceAddress = Annotated[IpInterface, *_text(parse_interface)]
 EndpointAddress = Annotated[Endpoint, *_text(parse_endpoint)]
 MacAddress = Annotated[str, *_text(parse_mac)]

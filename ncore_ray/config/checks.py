@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
-from ncore_ray.config.addresses import is_host_in
+from ncore_ray.config.addresses import IpAddress, is_host_in
 from ncore_ray.config.appliance import Appliance, Distribution, Parallelism
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
@@ -85,7 +84,7 @@ def _entries(entries: Sequence[_Entry | None]) -> Iterator[tuple[int, _Entry]]:
 
 def _unique_addresses(draft: Draft) -> Iterator[Finding]:
     """Yield each address with two uses: it belongs to one NIC, or to VIPs, or to other hosts."""
-    users: dict[IPv4Address, str] = {}
+    users: dict[IpAddress, str] = {}
     for location, address in _own_addresses(draft):
         if address in users:
             yield _used_already(location, address, users[address])
@@ -101,25 +100,27 @@ def _unique_addresses(draft: Draft) -> Iterator[Finding]:
             yield _used_already(("vservers", index, "address"), address, users[address])
 
 
-def _own_addresses(draft: Draft) -> Iterator[tuple[Location, IPv4Address]]:
+def _own_addresses(draft: Draft) -> Iterator[tuple[Location, IpAddress]]:
     """Yield every SNIP."""
     for index, nic in _entries(draft.nics):
         for position, address in enumerate(nic.addresses):
             yield ("nics", index, "addresses", position), address.ip
 
 
-def _foreign_addresses(draft: Draft) -> Iterator[tuple[Location, IPv4Address]]:
+def _foreign_addresses(draft: Draft) -> Iterator[tuple[Location, IpAddress]]:
     """Yield every address that a host beside the appliance has."""
     for index, nic in _entries(draft.nics):
         if nic.host is not None:
             yield ("nics", index, "host"), nic.host.ip
         if nic.gateway is not None:
             yield ("nics", index, "gateway"), nic.gateway
+        if nic.gateway6 is not None and not nic.gateway6.is_link_local:
+            yield ("nics", index, "gateway6"), nic.gateway6
     for index, service in _entries(draft.services):
         yield ("services", index, "address"), service.address.address
 
 
-def _used_already(location: Location, address: IPv4Address, user: str) -> Finding:
+def _used_already(location: Location, address: IpAddress, user: str) -> Finding:
     return Finding(location, f"found {shown(address)}, expected an address of its own: {user} has this one")
 
 
@@ -141,9 +142,9 @@ def _unique_listeners(draft: Draft) -> Iterator[Finding]:
 
 
 def _unique_interfaces(draft: Draft) -> Iterator[Finding]:
-    """Yield each NIC on the interface of another."""
+    """Yield each NIC on the interface of another, and in the same VLAN."""
     interfaces = [
-        (nic.netns, nic.interface) if nic is not None and nic.uses_interface else index
+        (nic.netns, nic.interface, nic.vlan) if nic is not None and nic.uses_interface else index
         for index, nic in enumerate(draft.nics)
     ]
     for index, first in repeats(interfaces):
@@ -167,12 +168,13 @@ def _unique_files(draft: Draft) -> Iterator[Finding]:
 
 
 def _reachable_services(draft: Draft) -> Iterator[Finding]:
-    """Yield each service that is on no NIC's network while there is no gateway."""
+    """Yield each service that is on no NIC's network while there is no gateway of its family."""
     nics = [nic for nic in draft.nics if nic is not None]
-    if not nics or len(nics) < len(draft.nics) or any(nic.gateway for nic in nics):
+    if not nics or len(nics) < len(draft.nics):
         return
     for index, service in _entries(draft.services):
-        if not any(nic.reaches(service.address.address) for nic in nics):
+        address = service.address.address
+        if not any(nic.reaches(address) or nic.gateway_to(address) for nic in nics):
             networks = ", ".join(str(network) for nic in nics for network in nic.networks)
             text = f"found {shown(service.address)}, expected a host in {networks}, or a NIC with a gateway"
             yield Finding(("services", index, "address"), text)
@@ -181,13 +183,17 @@ def _reachable_services(draft: Draft) -> Iterator[Finding]:
 def _hosts_of_networks(draft: Draft) -> Iterator[Finding]:
     """Yield each VIP or service that has the first or last address of a network: no host has those."""
     endpoints = [("vservers", index, entry.address) for index, entry in _entries(draft.vservers)]
-    if any(nic is not None and nic.gateway for nic in draft.nics):
-        endpoints += [("services", index, entry.address) for index, entry in _entries(draft.services)]
+    endpoints += [
+        ("services", index, entry.address)
+        for index, entry in _entries(draft.services)
+        if any(nic is not None and nic.gateway_to(entry.address.address) for nic in draft.nics)
+    ]
     networks = [network for _, nic in _entries(draft.nics) for network in nic.networks]
     for section, index, endpoint in endpoints:
         for network in networks:
             if endpoint.address in network and not is_host_in(endpoint.address, network):
-                text = f"found {shown(endpoint)}, expected a host in {network}, neither its first nor its last"
+                which = "not its first" if network.version == 6 else "neither its first nor its last"
+                text = f"found {shown(endpoint)}, expected a host in {network}, {which}"
                 yield Finding((section, index, "address"), text)
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from ncore_ray.config.addresses import Address, InterfaceAddress, MacAddress, is_host_in
+from ncore_ray.config.addresses import Address, Address6, InterfaceAddress, IpAddress, IpNetwork, MacAddress, is_host_in
 from ncore_ray.config.appliance import EngineNumbers
 from ncore_ray.config.expect import Finding, alternatives, repeats, shown
 from ncore_ray.config.section import Section
 from ncore_ray.config.units import SECOND, Microseconds, PartsPerMillion, format_time, time_within
-from ncore_ray.config.words import FilePath, InterfaceName, NamespaceName, entries, whole, word
+from ncore_ray.config.words import FilePath, InterfaceName, NamespaceName, entries, none_is, whole, word
 
 MAX_MTU: Final = 2_034
 """A frame of the arena (2,048 bytes) without the Ethernet header."""
+
+
+_TAG: Final = 4
 
 
 class Driver(StrEnum):
@@ -75,8 +77,13 @@ class Nic(Section):
     addresses: Annotated[tuple[InterfaceAddress, ...], entries(1, 64)]
     """The SNIPs: the appliance's own addresses, each with its network."""
     gateway: Address | None = None
+    """Next hop to all IPv4 networks that no NIC is on."""
+    gateway6: Address6 | None = None
+    """The same for IPv6; it may be a link-local address."""
     mtu: Annotated[int, whole(576, MAX_MTU)] = 1_500
     """Bytes of the largest IP packet."""
+    vlan: Annotated[Annotated[int, whole(1, 4_094)] | None, *none_is("none")] = None
+    """Number of the VLAN (IEEE 802.1Q) that the NIC is on: its packets have a tag on the wire. None: no tags."""
     mac: MacAddress | None = None
     """None: the interface's own, or one made from the NIC's name."""
     host: InterfaceAddress | None = None
@@ -97,20 +104,39 @@ class Nic(Section):
         return self.driver in _KERNEL_DRIVERS
 
     @property
-    def networks(self) -> tuple[IPv4Network, ...]:
+    def networks(self) -> tuple[IpNetwork, ...]:
         """The networks whose hosts are reached without a gateway."""
         return tuple(address.network for address in self.addresses)
 
-    def reaches(self, address: IPv4Address) -> bool:
+    def reaches(self, address: IpAddress) -> bool:
         """Return whether a host with the address is on one of this NIC's networks."""
         return any(is_host_in(address, network) for network in self.networks)
+
+    def gateway_of(self, version: int) -> IpAddress | None:
+        """Return the gateway of a family of addresses, 4 or 6."""
+        return self.gateway if version == 4 else self.gateway6
+
+    def gateway_to(self, address: IpAddress) -> IpAddress | None:
+        """Return the gateway that leads to an address far away."""
+        return self.gateway_of(address.version)
+
+    def source_for(self, neighbour: IpAddress) -> IpAddress:
+        """Return the own address towards a neighbour: one on its network, else the first of its family."""
+        own = [address for address in self.addresses if address.version == neighbour.version]
+        return next((address.ip for address in own if neighbour in address.network), own[0].ip)
 
     def findings(self) -> Iterator[Finding]:
         """Yield keys that the driver has no use for, and addresses that do not fit to each other."""
         yield from self._driver_findings()
+        if self.vlan is not None and self.mtu > MAX_MTU - _TAG:
+            yield Finding(
+                ("mtu",), f"found {self.mtu}, expected at most {MAX_MTU - _TAG} where packets have a VLAN tag"
+            )
         yield from self._address_findings()
         if self.gateway is not None:
             yield from self._neighbour_findings("gateway", self.gateway)
+        if self.gateway6 is not None:
+            yield from self._gateway6_findings(self.gateway6)
         if self.host is not None:
             yield from self._host_findings()
 
@@ -129,7 +155,14 @@ class Nic(Section):
             text = f"found {shown(self.addresses[index])}, which is already addresses[{first}]"
             yield Finding(("addresses", index), text)
 
-    def _neighbour_findings(self, key: str, address: IPv4Address) -> Iterator[Finding]:
+    def _gateway6_findings(self, gateway: IpAddress) -> Iterator[Finding]:
+        if not gateway.is_link_local:
+            yield from self._neighbour_findings("gateway6", gateway)
+        elif not any(address.version == 6 for address in self.addresses):
+            text = f"found {shown(gateway)}, but none of the NIC's addresses is an IPv6 address"
+            yield Finding(("gateway6",), text)
+
+    def _neighbour_findings(self, key: str, address: IpAddress) -> Iterator[Finding]:
         """Yield what keeps an address from being another host on one of the networks."""
         if not self.reaches(address):
             networks = " or ".join(map(str, self.networks))

@@ -127,3 +127,5 @@ class Limits(Section):
     """Entries of the neighbour (ARP) table."""
     fragments: Annotated[int, whole(0, 65_536)] = 1_024
     """Fragmented packets whose engine the distributor remembers at a time."""
+    reassemblies: Annotated[int, whole(0, 1_024)] = 8
+    """Fragmented packets that one engine puts together at a time; each takes 73 KiB of its memory."""

@@ -16,6 +16,8 @@ from ncore_ray.engine.flush import flush
 from ncore_ray.engine.follow import follow_configuration
 from ncore_ray.engine.http.drain import close_idle_clients
 from ncore_ray.engine.http.leave import empty_pools
+from ncore_ray.engine.ip.announce import announce
+from ncore_ray.engine.ip.reassembly import expire_reassemblies
 from ncore_ray.engine.monitor.probe import start_probes
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.receive import receive_packet
@@ -51,6 +53,10 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
         done += exchange_in(engine)
     core.stage = Stage.TIMERS
     done += advance(engine)
+    if engine.announce_at and now >= engine.announce_at:
+        announce(engine)
+    if engine.reassembly_at and now >= engine.reassembly_at:
+        expire_reassemblies(engine)
     if now >= engine.monitor_at and not engine.draining:
         start_probes(engine)
     if engine.draining == Drain.ALL:

@@ -11,17 +11,28 @@ class EngineCounters(Record):
     received_packets: I64
     received_bytes: I64
     used_arp_packets: I64
+    used_nd_packets: I64
+    """Neighbour solicitations and advertisements."""
     used_icmp_packets: I64
     used_tcp_packets: I64
     used_udp_packets: I64
+    used_ip_fragment_packets: I64
+    """Fragments that wait for others; the one that makes a packet whole counts as that packet."""
 
     drop_ethernet_truncated_packets: I64
     drop_ethernet_unknown_type_packets: I64
     drop_arp_bad_packets: I64
+    drop_nd_bad_packets: I64
     drop_ip_truncated_packets: I64
     drop_ip_bad_header_packets: I64
     drop_ip_bad_checksum_packets: I64
-    drop_ip_fragment_packets: I64
+    drop_ip_fragment_bad_packets: I64
+    """Fragments that can be no part of a packet: empty, of no multiple of 8 bytes, beyond the longest packet."""
+    drop_ip_fragment_overlap_packets: I64
+    """Those that overlap others or contradict them, and all that follow of their packets (RFC 5722)."""
+    drop_ip_fragment_duplicate_packets: I64
+    drop_ip_fragment_full_packets: I64
+    """Too many packets are under way."""
     drop_ip_bad_source_packets: I64
     """From a multicast or broadcast address."""
     drop_ip_not_for_us_packets: I64
@@ -69,6 +80,20 @@ class EngineCounters(Record):
 
     arp_requests: I64
     arp_replies: I64
+    nd_solicitations: I64
+    nd_advertisements: I64
+    reassembled_packets: I64
+    reassembly_timeouts: I64
+    """Packets whose fragments did not all come in time."""
+    reassemblies_given_up: I64
+    """Packets that gave their room to a new one."""
+    fragmented_packets: I64
+    """Datagrams and echo replies that were sent in fragments."""
+    icmp_errors_sent: I64
+    icmp_errors_suppressed: I64
+    """By the limit of their rate."""
+    address_conflicts: I64
+    """Packets by which another host says that an own address is its own."""
     echo_replies: I64
     resets_sent: I64
     challenge_acks: I64

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ncore_ray.arena.core import core_of, wake
 from ncore_ray.arena.frame import Checksum, frame_address, frame_meta, make_descriptor
 from ncore_ray.arena.header import arena_at
@@ -11,10 +13,14 @@ from ncore_ray.engine.buffer import NO_FRAME, free_late, put_frame, take_frame
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import slot_of
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.memory import copy
+from ncore_ray.machine.memory import copy, move, store32be
 from ncore_ray.machine.record import address_of
 from ncore_ray.nic.direct import SLOT_SIZE, Sender, Slot, send_slots
 from ncore_ray.tables.nic import Transmit, nic_of
+
+_BEHIND_ADDRESSES: Final = 12
+_TAG: Final = 4
+_TYPE_VLAN: Final = 0x8100
 
 
 @kernel
@@ -26,7 +32,10 @@ def flush(engine: Engine, sender: Sender) -> int:
     direct = 0
     for index in range(engine.slots_used):
         slot = slot_of(engine, index)
-        if nic_of(base, slot.nic).transmit == Transmit.RING:
+        nic = nic_of(base, slot.nic)
+        if nic.vlan:
+            put_tag(base, slot, nic.vlan)
+        if nic.transmit == Transmit.RING:
             _queue(engine, slot)
         else:
             if direct != index:
@@ -38,6 +47,16 @@ def flush(engine: Engine, sender: Sender) -> int:
     engine.slots_used = 0
     engine.pieces_used = 0
     return free_late(engine)
+
+
+@kernel
+def put_tag(base: int, slot: Slot, vlan: int) -> int:
+    """Insert the tag of a VLAN (IEEE 802.1Q §9.6), of priority 0, behind the Ethernet addresses of a packet."""
+    at = base + slot.header + _BEHIND_ADDRESSES
+    move(at + _TAG, at, slot.header_length - _BEHIND_ADDRESSES)
+    store32be(at, _TYPE_VLAN << 16 | vlan)
+    slot.header_length += _TAG
+    return 0
 
 
 @kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ncore_ray.arena.core import acknowledge, core_of
+from ncore_ray.engine.ip.announce import begin_announcing
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.settings import settings_in
@@ -26,5 +27,6 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     engine.keepalive_us = settings.keepalive_us
     engine.idle_limit = settings.idle_limit
     engine.bank = bank
+    begin_announcing(engine)
     engine.monitor_at = engine.now  # it may have other services to probe
     return acknowledge(core_of(base, engine.actor), settings.epoch)

@@ -21,7 +21,7 @@ from ncore_ray.engine.tcp.spans import clear_spans
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import disarm
 from ncore_ray.flow.records import distributor_at
-from ncore_ray.flow.repair import close_flow4
+from ncore_ray.flow.repair import close_flow
 from ncore_ray.machine.jit import kernel
 
 
@@ -153,11 +153,13 @@ def _leave_lists(engine: Engine, tcb: Tcb) -> int:
 def forget_flow(engine: Engine, tcb: Tcb) -> int:
     """Tell the flow table that a client's connection is over; the distributor never sees what engines send."""
     base = base_of(engine)
-    return close_flow4(
+    return close_flow(
         base,
         distributor_at(base + engine.flow_key),
+        tcb.remote_high,
         tcb.remote_low,
         remote_port(tcb),
+        tcb.local_high,
         tcb.local_low,
         local_port(tcb),
         protocol_of(tcb),

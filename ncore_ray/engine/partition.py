@@ -117,6 +117,28 @@ class Engine(Record):
     port_count: I64
     next_port: I64
 
+    reassemblies: I64
+    """`Reassembly` records …"""
+    reassembly_rooms: I64
+    """… and a room of `ROOM` bytes for each."""
+    reassembly_count: I64
+    reassembly_at: I64
+    """When the next of them may be over, µs; 0: none is under way."""
+    identification: I64
+    """Of the last packet that was sent in fragments."""
+    error_tokens: I64
+    """ICMP errors that may be sent at once …"""
+    errors_at: I64
+    """… and when that was worked out, µs."""
+
+    announces: I64
+    """1: this engine makes the own addresses known."""
+    announce_at: I64
+    """When it goes on with that, µs; 0: all is said."""
+    announce_round: I64
+    announce_next: I64
+    """Place of the next address in their table."""
+
     challenge_window_at: I64
     challenge_count: I64
 

@@ -1,4 +1,4 @@
-"""One received packet on its way up: Ethernet, ARP, IPv4, and on to ICMP, UDP or TCP."""
+"""One received packet on its way up: Ethernet, ARP, IPv4 or IPv6, and on to ICMP, UDP or TCP."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
 from ncore_ray.engine.connection import Role, Tcb, find_connection, make_ports, tcb_of
 from ncore_ray.engine.ip.arp import receive_arp
 from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
+from ncore_ray.engine.ip.icmpv6 import quoted6_sequence, receive_icmpv6
+from ncore_ray.engine.ip.reassembly import reassemble
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.pieces import piece_address, piece_length
@@ -33,8 +35,9 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.service import NO_VSERVER, find_vserver
 from ncore_ray.wire.address import ipv4_of
-from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, read_ethernet
+from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, TYPE_IPV6, read_ethernet
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
+from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
 from ncore_ray.wire.packet import Packet, Verdict
 from ncore_ray.wire.tcp import ACK, RST, SYN, read_tcp
 
@@ -59,6 +62,8 @@ def receive_packet(engine: Engine, packet: Packet, descriptor: int) -> int:
         return 0
     if packet.ether_type == TYPE_IPV4:
         return _receive_ipv4(engine, packet)
+    if packet.ether_type == TYPE_IPV6:
+        return _receive_ipv6(engine, packet)
     if packet.ether_type == TYPE_ARP:
         return receive_arp(engine, packet)
     counters.drop_ethernet_unknown_type_packets += 1
@@ -72,8 +77,6 @@ def _count_bad_ip(engine: Engine, verdict: int) -> int:
         counters.drop_ip_truncated_packets += 1
     elif verdict == Verdict.BAD_CHECKSUM:
         counters.drop_ip_bad_checksum_packets += 1
-    elif verdict == Verdict.FRAGMENT:
-        counters.drop_ip_fragment_packets += 1
     else:
         counters.drop_ip_bad_header_packets += 1
     return 0
@@ -82,6 +85,10 @@ def _count_bad_ip(engine: Engine, verdict: int) -> int:
 @kernel
 def _receive_ipv4(engine: Engine, packet: Packet) -> int:
     verdict = read_ipv4(packet)
+    if verdict == Verdict.FRAGMENT:
+        if not reassemble(engine, packet):
+            return 0
+        verdict = read_ipv4(packet)
     if verdict != Verdict.GOOD:
         return _count_bad_ip(engine, verdict)
     counters = counters_of(engine)
@@ -91,24 +98,58 @@ def _receive_ipv4(engine: Engine, packet: Packet) -> int:
     if find_address(base_of(engine), packet.destination_high, packet.destination_low).kind == AddressKind.FOREIGN:
         counters.drop_ip_not_for_us_packets += 1
         return 0
+    if packet.protocol == PROTOCOL_ICMP:
+        return _receive_icmp(engine, packet)
+    return _receive_transport(engine, packet)
+
+
+@kernel
+def _receive_ipv6(engine: Engine, packet: Packet) -> int:
+    verdict = read_ipv6(packet)
+    if verdict == Verdict.FRAGMENT:
+        if not reassemble(engine, packet):
+            return 0
+        verdict = read_ipv6(packet)
+    if verdict != Verdict.GOOD:
+        return _count_bad_ip(engine, verdict)
+    if packet.protocol == PROTOCOL_ICMPV6:
+        return _receive_icmpv6(engine, packet)
+    counters = counters_of(engine)
+    if is_bad_source6(packet.source_high, packet.source_low):
+        counters.drop_ip_bad_source_packets += 1
+        return 0
+    if find_address(base_of(engine), packet.destination_high, packet.destination_low).kind == AddressKind.FOREIGN:
+        counters.drop_ip_not_for_us_packets += 1
+        return 0
+    return _receive_transport(engine, packet)
+
+
+@kernel
+def _receive_transport(engine: Engine, packet: Packet) -> int:
     if packet.protocol == PROTOCOL_TCP:
         return _receive_tcp(engine, packet)
     if packet.protocol == PROTOCOL_UDP:
         return receive_udp(engine, packet)
-    if packet.protocol == PROTOCOL_ICMP:
-        return _receive_icmp(engine, packet)
-    counters.drop_ip_unknown_protocol_packets += 1
+    counters_of(engine).drop_ip_unknown_protocol_packets += 1
     return 0
 
 
 @kernel
 def _receive_icmp(engine: Engine, packet: Packet) -> int:
-    """An unreachable server ends an attempt to connect; what is established lives on (RFC 1122 §4.2.3.9)."""
     number = receive_icmp(engine, packet)
-    if number == NOT_FOUND:
-        return 0
+    return _unreachable(engine, number, quoted_sequence(packet)) if number != NOT_FOUND else 0
+
+
+@kernel
+def _receive_icmpv6(engine: Engine, packet: Packet) -> int:
+    number = receive_icmpv6(engine, packet)
+    return _unreachable(engine, number, quoted6_sequence(packet)) if number != NOT_FOUND else 0
+
+
+@kernel
+def _unreachable(engine: Engine, number: int, sequence: int) -> int:
+    """An unreachable server ends an attempt to connect; what is established lives on (RFC 1122 §4.2.3.9)."""
     tcb = tcb_of(engine, number - 1)
-    sequence = quoted_sequence(packet)
     in_flight = seq_le(tcb.snd_una, sequence) and seq_lt(sequence, tcb.snd_max)
     if tcb.state == TcpState.SYN_SENT and in_flight:
         begin_change(engine, number)

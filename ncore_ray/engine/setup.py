@@ -16,6 +16,8 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
 from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.ip.errors import BURST
+from ncore_ray.engine.ip.rooms import REASSEMBLY_SIZE, ROOM
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import HEADER_ROOM, Engine
 from ncore_ray.engine.tcp.spans import BLOCK_SIZE, CONNECTIONS_PER_BLOCK, FEWEST_BLOCKS
@@ -49,6 +51,8 @@ class EngineSettings:
     time_wait_us: int = 5_000_000
     keepalive_us: int = 0
     idle_server_connections: int = 1024
+    reassemblies: int = 8
+    """Fragmented packets that may be under way at a time."""
     timer_us: int = 0
     """Period of the packet processing timer; 0: adaptive."""
     access_log: int = 0
@@ -91,6 +95,8 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
         "scratch": reserve("scratch", SCRATCH_NEEDED),
         "flow_key": reserve("flow_key", size_of(Distributor)),
         "pace": reserve("pace", size_of(Pace)),
+        "reassemblies": reserve("parts", REASSEMBLY_SIZE * max(settings.reassemblies, 1)),
+        "reassembly_rooms": reserve("rooms", ROOM * settings.reassemblies),
     }
 
 
@@ -134,6 +140,8 @@ def init_engine(
     engine.wheel_at = now >> TICK_BITS
     engine.slot_count = SLOTS
     engine.piece_count = PIECES
+    engine.reassembly_count = settings.reassemblies
+    engine.error_tokens, engine.errors_at = BURST, now
     engine.first_port, engine.port_count = ports
     engine.error_texts = error_texts
     key = size_of(Distributor)

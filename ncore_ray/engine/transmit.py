@@ -16,8 +16,9 @@ from ncore_ray.nic.direct import Slot, slot_at
 from ncore_ray.tables.neighbour import UNKNOWN_MAC, find_mac, should_request
 from ncore_ray.tables.nic import nic_of
 from ncore_ray.tables.route import route_of
-from ncore_ray.wire.address import ipv4_of
+from ncore_ray.wire.address import ipv4_of, is_ipv4
 from ncore_ray.wire.arp import ARP_REQUEST, write_arp
+from ncore_ray.wire.ndp import write_solicitation
 
 _SLOT_SIZE: Final = size_of(Slot)
 SPARE_SLOTS: Final = 4
@@ -71,10 +72,15 @@ def request_neighbour(engine: Engine, route_index: int, high: int, low: int) -> 
         return 0
     route = route_of(base, route_index)
     index = take_slot(engine, route.nic, 0)
-    own = nic_of(base, route.nic).mac
-    length = write_arp(header_address(engine, index), ARP_REQUEST, own, ipv4_of(route.source_low), 0, ipv4_of(low))
+    at, own = header_address(engine, index), nic_of(base, route.nic).mac
+    if is_ipv4(high, low):
+        length = write_arp(at, ARP_REQUEST, own, ipv4_of(route.source_low), 0, ipv4_of(low))
+        counters_of(engine).arp_requests += 1
+    else:
+        known = find_mac(base, high, low, engine.now)
+        length = write_solicitation(at, own, route.source_high, route.source_low, high, low, known)
+        counters_of(engine).nd_solicitations += 1
     slot_of(engine, index).header_length = length
-    counters_of(engine).arp_requests += 1
     return 1
 
 

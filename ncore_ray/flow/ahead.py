@@ -13,7 +13,7 @@ from typing import Final
 from ncore_ray.arena.frame import descriptor_frame, descriptor_length, frame_address, frame_meta
 from ncore_ray.arena.header import check_index
 from ncore_ray.arena.ring import Ring, ring_peek
-from ncore_ray.flow.key import hash_for_lookup, key_of_ends4
+from ncore_ray.flow.key import hash_for_lookup, key_of_ends
 from ncore_ray.flow.prefetch import prefetch
 from ncore_ray.flow.records import GUESS_SIZE, GUESSES, Distributor, Guess, guess_at
 from ncore_ray.flow.table import entry_line, first_bucket_of, second_bucket_of
@@ -22,8 +22,7 @@ from ncore_ray.machine.memory import load32be
 from ncore_ray.machine.record import address_of
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.port_owner import FIRST_PORT
-from ncore_ray.wire.address import mapped
-from ncore_ray.wire.glance import destination_in, ports_in, protocol_in, source_in
+from ncore_ray.wire.glance import destination_high_in, destination_in, ports_in, protocol_in, source_high_in, source_in
 
 _HEADERS: Final = 12
 _KEY: Final = 8
@@ -54,7 +53,8 @@ def _is_answer(base: int, frame: int, ports: int) -> int:
     """Return 1 if a server answers, as far as one can see: its engine is known by the port, without a flow."""
     if ports & 0xFFFF < FIRST_PORT:
         return 0
-    return 1 if find_address(base, 0, mapped(destination_in(frame))).kind == AddressKind.SNIP else 0
+    address = find_address(base, destination_high_in(frame), destination_in(frame))
+    return 1 if address.kind == AddressKind.SNIP else 0
 
 
 @kernel
@@ -66,11 +66,22 @@ def _fetch_bucket(base: int, distributor: Distributor, ring: Ring, ahead: int, p
     at = ports_in(frame, descriptor_length(word))
     if at == 0 or _is_answer(base, frame, load32be(at)):
         return 0
-    ports, source, destination = load32be(at), mapped(source_in(frame)), mapped(destination_in(frame))
-    key_of_ends4(distributor, source, ports >> 16, destination, ports & 0xFFFF, protocol_in(frame))
+    ports = load32be(at)
+    key_of_ends(
+        distributor,
+        source_high_in(frame),
+        source_in(frame),
+        ports >> 16,
+        destination_high_in(frame),
+        destination_in(frame),
+        ports & 0xFFFF,
+        protocol_in(frame),
+    )
     guess.lookup_hash = hash_for_lookup(base, distributor)
     guess.source = distributor.key_1
     guess.destination = distributor.key_3
+    guess.source_high = distributor.key_0
+    guess.destination_high = distributor.key_2
     guess.ports = distributor.key_4
     return prefetch(first_bucket_of(base, distributor, guess.lookup_hash))
 

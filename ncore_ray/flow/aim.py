@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.flow.key import key_of_addresses, key_of_ends4, key_of_packet
+from ncore_ray.flow.key import key_of_addresses, key_of_ends, key_of_packet
 from ncore_ray.flow.records import Distributor, Drop, Rule
 from ncore_ray.flow.state import Event, tcp_event
 from ncore_ray.machine.jit import kernel
@@ -13,16 +13,20 @@ from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.port_owner import port_owner
 from ncore_ray.wire.address import ipv4_of, mapped
 from ncore_ray.wire.arp import arp_sender, check_arp
-from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, read_ethernet
+from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, TYPE_IPV6, read_ethernet
 from ncore_ray.wire.icmp import (
     ICMP_HEADER,
+    icmp_type,
     is_icmp_error,
     quoted_destination,
     quoted_ports,
     quoted_protocol,
     quoted_source,
 )
+from ncore_ray.wire.icmpv6 import is_icmpv6_error, quoted6_ports, quoted6_protocol, quoted6_word
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
+from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
+from ncore_ray.wire.ndp import SOLICITATION, is_ndp, ndp_target_high, ndp_target_low
 from ncore_ray.wire.packet import Packet, Verdict
 from ncore_ray.wire.tcp import TCP_HEADER, read_ports
 from ncore_ray.wire.udp import UDP_HEADER
@@ -56,6 +60,8 @@ def aim(base: int, distributor: Distributor, packet: Packet) -> int:
         return _drop_of(verdict)
     if packet.ether_type == TYPE_IPV4:
         return _aim_ipv4(base, distributor, packet)
+    if packet.ether_type == TYPE_IPV6:
+        return _aim_ipv6(base, distributor, packet)
     if packet.ether_type == TYPE_ARP:
         return _aim_arp(distributor, packet)
     return Drop.OTHER_ETHER_TYPE
@@ -68,7 +74,7 @@ def _aim_arp(distributor: Distributor, packet: Packet) -> int:
     if verdict != Verdict.GOOD:
         return _drop_of(verdict)
     distributor.rule = Rule.ARP
-    key_of_addresses(distributor, arp_sender(packet), 0)
+    key_of_addresses(distributor, 0, mapped(arp_sender(packet)), 0, mapped(0))
     return HASH_KEY
 
 
@@ -93,6 +99,41 @@ def _aim_ipv4(base: int, distributor: Distributor, packet: Packet) -> int:
         return RECALL
     if packet.protocol == PROTOCOL_ICMP:
         return _aim_icmp(base, distributor, packet)
+    return _aim_transport(base, distributor, packet, kind)
+
+
+@kernel
+def _aim_ipv6(base: int, distributor: Distributor, packet: Packet) -> int:
+    verdict = read_ipv6(packet)
+    if verdict != Verdict.GOOD and verdict != Verdict.FRAGMENT:
+        return _drop_of(verdict)
+    if packet.protocol == PROTOCOL_ICMPV6 and verdict == Verdict.GOOD and is_ndp(packet):
+        return _aim_ndp(base, distributor, packet)
+    if is_bad_source6(packet.source_high, packet.source_low):
+        return Drop.BAD_SOURCE
+    kind = find_address(base, packet.destination_high, packet.destination_low).kind
+    if kind == AddressKind.FOREIGN:
+        return Drop.NOT_FOR_US
+    if packet.fragment_offset:
+        return RECALL
+    if packet.protocol == PROTOCOL_ICMPV6:
+        return _aim_icmpv6(base, distributor, packet)
+    return _aim_transport(base, distributor, packet, kind)
+
+
+@kernel
+def _aim_ndp(base: int, distributor: Distributor, packet: Packet) -> int:
+    """What is asked for our addresses, and every advertisement; that of a neighbour goes to one engine, as ARP does."""
+    high, low = ndp_target_high(packet), ndp_target_low(packet)
+    if icmp_type(packet) == SOLICITATION and find_address(base, high, low).kind == AddressKind.FOREIGN:
+        return Drop.NOT_FOR_US
+    distributor.rule = Rule.ARP
+    key_of_addresses(distributor, packet.source_high, packet.source_low, 0, 0)
+    return HASH_KEY
+
+
+@kernel
+def _aim_transport(base: int, distributor: Distributor, packet: Packet, kind: int) -> int:
     verdict = _check_transport(distributor, packet)
     if verdict != Verdict.GOOD:
         return _drop_of(verdict)
@@ -166,9 +207,25 @@ def _aim_icmp(base: int, distributor: Distributor, packet: Packet) -> int:
         return Drop.TRUNCATED
     if is_icmp_error(packet):
         return _aim_icmp_error(base, distributor, packet)
+    return _aim_addresses(distributor, packet)
+
+
+@kernel
+def _aim_addresses(distributor: Distributor, packet: Packet) -> int:
     distributor.rule = Rule.ADDRESSES
-    key_of_addresses(distributor, ipv4_of(packet.source_low), ipv4_of(packet.destination_low))
+    key_of_addresses(
+        distributor, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low
+    )
     return HASH_KEY
+
+
+@kernel
+def _aim_icmpv6(base: int, distributor: Distributor, packet: Packet) -> int:
+    if packet.transport_length < ICMP_HEADER:
+        return Drop.TRUNCATED
+    return (
+        _aim_icmpv6_error(base, distributor, packet) if is_icmpv6_error(packet) else _aim_addresses(distributor, packet)
+    )
 
 
 @kernel
@@ -178,12 +235,38 @@ def _aim_icmp_error(base: int, distributor: Distributor, packet: Packet) -> int:
     if ports == 0:
         return Drop.UNRELATED_ICMP
     source, destination = mapped(quoted_source(packet)), mapped(quoted_destination(packet))
-    kind = find_address(base, packet.source_high, source).kind
+    kind = find_address(base, 0, source).kind
     if kind == AddressKind.FOREIGN:
         return Drop.UNRELATED_ICMP
     owner = _owner(base, distributor, kind, load16be(ports))
     if owner >= 0:
         return owner
-    key_of_ends4(distributor, destination, load16be(ports + 2), source, load16be(ports), quoted_protocol(packet))
+    key_of_ends(distributor, 0, destination, load16be(ports + 2), 0, source, load16be(ports), quoted_protocol(packet))
+    distributor.event = Event.QUOTED
+    return LOOK_UP
+
+
+@kernel
+def _aim_icmpv6_error(base: int, distributor: Distributor, packet: Packet) -> int:
+    """Follow the quoted packet, as with ICMP for IPv4."""
+    ports = quoted6_ports(packet)
+    if ports == 0:
+        return Drop.UNRELATED_ICMP
+    kind = find_address(base, quoted6_word(packet, 0), quoted6_word(packet, 1)).kind
+    if kind == AddressKind.FOREIGN:
+        return Drop.UNRELATED_ICMP
+    owner = _owner(base, distributor, kind, load16be(ports))
+    if owner >= 0:
+        return owner
+    key_of_ends(
+        distributor,
+        quoted6_word(packet, 2),
+        quoted6_word(packet, 3),
+        load16be(ports + 2),
+        quoted6_word(packet, 0),
+        quoted6_word(packet, 1),
+        load16be(ports),
+        quoted6_protocol(packet),
+    )
     distributor.event = Event.QUOTED
     return LOOK_UP

@@ -30,15 +30,15 @@ from ncore_ray.flow.records import (
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import dtype_of, new, size_of, view
 from ncore_ray.machine.system import monotonic_us
-from ncore_ray.wire.address import text_of, words_of
-from ncore_ray.wire.ethernet import TYPE_IPV4, write_ethernet
-from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP, write_ipv4
+from ncore_ray.wire.address import end_text, words_of
+from ncore_ray.wire.ip import write_frame
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet, packet_at
 from ncore_ray.wire.tcp import SYN, TCP_HEADER, write_tcp
 from ncore_ray.wire.udp import UDP_HEADER, write_udp
 
 PROTOCOLS: Final = {"tcp": PROTOCOL_TCP, "udp": PROTOCOL_UDP}
-_PROBE_BYTES: Final = 64
+_PROBE_BYTES: Final = 128
 
 
 class ExplainError(NcoreError):
@@ -108,13 +108,21 @@ _CAUSES: Final = {
 
 @entry_kernel
 def _write_probe(
-    target: int, source_low: int, source_port: int, destination_low: int, destination_port: int, is_udp: int
+    target: int,
+    source_high: int,
+    source_low: int,
+    source_port: int,
+    destination_high: int,
+    destination_low: int,
+    destination_port: int,
+    is_udp: int,
 ) -> int:
     """Write the first packet of a flow; return its length. Its transport checksum is 0: only engines look at it."""
     header = UDP_HEADER if is_udp else TCP_HEADER
     protocol = PROTOCOL_UDP if is_udp else PROTOCOL_TCP
-    at = target + write_ethernet(target, 0, 0, TYPE_IPV4)
-    at += write_ipv4(at, source_low, destination_low, protocol, header)
+    at = target + write_frame(
+        target, 0, 0, source_high, source_low, destination_high, destination_low, protocol, header
+    )
     if is_udp:
         write_udp(at, source_port, destination_port, 0, 0)
     else:
@@ -152,30 +160,30 @@ def explain(
     ``nic`` is the number of the NIC that the packet would come in on.
 
     Raises:
-        ExplainError: no IPv4 addresses, a port out of range, or another protocol than tcp and udp.
+        ExplainError: no IP addresses of one family, a port out of range, or another protocol than tcp and udp.
     """
     if protocol not in PROTOCOLS or not (0 <= source_port < 65536 and 0 <= destination_port < 65536):
         raise ExplainError("a flow is SOURCE PORT DESTINATION PORT and tcp or udp, with ports from 0 to 65535")
-    ends = _ipv4_words(source), _ipv4_words(destination)
+    ends = _words(source), _words(destination)
+    if (":" in source) != (":" in destination):
+        raise ExplainError(f"{source} and {destination} are of two families: no packet has both")
     probe = np.zeros(_PROBE_BYTES, np.uint8)
     is_udp = int(protocol == "udp")
-    length = _write_probe(probe.ctypes.data, ends[0], source_port, ends[1], destination_port, is_udp)
+    length = _write_probe(probe.ctypes.data, *ends[0], source_port, *ends[1], destination_port, is_udp)
     packet_bytes, packet, packet_address = new(Packet)
     packet.frame, packet.length, packet.nic = probe.ctypes.data, length, nic
     memory, copy, address = _private_copy(array)
     answer = _decide_copy(array.ctypes.data, address, packet_address, monotonic_us() if now is None else now)
     del memory, packet_bytes
-    return _explanation(f"{protocol} {source}:{source_port} → {destination}:{destination_port}", copy, answer)
+    flow = f"{protocol} {end_text(*ends[0], source_port)} → {end_text(*ends[1], destination_port)}"
+    return _explanation(flow, copy, answer)
 
 
-def _ipv4_words(text: str) -> int:
+def _words(text: str) -> tuple[int, int]:
     try:
-        high, low = words_of(text)
+        return words_of(text)
     except ValueError as error:
         raise ExplainError(f"{text!r} is no IP address") from error
-    if high or low >> 32 != 0xFFFF:
-        raise ExplainError(f"{text} is no IPv4 address, and the flow distributor knows no other yet")
-    return low
 
 
 def _explanation(flow: str, copy: Distributor, answer: int) -> Explanation:
@@ -237,7 +245,7 @@ def _rows(words: npt.NDArray[np.int64], entries: npt.NDArray[Any]) -> npt.NDArra
 def flow_text(row: Any) -> str:
     """Return a row of `list_flows` for a person: ``tcp 10.1.0.7:4711 → 10.1.0.100:80``."""
     names = {number: name for name, number in PROTOCOLS.items()}
-    source = text_of(int(row["source_high"]), int(row["source_low"]))
-    destination = text_of(int(row["destination_high"]), int(row["destination_low"]))
+    source = end_text(int(row["source_high"]), int(row["source_low"]), int(row["source_port"]))
+    destination = end_text(int(row["destination_high"]), int(row["destination_low"]), int(row["destination_port"]))
     protocol = names.get(int(row["protocol"]), str(row["protocol"]))
-    return f"{protocol} {source}:{row['source_port']} → {destination}:{row['destination_port']}"
+    return f"{protocol} {source} → {destination}"

@@ -1,18 +1,20 @@
 """The engines of packets that come in fragments: the first fragment has the ports, the later ones follow it.
 
 A bounded table of one cache line per packet. A fragment is known by source, destination, protocol and identification
-(RFC 791 §3.2). Deciders write under a sequence lock: a version that is odd meanwhile.
+(RFC 791 §3.2), in IPv6 without the protocol (RFC 8200 §4.5). Deciders write under a sequence lock: a version that is
+odd meanwhile.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.flow.key import hash_for_lookup
+from ncore_ray.flow.key import IPV6_KEY, hash_for_lookup
 from ncore_ray.flow.records import FRAGMENT_SIZE, Distributor, Fragment, fragment_at
 from ncore_ray.machine.atomic import compare_exchange, load_acquire, store_release
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.record import address_of, offset_of
+from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.packet import Packet
 
 FRAGMENT_TIMEOUT_US: Final = 30_000_000
@@ -29,7 +31,10 @@ def key_of_fragment(base: int, distributor: Distributor, packet: Packet) -> int:
     distributor.key_1 = packet.source_low
     distributor.key_2 = packet.destination_high
     distributor.key_3 = packet.destination_low
-    distributor.key_4 = packet.identification << 8 | packet.protocol
+    if is_ipv4(packet.source_high, packet.source_low):
+        distributor.key_4 = packet.identification << 8 | packet.protocol
+    else:  # later fragments need not name the protocol (RFC 8200 §4.5)
+        distributor.key_4 = IPV6_KEY | packet.identification << 8
     return hash_for_lookup(base, distributor)
 
 

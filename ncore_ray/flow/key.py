@@ -18,7 +18,7 @@ from ncore_ray.flow.records import Distributor, guess_at
 from ncore_ray.flow.toeplitz import toeplitz4, toeplitz6
 from ncore_ray.machine.hash import MASK32, hash_tuple, sip_begin, sip_end, sip_word
 from ncore_ray.machine.jit import kernel
-from ncore_ray.wire.address import is_ipv4, mapped
+from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.packet import Packet
 
 
@@ -124,27 +124,33 @@ def key_of_packet(distributor: Distributor, packet: Packet) -> int:
 
 
 @kernel
-def key_of_addresses(distributor: Distributor, source_low: int, destination_low: int) -> int:
-    """Write a key for the engine hash of two IPv4 addresses alone, whatever the configured key."""
-    distributor.key_1 = mapped(source_low)
-    distributor.key_3 = mapped(destination_low)
-    distributor.key_4 = 0
+def key_of_addresses(
+    distributor: Distributor, source_high: int, source_low: int, destination_high: int, destination_low: int
+) -> int:
+    """Write a key for the engine hash of two addresses alone, whatever the configured key."""
+    distributor.key_0 = source_high
+    distributor.key_1 = source_low
+    distributor.key_2 = destination_high
+    distributor.key_3 = destination_low
+    distributor.key_4 = 0 if is_ipv4(source_high, source_low) else IPV6_KEY
     return 0
 
 
 @kernel
-def key_of_ends4(
+def key_of_ends(
     distributor: Distributor,
+    source_high: int,
     source_low: int,
     source_port: int,
+    destination_high: int,
     destination_low: int,
     destination_port: int,
     protocol: int,
 ) -> int:
-    """Write the key of two IPv4 ends into the decider's record."""
-    distributor.key_0 = 0
+    """Write the key of two ends into the decider's record."""
+    distributor.key_0 = source_high
     distributor.key_1 = source_low
-    distributor.key_2 = 0
+    distributor.key_2 = destination_high
     distributor.key_3 = destination_low
     return make_key(distributor, source_port, destination_port, protocol)
 
@@ -180,7 +186,11 @@ def _was_guessed(base: int, distributor: Distributor) -> int:
     guess = guess_at(base + distributor.guess)
     if guess.ports != distributor.key_4 or guess.source != distributor.key_1:
         return 0
-    return 1 if guess.destination == distributor.key_3 else 0
+    if guess.destination != distributor.key_3:
+        return 0
+    if guess.ports & IPV6_KEY == 0:
+        return 1
+    return 1 if guess.source_high == distributor.key_0 and guess.destination_high == distributor.key_2 else 0
 
 
 @kernel

@@ -217,9 +217,11 @@ class Guess(Record):
     destination: I64
     """Word `key_3`."""
     ports: I64
-    """Word `key_4`, of an IPv4 key; −1: nothing was guessed."""
-    pad_0: I64
-    pad_1: I64
+    """Word `key_4`; −1: nothing was guessed."""
+    source_high: I64
+    """Words `key_0` …"""
+    destination_high: I64
+    """… and `key_2`, of an IPv6 key."""
     pad_2: I64
     pad_3: I64
 

@@ -13,7 +13,7 @@ from ncore_ray.arena.recover import finish_homes, finish_ring, is_unpublished, r
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_place
 from ncore_ray.arena.rings import engine_ring, inbound_ring, return_ring
 from ncore_ray.flow.distributor import distributor_view
-from ncore_ray.flow.key import hash_for_lookup, key_of_ends4
+from ncore_ray.flow.key import hash_for_lookup, key_of_ends
 from ncore_ray.flow.records import (
     BUCKET_SIZE,
     ENGINE_SLOT_SIZE,
@@ -33,11 +33,13 @@ from ncore_ray.machine.record import view
 
 
 @kernel
-def close_flow4(
+def close_flow(
     base: int,
     distributor: Distributor,
+    source_high: int,
     source_low: int,
     source_port: int,
+    destination_high: int,
     destination_low: int,
     destination_port: int,
     protocol: int,
@@ -48,7 +50,16 @@ def close_flow4(
     ``distributor`` is a private copy or the engine's own record, never that of another process: the key is written to
     it. The entry keeps its engine until it times out, or until the client opens the connection again.
     """
-    key_of_ends4(distributor, source_low, source_port, destination_low, destination_port, protocol)
+    key_of_ends(
+        distributor,
+        source_high,
+        source_low,
+        source_port,
+        destination_high,
+        destination_low,
+        destination_port,
+        protocol,
+    )
     hash_for_lookup(base, distributor)
     place = find_flow(base, distributor, now)
     if place == 0 or distributor.shared:

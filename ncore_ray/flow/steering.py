@@ -10,7 +10,7 @@ parities as the indirection table's index has bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,10 +33,17 @@ _NETWORK: Final = 0xFFF0_0000
 """Offsets from here on count from the IP header (SKF_NET_OFF)."""
 _ETHER_TYPE: Final = 0xFFFF_F000
 """SKF_AD_OFF + SKF_AD_PROTOCOL."""
-_IPV4, _TCP, _UDP = 0x0800, 6, 17
+_IPV4, _IPV6, _TCP, _UDP = 0x0800, 0x86DD, 6, 17
 _OFFSET_BITS: Final = 0x1FFF
 _SOURCE, _DESTINATION, _PORTS, _INDEX = range(4)
-"""Words of the program's scratch memory."""
+"""Words of the program's scratch memory …"""
+_FIRST6: Final = 4
+"""… and the first of nine of an IPv6 packet."""
+_SNIP6: Final = 9
+"""Instructions that compare an IPv6 address."""
+_PORT: Final = (_LOAD_HALF_AT_X, 0, 0, _NETWORK + 2)
+_PORT6: Final = (_LOAD_HALF, 0, 0, _NETWORK + 42)
+"""What loads the destination port."""
 _NIBBLE_PARITIES: Final = 0x6996
 """Bit n is the parity of n."""
 
@@ -46,21 +53,27 @@ class Steering:
     """What the program has to know."""
 
     snips: tuple[int, ...]
-    """Addresses towards servers: 32 bits each."""
+    """IPv4 addresses towards servers: 32 bits each."""
     port_ranges: tuple[tuple[int, int], ...]
     """First port and number of ports of each engine."""
     hash_key: bytes
     key: Field
     indirection: tuple[int, ...]
     """Engine of each entry; as many as a power of two."""
+    snips6: tuple[int, ...] = ()
+    """IPv6 addresses towards servers: 128 bits each."""
 
 
 def steering_program(steering: Steering, members: Sequence[int]) -> tuple[Instruction, ...]:
     """Return the program for a group in which engine ``members[n]`` reads the socket of number n."""
     number = {engine: place for place, engine in enumerate(members)}
     server = _by_port(steering, number)
-    code = [*_check_header(), *_load_key(), *_is_snip(steering.snips, len(server)), *server]
-    code += _by_hash(steering)
+    four = [*_check_header(), *_load_key(), *_is_snip(steering.snips, len(server)), *server]
+    four += _by_hash(steering, _masks4)
+    server = _by_port(steering, number, load=_PORT6)
+    six = [*_check_header6(), *_load_key6(), *_is_snip6(steering.snips6, len(server)), *server]
+    six += [*_by_hash(steering, _masks6), (_JUMP, 0, 0, len(four))]
+    code: Code = [(_LOAD_HALF, 0, 0, _ETHER_TYPE), (_IF_EQUAL, 1, 0, _IPV6), (_JUMP, 0, 0, len(six)), *six, *four]
     return tuple(code + _leaf_of([number.get(engine, 0) for engine in steering.indirection]))
 
 
@@ -79,7 +92,7 @@ def _give(member: int) -> Code:
 
 def _check_header() -> Code:
     """Packets without ports at a known place go to the first member."""
-    code: Code = [(_LOAD_HALF, 0, 0, _ETHER_TYPE), *_unless(_IF_EQUAL, _IPV4, _give(0))]
+    code: Code = [*_unless(_IF_EQUAL, _IPV4, _give(0))]
     code += [(_LOAD_HALF, 0, 0, _NETWORK + 6), *_if(_IF_ANY_BIT, _OFFSET_BITS, _give(0))]
     code += [(_LOAD_BYTE, 0, 0, _NETWORK + 9), (_IF_EQUAL, 2, 0, _TCP), *_unless(_IF_EQUAL, _UDP, _give(0))]
     return code
@@ -104,9 +117,9 @@ def _is_snip(snips: Sequence[int], skipped: int) -> Code:
     return [*code, (_JUMP, 0, 0, skipped)]
 
 
-def _by_port(steering: Steering, number: dict[int, int]) -> Code:
+def _by_port(steering: Steering, number: dict[int, int], load: Instruction = _PORT) -> Code:
     """Return by the destination port, or go on if no engine owns it."""
-    code: Code = [(_LOAD_HALF_AT_X, 0, 0, _NETWORK + 2)]
+    code: Code = [load]
     ranges = sorted(enumerate(steering.port_ranges), key=lambda row: -row[1][0])
     highest = max(first + count for first, count in steering.port_ranges)
     tests: Code = []
@@ -115,16 +128,54 @@ def _by_port(steering: Steering, number: dict[int, int]) -> Code:
     return [*code, (_IF_AT_LEAST, len(tests), 0, highest), *tests]
 
 
-def _masks(steering: Steering, bit: int) -> tuple[int, int, int]:
-    """Return which bits of source, destination and ports a bit of the hash is the parity of."""
-    masks = []
-    for word, chosen in enumerate(_chosen(steering.key)):
-        mask = 0
-        for place in range(32):
-            data = bytes(4 * word) + (1 << place).to_bytes(4, "big") + bytes(8 - 4 * word)
-            mask |= (toeplitz_of(steering.hash_key, data) >> bit & 1) << place
-        masks.append(mask & chosen)
-    return masks[0], masks[1], masks[2]
+def _check_header6() -> Code:
+    """Packets with extension headers go to the first member, too."""
+    return [(_LOAD_BYTE, 0, 0, _NETWORK + 6), (_IF_EQUAL, 2, 0, _TCP), *_unless(_IF_EQUAL, _UDP, _give(0))]
+
+
+def _load_key6() -> Code:
+    """Leave eight words of addresses and one of ports in the scratch memory."""
+    code: Code = []
+    for place in range(8):
+        code += [(_LOAD_WORD, 0, 0, _NETWORK + 8 + 4 * place), (_STORE, 0, 0, _FIRST6 + place)]
+    return [*code, (_LOAD_WORD, 0, 0, _NETWORK + 40), (_STORE, 0, 0, _FIRST6 + 8)]
+
+
+def _is_snip6(snips: Sequence[int], skipped: int) -> Code:
+    """Go on behind the next ``skipped`` instructions unless the destination is an address towards servers."""
+    code: Code = []
+    for left in reversed(range(len(snips))):
+        snip = snips[len(snips) - 1 - left]
+        for word in range(4):
+            differs = _SNIP6 - 2 * (word + 1)
+            code.append((_LOAD_MEMORY, 0, 0, _FIRST6 + 4 + word))
+            code.append((_IF_EQUAL, 0, differs, snip >> 96 - 32 * word & 0xFFFF_FFFF))
+        code.append((_JUMP, 0, 0, _SNIP6 * left + 1))
+    return [*code, (_JUMP, 0, 0, skipped)]
+
+
+def _parity_mask(key: bytes, word: int, words: int, bit: int) -> int:
+    """Return which bits of one of the input's words a bit of the hash is the parity of."""
+    mask = 0
+    for place in range(32):
+        data = bytes(4 * word) + (1 << place).to_bytes(4, "big") + bytes(4 * (words - 1 - word))
+        mask |= (toeplitz_of(key, data) >> bit & 1) << place
+    return mask
+
+
+Masks = list[tuple[int, int]]
+"""Words of the scratch memory, and which bits of each count."""
+
+
+def _masks4(steering: Steering, bit: int) -> Masks:
+    chosen = zip((_SOURCE, _DESTINATION, _PORTS), _chosen(steering.key), strict=True)
+    return [(place, _parity_mask(steering.hash_key, word, 3, bit) & c) for word, (place, c) in enumerate(chosen)]
+
+
+def _masks6(steering: Steering, bit: int) -> Masks:
+    source, destination, ports = _chosen(steering.key)
+    chosen = [source] * 4 + [destination] * 4 + [ports]
+    return [(_FIRST6 + word, _parity_mask(steering.hash_key, word, 9, bit) & c) for word, c in enumerate(chosen)]
 
 
 def _chosen(key: Field) -> tuple[int, int, int]:
@@ -142,14 +193,14 @@ def _parity() -> Code:
     return [*code, (_SHIFT_RIGHT_X, 0, 0, 0), (_AND, 0, 0, 1)]
 
 
-def _by_hash(steering: Steering) -> Code:
+def _by_hash(steering: Steering, masks: Callable[[Steering, int], Masks]) -> Code:
     """Leave the index of the indirection table's entry in the accumulator."""
     code: Code = [(_LOAD_CONSTANT, 0, 0, 0), (_STORE, 0, 0, _INDEX)]
     for bit in range(len(steering.indirection).bit_length() - 1):
-        source, destination, ports = _masks(steering, bit)
-        code += [(_LOAD_MEMORY, 0, 0, _SOURCE), (_AND, 0, 0, source), (_COPY_TO_X, 0, 0, 0)]
-        code += [(_LOAD_MEMORY, 0, 0, _DESTINATION), (_AND, 0, 0, destination), (_XOR_X, 0, 0, 0)]
-        code += [(_COPY_TO_X, 0, 0, 0), (_LOAD_MEMORY, 0, 0, _PORTS), (_AND, 0, 0, ports), (_XOR_X, 0, 0, 0)]
+        (first, mask), *others = [row for row in masks(steering, bit) if row[1]] or [(_PORTS, 0)]
+        code += [(_LOAD_MEMORY, 0, 0, first), (_AND, 0, 0, mask)]
+        for place, mask in others:
+            code += [(_COPY_TO_X, 0, 0, 0), (_LOAD_MEMORY, 0, 0, place), (_AND, 0, 0, mask), (_XOR_X, 0, 0, 0)]
         code += [*_parity(), (_SHIFT_LEFT, 0, 0, bit), (_LOAD_X_MEMORY, 0, 0, _INDEX), (_OR_X, 0, 0, 0)]
         code.append((_STORE, 0, 0, _INDEX))
     return code

@@ -19,7 +19,7 @@ from ncore_ray.machine.record import table, view
 from ncore_ray.management.counters import engine_view
 from ncore_ray.management.directory import RowNames
 from ncore_ray.tables.service import Arrival, Vserver, VserverProtocol
-from ncore_ray.wire.address import text_of
+from ncore_ray.wire.address import end_text
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
 
 _CLOSED: Final = (TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2, TcpState.CLOSING, TcpState.LAST_ACK)
@@ -55,7 +55,7 @@ class ConnectionRow:
 
 def _end(row: Any, side: str) -> str:
     port = int(row["ports"]) >> 24 if side == "remote" else (int(row["ports"]) >> 8) & 0xFFFF
-    return f"{text_of(int(row[f'{side}_high']), int(row[f'{side}_low']))}:{port}"
+    return end_text(int(row[f"{side}_high"]), int(row[f"{side}_low"]), port)
 
 
 def _far_engine(row: Any, peer: Any, half_count: int) -> int | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,7 @@ from ncore_ray.blueprint.decode import read_live, read_rows
 from ncore_ray.blueprint.routes import rows_of_routes, words_towards, write_routes
 from ncore_ray.blueprint.rows import Capacity, Named, Rows, configuration_of, effective, plan_rows
 from ncore_ray.blueprint.tables import texts_room, write_bank
+from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration
 from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.counters import ServiceStats, VserverStats
@@ -151,7 +152,7 @@ class LiveTables:
         services: set[int] = set()
         vservers: set[int] = set()
         routes: set[int] = set()
-        snips: dict[IPv4Address, int] = {}
+        snips: dict[IpAddress, int] = {}
         for engine in range(self._arena.engine_count):
             header = engine_view(self._array, engine)
             rows = table(Tcb, self._array, header.connections, header.connection_count)
@@ -161,7 +162,7 @@ class LiveTables:
             outward = rows[np.isin(rows["role"], _TO_SERVICES)]
             services.update(np.unique(outward["service"]).tolist())
             routes.update(np.unique(outward["route"]).tolist())
-            snips |= {IPv4Address(text_of(*ends[:2])): ends[2] for ends in _ends(outward)}
+            snips |= {ip_address(text_of(*ends[:2])): ends[2] for ends in _ends(outward)}
         return Named(services, vservers, routes, snips)
 
     def plan(self, wanted: Configuration) -> Rows:

@@ -23,6 +23,7 @@ from ncore_ray.management.directory import by_name, service_rows, vserver_rows
 from ncore_ray.management.dump import dump_flows
 from ncore_ray.management.team import Member, Team
 from ncore_ray.management.timers import timers
+from ncore_ray.wire.address import end_text, words_of
 
 Plain = dict[str, Any]
 
@@ -135,7 +136,7 @@ class Reporter:
         source, source_port, destination, destination_port, protocol = flow
         nic = nic_towards(self.configuration, source)
         found = explain(self.array, source, source_port, destination, destination_port, protocol, nic=nic)
-        ends = (f"{source}:{source_port}", f"{destination}:{destination_port}")
+        ends = end_text(*words_of(source), source_port), end_text(*words_of(destination), destination_port)
         vserver = self._vserver_at(ends[1], protocol)
         row = find_connection(self.array, monotonic_us(), *ends, protocol)
         return {

@@ -14,8 +14,9 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load8, load16be, load32be, store8, store16be, store32be
 from ncore_ray.nic.local import ReaderLocal
 from ncore_ray.wire.checksum import checksum
-from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, TYPE_IPV6
 from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP
+from ncore_ray.wire.ipv6 import IPV6_HEADER
 from ncore_ray.wire.tcp import ACK, FIN, PSH, TCP_HEADER
 
 LARGEST: Final = 65_536 + 128
@@ -29,9 +30,11 @@ _ETHER_TYPE: Final = 12
 
 @kernel
 def headers_of(packet: int, length: int) -> int:
-    """Return the bytes of the headers of a TCP packet over IPv4 that may be cut, or 0 if it is none."""
-    if length < ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER or load16be(packet + _ETHER_TYPE) != TYPE_IPV4:
+    """Return the bytes of the headers of a TCP packet that may be cut, or 0 if it is none."""
+    if length < ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER:
         return 0
+    if load16be(packet + _ETHER_TYPE) != TYPE_IPV4:
+        return _headers_of6(packet, length)
     network = packet + ETHERNET_HEADER
     network_header = (load8(network) & 15) * 4
     if load8(network) >> 4 != 4 or network_header < IPV4_HEADER or load8(network + 9) != PROTOCOL_TCP:
@@ -46,6 +49,29 @@ def headers_of(packet: int, length: int) -> int:
 
 
 @kernel
+def _headers_of6(packet: int, length: int) -> int:
+    """The same over IPv6 without extension headers."""
+    if length < ETHERNET_HEADER + IPV6_HEADER + TCP_HEADER or load16be(packet + _ETHER_TYPE) != TYPE_IPV6:
+        return 0
+    network = packet + ETHERNET_HEADER
+    if load8(network) >> 4 != 6 or load8(network + 6) != PROTOCOL_TCP:
+        return 0
+    transport_header = (load8(network + IPV6_HEADER + 12) >> 4) * 4
+    headers = ETHERNET_HEADER + IPV6_HEADER + transport_header
+    if transport_header < TCP_HEADER or headers >= length:
+        return 0
+    return headers if load16be(network + 4) == length - ETHERNET_HEADER - IPV6_HEADER else 0
+
+
+@kernel
+def _transport_of(packet: int) -> int:
+    """Return the address of the TCP header of a packet that `headers_of` knows."""
+    if load16be(packet + _ETHER_TYPE) != TYPE_IPV4:
+        return packet + ETHERNET_HEADER + IPV6_HEADER
+    return packet + ETHERNET_HEADER + (load8(packet + ETHERNET_HEADER) & 15) * 4
+
+
+@kernel
 def may_chain(packet: int, length: int, state: int) -> bool:
     """Tell from its headers whether a packet can go on in a chain of frames: bytes of a stream and nothing else.
 
@@ -53,8 +79,7 @@ def may_chain(packet: int, length: int, state: int) -> bool:
     """
     if state == Checksum.UNKNOWN or headers_of(packet, length) == 0 or length > LARGEST:
         return False
-    transport = packet + ETHERNET_HEADER + (load8(packet + ETHERNET_HEADER) & 15) * 4
-    return load8(transport + 13) & ~PSH == ACK
+    return load8(_transport_of(packet) + 13) & ~PSH == ACK
 
 
 @kernel
@@ -86,9 +111,8 @@ def cut(local: ReaderLocal, frame: int) -> int:
     part = min(FRAME_SIZE - headers, local.large_length - local.large_at)
     copy(frame, local.large, headers)
     copy(frame + headers, local.large + local.large_at, part)
-    network = frame + ETHERNET_HEADER
-    transport = network + (load8(network) & 15) * 4
-    _change_network(network, headers - ETHERNET_HEADER + part)
+    transport = _transport_of(frame)
+    _change_network(frame, headers - ETHERNET_HEADER + part)
     sequence = load32be(transport + 4) + local.large_at - headers
     store32be(transport + 4, sequence & 0xFFFF_FFFF)
     flags = load8(transport + 13)
@@ -103,7 +127,10 @@ def cut(local: ReaderLocal, frame: int) -> int:
 
 
 @kernel
-def _change_network(network: int, length: int) -> int:
+def _change_network(frame: int, length: int) -> int:
+    network = frame + ETHERNET_HEADER
+    if load16be(frame + _ETHER_TYPE) != TYPE_IPV4:
+        return store16be(network + 4, length - IPV6_HEADER)
     store16be(network + 2, length)
     store16be(network + 10, 0)
     return store16be(network + 10, checksum(network, (load8(network) & 15) * 4))

@@ -33,8 +33,11 @@ _VNET_SIZE: Final = 10
 _VNET_STRIDE: Final = 16
 _NEEDS_CHECKSUM: Final = 1
 _GSO_TCPV4: Final = 1
+_GSO_TCPV6: Final = 4
 _TRANSPORT: Final = 34
-"""Where the TCP header stands behind Ethernet and IPv4 headers without options."""
+"""Where the TCP header stands behind Ethernet and IPv4 headers without options …"""
+_TRANSPORT6: Final = 54
+"""… and behind Ethernet and IPv6 headers without extensions."""
 _TCP_CHECKSUM: Final = 16
 _FEW_PIECES: Final = 4
 """Virtio header, header, and two pieces of payload."""
@@ -53,6 +56,8 @@ class Offload(IntEnum):
     """There is nothing left to do."""
     CHECKSUM = 2
     """The TCP checksum is that of the pseudo header only; and, if `Slot.segment` is set, the packet is to be cut."""
+    CHECKSUM6 = 3
+    """The same over IPv6."""
 
 
 class Slot(Record):
@@ -146,10 +151,11 @@ def _add_vnet_header(sender: Sender, slot: Slot, message: Message, place: int) -
     header.flags_type_length = 0
     header.segment_start = 0
     header.checksum_offset = 0
-    if slot.offload == Offload.CHECKSUM:
-        kind = _GSO_TCPV4 if slot.segment else 0
+    if slot.offload >= Offload.CHECKSUM:
+        is_ipv6 = slot.offload == Offload.CHECKSUM6
+        kind = (_GSO_TCPV6 if is_ipv6 else _GSO_TCPV4) if slot.segment else 0
         header.flags_type_length = _NEEDS_CHECKSUM | kind << 8 | slot.header_length << 16
-        header.segment_start = slot.segment | _TRANSPORT << 16
+        header.segment_start = slot.segment | (_TRANSPORT6 if is_ipv6 else _TRANSPORT) << 16
         header.checksum_offset = _TCP_CHECKSUM
     return _add_piece(sender, message, address, _VNET_SIZE)
 

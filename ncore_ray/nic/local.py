@@ -29,6 +29,8 @@ class ReaderLocal(Record):
     """`DriverKind`"""
     fd: I32
     """To read from and to poll; −1 where there is none."""
+    vlan: I32
+    """Packets of this VLAN only, whose tag is taken off; 0: only those without a tag, or with one of priority alone."""
     paced: I32
     """0: packets of a queue come as fast as they are taken; 1: at the distances of their times; 2: the first came."""
     ring: I64

@@ -8,7 +8,7 @@ from typing import Final
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
 from ncore_ray.machine.atomic import load_acquire32, store_release32
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.memory import copy, load16, load16be, load32
+from ncore_ray.machine.memory import copy, load16, load16be, load32, move
 from ncore_ray.machine.system import EAGAIN, EINTR, errno, read
 from ncore_ray.nic.cutting import LARGEST, begin_cutting, cut, is_cutting, may_chain
 from ncore_ray.nic.local import DriverKind, ReaderLocal
@@ -37,6 +37,7 @@ _TP_STATUS: Final = 0
 _TP_LEN: Final = 4
 _TP_SNAPLEN: Final = 8
 _TP_MAC: Final = 12
+_TP_VLAN: Final = 24
 _STATUS_KERNEL: Final = 0
 _STATUS_USER: Final = 1
 _STATUS_COPY: Final = 2
@@ -51,18 +52,44 @@ _ETHERNET_HEADER: Final = 14
 _ETHER_TYPE: Final = 12
 _TYPE_VLAN: Final = 0x8100
 _TYPE_SERVICE_VLAN: Final = 0x88A8
+_TAG: Final = 4
+_VLAN_BITS: Final = 0xFFF
 
 
 @kernel
-def _check(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Received:
+def _check(local: ReaderLocal, counters: ReaderCounters, frame: int, is_tagged: int) -> Received:
+    """Look at a packet's length and take off a VLAN tag (IEEE 802.1Q); ``is_tagged``: the kernel did already."""
     if local.length < _ETHERNET_HEADER:
         counters.drop_nic_runt_packets += 1
         return Received.DROPPED
     ether_type = load16be(frame + _ETHER_TYPE)
-    if ether_type in (_TYPE_VLAN, _TYPE_SERVICE_VLAN):
+    has_tag = ether_type in (_TYPE_VLAN, _TYPE_SERVICE_VLAN)
+    if has_tag and not is_tagged and _take_off_tag(local, frame, ether_type):
+        return Received.PACKET
+    if has_tag or (local.vlan and not is_tagged):
         counters.drop_nic_vlan_packets += 1
         return Received.DROPPED
     return Received.PACKET
+
+
+@kernel
+def _take_off_tag(local: ReaderLocal, frame: int, ether_type: int) -> int:
+    """Return 1 if a packet with a tag is for this NIC; its tag is gone then."""
+    if ether_type != _TYPE_VLAN or local.length < _ETHERNET_HEADER + _TAG:
+        return 0
+    if load16be(frame + _ETHERNET_HEADER) & _VLAN_BITS != local.vlan:
+        return 0
+    move(frame + _ETHER_TYPE, frame + _ETHER_TYPE + _TAG, local.length - _ETHER_TYPE - _TAG)
+    local.length -= _TAG
+    inner = load16be(frame + _ETHER_TYPE)
+    return 0 if inner in (_TYPE_VLAN, _TYPE_SERVICE_VLAN) else 1
+
+
+@kernel
+def _is_of_vlan(local: ReaderLocal, slot: int, status: int) -> int:
+    """Return 1 if the tag that the kernel has taken off, or that there was none, is right for this NIC."""
+    number = load16(slot + _TP_VLAN) & _VLAN_BITS if status & _STATUS_VLAN_VALID else 0
+    return 1 if number == local.vlan else 0
 
 
 @kernel
@@ -93,7 +120,7 @@ def _checksum_state(status: int) -> Checksum:
 @kernel
 def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: int, frame: int) -> Received:
     length = load32(slot + _TP_SNAPLEN)
-    if status & _STATUS_VLAN_VALID:
+    if not _is_of_vlan(local, slot, status):
         counters.drop_nic_vlan_packets += 1
         return Received.DROPPED
     if status & _STATUS_COPY:
@@ -107,7 +134,7 @@ def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: 
     copy(frame, slot + load16(slot + _TP_MAC), length)
     local.length = length
     local.checksum = _checksum_state(status)
-    return _check(local, counters, frame)
+    return _check(local, counters, frame, 1)
 
 
 @kernel
@@ -133,7 +160,7 @@ def _receive_af_packet(local: ReaderLocal, counters: ReaderCounters, frame: int,
     status = load_acquire32(slot + _TP_STATUS)
     if status & _STATUS_USER == 0:
         return Received.NOTHING
-    if status & (_STATUS_COPY | _STATUS_VLAN_VALID) == _STATUS_COPY and _fits_spare(local, slot, status, spare):
+    if status & _STATUS_COPY and _is_of_vlan(local, slot, status) and _fits_spare(local, slot, status, spare):
         return Received.LARGE
     outcome = _read_slot(local, counters, slot, status, frame)
     next_slot(local)
@@ -163,7 +190,7 @@ def _receive_tap(local: ReaderLocal, counters: ReaderCounters, frame: int) -> Re
         return Received.DROPPED
     local.length = length
     local.checksum = Checksum.UNKNOWN
-    return _check(local, counters, frame)
+    return _check(local, counters, frame, 0)
 
 
 @kernel
@@ -193,7 +220,7 @@ def _receive_queue(local: ReaderLocal, counters: ReaderCounters, frame: int, now
         copy(frame, first + ENTRY_HEAD, entry.length)
         local.length = entry.length
         local.checksum = entry.mark & 7
-        outcome = _check(local, counters, frame)
+        outcome = _check(local, counters, frame, 0)
     queue_drop_first(queue)
     return outcome
 

@@ -113,6 +113,7 @@ class NicRunner:
         self.driver.open()
         self._spread()
         self.driver.fill_reader(self._reader_memory.local)
+        self._reader_memory.local.vlan = self.settings.vlan
         if self._sends:
             self.driver.fill_writer(self._writer_memory.local)
         self._wrap()

@@ -27,6 +27,8 @@ class NicSettings:
     netns: str | None = None
     mtu: int | None = None
     mac: str | None = None
+    vlan: int = 0
+    """Packets of this VLAN only, with its tag on the wire; 0: packets without a tag."""
     host: str | None = None
     """Address of the kernel's end of a TAP device, like ``10.1.0.1/24``."""
     input: Path | None = None

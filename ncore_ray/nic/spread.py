@@ -15,7 +15,7 @@ from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.ring import Ring, ring_publish, ring_room
 from ncore_ray.arena.rings import inbound_ring
 from ncore_ray.flow.records import distributor_of
-from ncore_ray.flow.toeplitz import toeplitz4
+from ncore_ray.flow.toeplitz import toeplitz4, toeplitz6
 from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load8, load32be
@@ -24,8 +24,7 @@ from ncore_ray.nic.fanout import Spread
 from ncore_ray.nic.partition import Reader
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.port_owner import port_owner
-from ncore_ray.wire.address import mapped
-from ncore_ray.wire.glance import destination_in, ports_in, source_in
+from ncore_ray.wire.glance import destination_high_in, destination_in, is_ipv6_in, ports_in, source_high_in, source_in
 
 
 class UserSpread(IntEnum):
@@ -51,13 +50,23 @@ _WITHOUT_PORTS: Final = 0
 
 
 @kernel
-def _by_hash(base: int, source: int, destination: int, ports: int) -> int:
+def _by_hash(base: int, frame: int, ports: int) -> int:
     """Return the entry of the indirection table, by the fields that the flow key has."""
     distributor = distributor_of(base, 0)
-    source &= distributor.mask_source
-    destination &= distributor.mask_destination
+    source = source_in(frame) & distributor.mask_source
+    destination = destination_in(frame) & distributor.mask_destination
     ports &= distributor.mask_ports >> 8 & MASK32
-    value = toeplitz4(base + distributor.toeplitz, source, destination, ports)
+    if is_ipv6_in(frame):
+        value = toeplitz6(
+            base + distributor.toeplitz,
+            source_high_in(frame) & distributor.mask_source,
+            source,
+            destination_high_in(frame) & distributor.mask_destination,
+            destination,
+            ports,
+        )
+    else:
+        value = toeplitz4(base + distributor.toeplitz, source, destination, ports)
     return load8(base + distributor.indirection + (value & (distributor.indirection_size - 1)))
 
 
@@ -66,12 +75,13 @@ def _by_headers(base: int, kind: int, frame: int, length: int) -> int:
     at = ports_in(frame, length)
     if at == 0:
         return _WITHOUT_PORTS
-    ports, destination = load32be(at), destination_in(frame)
+    ports = load32be(at)
     number = arena_at(base).engine_count
-    if kind == UserSpread.STEER and find_address(base, 0, mapped(destination)).kind == AddressKind.SNIP:
+    address = find_address(base, destination_high_in(frame), destination_in(frame))
+    if kind == UserSpread.STEER and address.kind == AddressKind.SNIP:
         number = port_owner(base, ports & 0xFFFF)
     if number >= arena_at(base).engine_count:
-        number = _by_hash(base, source_in(frame), destination, ports)
+        number = _by_hash(base, frame, ports)
     return number if number < arena_at(base).engine_count else _WITHOUT_PORTS
 
 

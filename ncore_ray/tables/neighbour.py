@@ -1,4 +1,4 @@
-"""The neighbour table: link-layer addresses of hosts on the appliance's networks (RFC 826, RFC 1122 §2.3.2).
+"""The neighbour table: link-layer addresses of hosts on the appliance's networks (RFC 826, RFC 1122 §2.3.2, RFC 4861).
 
 All engines read and write it. An entry is claimed with one compare-and-exchange of its version (odd while it is being
 written); readers take the words between two equal even versions (a sequence lock). The upper half of an odd version
@@ -24,6 +24,19 @@ class NeighbourState(IntEnum):
     FREE = 0
     INCOMPLETE = 1
     KNOWN = 2
+
+
+class Reachability(IntEnum):
+    """The states of RFC 4861 §7.3.2, as an entry's times say: nothing has to move from one to the other.
+
+    There is no DELAY: an entry that is STALE is asked for as soon as it is used.
+    """
+
+    NONE = 0
+    INCOMPLETE = 1
+    REACHABLE = 2
+    STALE = 3
+    PROBE = 4
 
 
 class Neighbour(Record):
@@ -217,3 +230,70 @@ def learn(base: int, high: int, low: int, mac: int, now: int, create: int) -> in
     entry.state = NeighbourState.KNOWN
     _unlock(entry)
     return 1
+
+
+@kernel
+def reachability(base: int, high: int, low: int, now: int) -> Reachability:
+    """Return what is known of a neighbour at this moment."""
+    index = _find(base, high, low)
+    if index < 0:
+        return Reachability.NONE
+    entry = _slot(base, index)
+    age = now - entry.confirmed_at
+    if entry.state == NeighbourState.INCOMPLETE:
+        return Reachability.INCOMPLETE
+    if age <= STALE_AFTER_US:
+        return Reachability.REACHABLE
+    if age > LOST_AFTER_US:
+        return Reachability.NONE
+    return Reachability.PROBE if entry.requested_at > entry.confirmed_at + STALE_AFTER_US else Reachability.STALE
+
+
+@kernel
+def _set(entry: Neighbour, mac: int, now: int, is_confirmed: int) -> int:
+    """Write a locked entry; what nobody confirmed is STALE at once."""
+    entry.mac = mac
+    entry.confirmed_at = now if is_confirmed else max(now - STALE_AFTER_US - 1, 1)
+    entry.state = NeighbourState.KNOWN
+    return 0
+
+
+@kernel
+def learn_solicitor(base: int, high: int, low: int, mac: int, now: int) -> int:
+    """Enter what a solicitation says of its sender: unconfirmed, if it is new (RFC 4861 §7.2.3). Return 1 if new."""
+    index = _find(base, high, low)
+    if index >= 0:
+        if not _lock_if_holds(_slot(base, index), high, low, now):
+            return 0
+    else:
+        index = _claim(base, high, low, now)
+        if index < 0:
+            return 0
+    entry = _slot(base, index)
+    changed = 0 if entry.state == NeighbourState.KNOWN and entry.mac == mac else 1
+    if changed:
+        _set(entry, mac, now, 0)
+    _unlock(entry)
+    return changed
+
+
+@kernel
+def learn_advertised(base: int, high: int, low: int, mac: int, solicited: int, override: int, now: int) -> int:
+    """Take what an advertisement says of an address that was asked for (RFC 4861 §7.2.5). Return 1 if it counts.
+
+    ``mac`` is UNKNOWN_MAC if it tells none.
+    """
+    index = _find(base, high, low)
+    if index < 0 or not _lock_if_holds(_slot(base, index), high, low, now):
+        return 0
+    entry = _slot(base, index)
+    is_known = entry.state == NeighbourState.KNOWN and now - entry.confirmed_at <= LOST_AFTER_US
+    told = entry.mac if mac == UNKNOWN_MAC and is_known else mac
+    counts = 1 if told != UNKNOWN_MAC else 0
+    if counts and is_known and told != entry.mac and not override:
+        counts = 0
+        entry.confirmed_at = min(entry.confirmed_at, max(now - STALE_AFTER_US - 1, 1))  # ask again before it is used
+    elif counts and (solicited or not is_known or told != entry.mac):
+        _set(entry, told, now, solicited)
+    _unlock(entry)
+    return counts

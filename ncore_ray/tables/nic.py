@@ -30,6 +30,8 @@ class Nic(Record):
     """1 if the kernel completes checksums and cuts large segments (`DIRECT` only; by virtio headers)."""
     fanout_group: I64
     """Of the queues that the engines read (placement `per-core`, `rss`); 0: the kernel fills one queue only."""
+    vlan: I64
+    """Number of the VLAN whose tag packets get on their way out; 0: none."""
     writer: I64
     """Number of the actor that writes what comes over transmit rings."""
 

@@ -6,7 +6,7 @@ An open-addressing table with linear probing in each bank of the configured tabl
 from __future__ import annotations
 
 from enum import IntEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from ncore_ray.arena.header import Arena, arena_at, bank_in_force
@@ -64,6 +64,12 @@ def _find_in(base: int, bank: int, high: int, low: int) -> OwnAddress:
 
 
 @kernel
+def own_address_in_place(base: int, place: int) -> OwnAddress:
+    """Return what stands in a place of the table in force; kind FOREIGN: nothing."""
+    return _slot(base, bank_in_force(base), place)
+
+
+@kernel
 def find_address(base: int, high: int, low: int) -> OwnAddress:
     """Return the slot of an address, or the free slot (kind FOREIGN) where it would stand."""
     return _find_in(base, bank_in_force(base), high, low)
@@ -80,12 +86,12 @@ def add_address(base: int, bank: int, high: int, low: int, kind: int, nic: int) 
     return 0
 
 
-def snips_in_force(array: Bytes) -> tuple[IPv4Address, ...]:
+def snips_in_force(array: Bytes) -> tuple[IPv4Address | IPv6Address, ...]:
     """Control code: return the addresses that are used towards services."""
     arena = view(Arena, array)
     rows = table(OwnAddress, array, arena.addresses + arena.bank, arena.address_count)
     found = rows[rows["kind"] == AddressKind.SNIP]
-    return tuple(IPv4Address(text_of(int(row["high"]), int(row["low"]))) for row in found)
+    return tuple(ip_address(text_of(int(row["high"]), int(row["low"]))) for row in found)
 
 
 def address_slots(count: int) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+from ncore_ray.wire.address import is_ipv4
 
 
 class Route(Record):
@@ -43,6 +44,8 @@ def find_route(base: int, high: int, low: int) -> int:
     """Return the number of the route to an address, or NO_ROUTE: a look at each, done once per connection."""
     for index in range(arena_at(base).route_count):
         route = route_of(base, index)
+        if is_ipv4(high, low) != is_ipv4(route.high, route.low):
+            continue  # the IPv6 default route is none to IPv4
         if (high & route.mask_high) == route.high and (low & route.mask_low) == route.low:
             return index
     return NO_ROUTE

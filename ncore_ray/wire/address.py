@@ -60,6 +60,12 @@ def text_of(high: int, low: int) -> str:
     return str(ipaddress.IPv6Address(((high % _WRAP) << 64) | (low % _WRAP)))
 
 
+def end_text(high: int, low: int, port: int) -> str:
+    """Return address and port in text form: ``10.1.0.2:80``, ``[2001:db8::1]:80``."""
+    text = text_of(high, low)
+    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
+
+
 def mac_of(text: str) -> int:
     """Return the 48-bit integer of a MAC address such as ``02:00:00:00:00:01``.
 

@@ -59,6 +59,22 @@ def _read_fragment(packet: Packet, identification: int, word: int) -> Verdict:
 
 
 @kernel
+def write_ipv4_fragment(
+    target: int, source_low: int, destination_low: int, protocol: int, length: int, number: int, offset_and_more: int
+) -> int:
+    """Write a header of 20 bytes of a fragment; return its length.
+
+    The last argument is the offset in bytes, a multiple of 8, and 1 more if it is not the last fragment.
+    """
+    write_ipv4(target, source_low, destination_low, protocol, length)
+    store16be(target + 4, number)
+    store16be(target + 6, offset_and_more >> 3 | (offset_and_more & 1) << 13)
+    store16be(target + 10, 0)
+    store16be(target + 10, checksum(target, IPV4_HEADER))
+    return IPV4_HEADER
+
+
+@kernel
 def write_ipv4(target: int, source_low: int, destination_low: int, protocol: int, payload_length: int) -> int:
     """Write a header of 20 bytes with DF set; return its length.
 

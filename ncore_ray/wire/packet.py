@@ -56,6 +56,12 @@ class Packet(Record):
     fragment_offset: I64
     """Bytes."""
     more_fragments: I64
+    fragment: I64
+    """Address of the fragment header (IPv6)."""
+    fragment_next_at: I64
+    """Address of the byte that says that a fragment header follows (IPv6)."""
+    next_header_at: I64
+    """Address of the byte that names the transport protocol (IPv6)."""
 
     transport: I64
     transport_length: I64

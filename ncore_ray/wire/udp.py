@@ -7,6 +7,7 @@ from typing import Final
 from ncore_ray.arena.frame import Checksum
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load16be, store16be
+from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.checksum import fold, sum_bytes, sum_pseudo_header
 from ncore_ray.wire.ipv4 import PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet, Verdict
@@ -29,9 +30,11 @@ def read_udp(packet: Packet) -> Verdict:
     packet.destination_port = load16be(at + 2)
     packet.payload = at + UDP_HEADER
     packet.payload_length = length - UDP_HEADER
-    if packet.checksum == Checksum.UNKNOWN and load16be(at + 6) != 0 and not _sum_is_right(packet, length):
-        return Verdict.BAD_CHECKSUM
-    return Verdict.GOOD
+    if packet.checksum != Checksum.UNKNOWN:
+        return Verdict.GOOD
+    if load16be(at + 6) == 0:  # none was made, which only IPv4 allows (RFC 8200 §8.1)
+        return Verdict.GOOD if is_ipv4(packet.source_high, packet.source_low) else Verdict.BAD_CHECKSUM
+    return Verdict.GOOD if _sum_is_right(packet, length) else Verdict.BAD_CHECKSUM
 
 
 @kernel

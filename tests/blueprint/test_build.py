@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from ncore_ray.arena.frame import FrameMeta
+from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import PAGE, ArenaError, Bytes, aligned, check_arena, read_regions
 from ncore_ray.blueprint.build import Blueprint, build, draw
+from ncore_ray.blueprint.decode import read_rows
 from ncore_ray.blueprint.placement import CorePlan, place
 from ncore_ray.blueprint.records import digest
 from ncore_ray.blueprint.routes import routes_of
@@ -24,7 +26,7 @@ from ncore_ray.machine.record import size_of, table, view
 from ncore_ray.nic.partition import Reader
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.port_owner import FIRST_PORT, NO_OWNER
-from ncore_ray.tables.route import NO_ROUTE, find_route
+from ncore_ray.tables.route import NO_ROUTE, Route, find_route
 from ncore_ray.tables.service import MonitorKind, Service, Vserver, find_vserver
 from ncore_ray.wire.address import words_of
 
@@ -231,3 +233,40 @@ def test_cores_engines_first_then_readers_and_distributor_share_one() -> None:
 
 def test_dimensions_are_plain_numbers() -> None:
     assert all(isinstance(value, int) and value > 0 for value in dataclasses.astuple(draw(configuration()).dimensions))
+
+
+DUAL = """
+appliance: {name: dual}
+nics:
+  - {name: nc0, driver: memory, addresses: [10.1.0.10/24, "2001:db8:1::10/64"], gateway6: "fe80::1"}
+  - {name: nc1, driver: memory, addresses: ["2001:db8:2::10/48"]}
+services:
+  - {name: six, address: "[2001:db8:2::2]:80", monitor: {type: http}}
+  - {name: far, address: "[2001:db9::2]:80"}
+vservers:
+  - {name: www, address: "[2001:db8:1::100]:80", protocol: HTTP, services: [six, far]}
+"""
+
+
+def test_ipv6_addresses_routes_and_services() -> None:
+    blueprint = draw(parse(DUAL))
+    array = aligned(np.zeros(blueprint.size + PAGE, np.uint8))
+    arena = build(array, blueprint, epoch=1, secret=(1, 2), now=1)
+    base = array.ctypes.data
+    rows = {"2001:db8:1::10": (2, 0), "2001:db8:2::10": (2, 1), "2001:db8:1::100": (1, 0)}
+    for text, (kind, nic) in rows.items():
+        assert (address_kind(base, *words_of(text)), address_nic(base, *words_of(text))) == (kind, nic), text
+    near, far, nowhere = (route_number(base, *words_of(a)) for a in ("2001:db8:2::2", "2001:db9::2", "8.8.8.8"))
+    records = [view(Service, array, arena.services + n * size_of(Service)) for n in range(2)]
+    assert [record.route for record in records] == [near, far]
+    assert nowhere == NO_ROUTE
+    gateway = view(Route, array, arena.routes + far * size_of(Route))
+    assert (gateway.gateway_high, gateway.gateway_low) == words_of("fe80::1")
+    assert (gateway.source_high, gateway.source_low) == words_of("2001:db8:1::10")
+    assert array_text(array, arena, records[0].host, records[0].host_length) == "[2001:db8:2::2]:80"
+    services = [row.service.address for row in read_rows(array, 0).services.values()]
+    assert services == [service.address for service in parse(DUAL).services]
+
+
+def array_text(array: Bytes, arena: Arena, offset: int, length: int) -> str:
+    return array[arena.texts + offset : arena.texts + offset + length].tobytes().decode()

@@ -69,8 +69,8 @@ def test_lines_of_a_block_with_comments() -> None:
 
 def test_a_service_that_is_wrong_itself_is_known_by_its_name() -> None:
     assert problems_of(BASE.replace('"10.2.0.2:80"', '"10.2.0.2"')) == [
-        '8:27: services[0].address: found "10.2.0.2", expected an IPv4 unicast address and a port '
-        'from 1 to 65535, such as "10.1.0.100:80"'
+        '8:27: services[0].address: found "10.2.0.2", expected an IP unicast address and a port '
+        'from 1 to 65535, such as "10.1.0.100:80" or "[2001:db8::100]:80"'
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ def read(kind: Any, value: object) -> object:
         (PartsPerMillion, 0, 0),
         (PartsPerMillion, "100%", 1_000_000),
         (EndpointAddress, "10.1.0.100:80", Endpoint(IPv4Address("10.1.0.100"), 80)),
+        (EndpointAddress, "[2001:DB8::0100]:80", Endpoint(IPv6Address("2001:db8::100"), 80)),
+        (InterfaceAddress, "2001:db8::10/64", IPv6Interface("2001:db8::10/64")),
+        (InterfaceAddress, "2001:db8::/127", IPv6Interface("2001:db8::/127")),
         (InterfaceAddress, "10.1.0.10/24", IPv4Interface("10.1.0.10/24")),
         (InterfaceAddress, "10.1.0.0/31", IPv4Interface("10.1.0.0/31")),
         (MacAddress, "02:00:00:00:00:0A", "02:00:00:00:00:0a"),
@@ -74,6 +77,11 @@ def test_read(kind: Any, value: object, result: object) -> None:
         (Size, ["256", "256M", "1.5B", "-1B", -1, 1.0, True, "1 KiB x"]),
         (PartsPerMillion, [1, 1.0, 2, -0.1, "101%", "0.00001%", "1", "x%", True, float("nan"), float("inf")]),
         (EndpointAddress, ["10.0.0.1", "10.0.0.1:0", "10.0.0.1:65536", "010.0.0.1:80", "::1:80", "224.0.0.1:80", 80]),
+        (
+            EndpointAddress,
+            ["[::1]:80", "[ff02::1]:80", "[::ffff:10.0.0.1]:80", "[fe80::1%eth0]:80", "2001:db8::1", "[10.0.0.1]:80"],
+        ),
+        (InterfaceAddress, ["2001:db8::/64", "2001:db8::1/129", "::1/128", "ff02::1/64", "2001:db8::1"]),
         (InterfaceAddress, ["10.0.0.1", "10.0.0.0/24", "10.0.0.255/24", "10.0.0.1/33", "10.0.0.1/255.0.0.0", 10]),
         (MacAddress, ["ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "02:00:00:00:00", "02-00-00-00-00-01", 2]),
         (StatusRange, ["99", "600", "300-200", "20", "200-", True, None]),

@@ -30,8 +30,8 @@ TEMPLATE = """\
 appliance: {{name: {name}, engines: {engines}{scaling}, standbys: {standbys}, arena: {arena}, timer: {timer}}}
 distribution: {{{distribution}}}
 nics:
-  - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24]{faults}}}
-  - {{name: nc1, driver: af_packet, netns: {netns}, addresses: [10.2.0.10/24]{faults}}}
+  - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24, "2001:db8:1::10/64"]{faults}}}
+  - {{name: nc1, driver: af_packet, netns: {netns}, addresses: [10.2.0.10/24, "2001:db8:2::10/64"]{faults}}}
 services:
   - {{name: web1, address: "10.2.0.2:80", monitor: {monitor}}}
   - {{name: web2, address: "10.2.0.3:80", monitor: {monitor}}}

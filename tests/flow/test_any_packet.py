@@ -11,12 +11,28 @@ from hypothesis import strategies as st
 from ncore_ray.flow.decide import decide
 from ncore_ray.flow.records import Drop, distributor_of
 from ncore_ray.lab.dry.arena import SNIPS, VIP, GuardedBytes
-from ncore_ray.lab.dry.distributor import Appliance, make_appliance
-from ncore_ray.lab.dry.packets import MAC_A, arp, ethernet, icmp, ipv4, tcp, tcp_packet, udp, udp_packet
+from ncore_ray.lab.dry.distributor import Appliance
+from ncore_ray.lab.dry.packets import (
+    MAC_A,
+    arp,
+    ethernet,
+    fragment6,
+    icmp,
+    icmpv6,
+    ip_frame,
+    ipv4,
+    ipv6,
+    solicitation,
+    tcp,
+    tcp_packet,
+    udp,
+    udp_packet,
+)
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
 from ncore_ray.tables.service import VserverProtocol
 from ncore_ray.wire.packet import Packet, packet_at
+from tests.flow.ipv6 import CLIENT6, VIP6, with_ipv6
 
 CLIENT = "10.1.0.7"
 KINDS = [
@@ -30,6 +46,12 @@ KINDS = [
     ethernet(ipv4(CLIENT, VIP, 17, udp(CLIENT, 1, VIP, 53, bytes(99))[:48], identification=7, more=True)),
     ethernet(ipv4(CLIENT, VIP, 17, bytes(48), identification=7, offset=48, more=True)),
     ethernet(bytes(40), 0x86DD),
+    tcp_packet(CLIENT6, 1, VIP6, 80, 2),
+    ip_frame(
+        CLIENT6, VIP6, 0, bytes([60, 0]) + bytes(6) + bytes([44, 0]) + bytes(6) + fragment6(6, 1, 0, True, bytes(40))
+    ),
+    solicitation(CLIENT6, VIP6, 5),
+    ip_frame(CLIENT6, VIP6, 58, icmpv6(CLIENT6, VIP6, 1, 0, bytes(4) + ipv6(VIP6, CLIENT6, 6, bytes(20)))),
 ]
 
 
@@ -42,7 +64,7 @@ def decide_at(base: int, packet_address: int, frame: int, length: int, now: int)
 
 
 def with_dns() -> Appliance:
-    appliance = make_appliance()
+    appliance = with_ipv6()
     appliance.arena.add_vserver(VIP, 53, VserverProtocol.UDP)
     return appliance
 

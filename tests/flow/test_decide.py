@@ -202,7 +202,7 @@ def changed(at: int, value: int, packet: bytes = GOOD) -> bytes:
         (ethernet(ipv4(CLIENT, VIP, 17, bytes([0, 1, 0, 2, 0, 7, 0, 0]))), "bad_header"),
         (ethernet(b"\0\6" + arp(1, MAC_A, CLIENT, 0, VIP)[2:], 0x0806), "bad_header"),
         (changed(14 + 8, 63), "bad_checksum"),
-        (ethernet(bytes(40), 0x86DD), "other_ether_type"),
+        (ethernet(bytes(40), 0x88CC), "other_ether_type"),
         (ethernet(ipv4(CLIENT, VIP, 47, bytes(40))), "other_protocol"),
         (ethernet(arp(3, MAC_A, CLIENT, 0, VIP), 0x0806), "other_protocol"),
         (tcp_packet(CLIENT, 1, "10.1.0.101", 80), "not_for_us"),

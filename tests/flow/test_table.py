@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ncore_ray.flow.distributor import Algorithm, distributor_view, live_flows
 from ncore_ray.flow.explain import flow_text, list_flows
 from ncore_ray.flow.records import Distributor, FlowState, distributor_at
-from ncore_ray.flow.repair import close_flow4, repair_table
+from ncore_ray.flow.repair import close_flow, repair_table
 from ncore_ray.flow.state import TRANSITIONS, Event
 from ncore_ray.lab.dry.arena import VIP
 from ncore_ray.lab.dry.distributor import Appliance, make_appliance
@@ -141,7 +141,7 @@ def test_sweep_forgets_silent_flows_a_little_at_a_time() -> None:
 
 @entry_kernel
 def close(base: int, distributor: int, source: int, port: int, destination: int, other_port: int, now: int) -> int:
-    return close_flow4(base, distributor_at(distributor), source, port, destination, other_port, 6, now)
+    return close_flow(base, distributor_at(distributor), 0, source, port, 0, destination, other_port, 6, now)
 
 
 def test_engine_tells_that_a_connection_has_ended() -> None:

@@ -106,6 +106,18 @@ def test_vlans_and_packets_too_long_are_dropped_and_counted(link: Link, driver: 
     udp.close()
 
 
+def test_only_packets_of_the_vlan_arrive(link: Link, driver: AfPacketDriver) -> None:
+    """The kernel hands a tag over beside the packet."""
+    rig, raw = rig_of(driver), link.raw()
+    rig.reader_memory.local.vlan = 5
+    for tag in (b"\x00\x06", b"", b"\xa0\x05"):
+        data = packet(1, 200)
+        raw.send(data[:12] + (b"\x81\x00" + tag if tag else b"") + data[12:])
+    assert receive(rig, 1)[0].data == packet(1, 200)
+    assert rig.received.drop_nic_vlan_packets == 2
+    raw.close()
+
+
 def test_what_the_ring_cannot_hold_is_counted_by_the_kernel(link: Link) -> None:
     driver = AfPacketDriver("nic0", netns=link.inside.name, ring_slots=30)
     driver.open()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
 from ncore_ray.lab.dry.arena import GuardedBytes
-from ncore_ray.lab.dry.packets import ethernet, internet_checksum, ipv4, tcp, udp
+from ncore_ray.lab.dry.packets import ethernet, internet_checksum, ip_frame, ipv4, ipv6, tcp, udp
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.nic.cutting import LARGEST, begin_cutting, cut, headers_of, is_cutting
 from ncore_ray.nic.local import ReaderLocal, reader_local_at
@@ -125,3 +125,27 @@ def test_any_bytes_are_read_inside_their_place(tail: bytes) -> None:
     data = (large(b"")[:14] + tail)[:134]
     room = GuardedBytes()
     assert 0 <= read_headers(room.put(data), len(data)) <= len(data)
+
+
+def test_large_packet_over_ipv6() -> None:
+    client, server = "2001:db8::2", "2001:db8::100"
+    data = bytes(range(256)) * 20
+    packet = ip_frame(client, server, 6, tcp(client, 9, server, 80, ACK | FIN, data, sequence=77, options=bytes(12)))
+    parts = Cutter(packet).parts()
+    assert len(parts) == 3
+    sequence, whole = 77, b""
+    for number, part in enumerate(parts):
+        segment = part[54:]
+        assert part[:54] == ethernet(ipv6(client, server, 6, segment), 0x86DD)[:54]
+        assert struct.unpack(">I", segment[4:8]) == (sequence + len(whole),)
+        assert segment[13] == (ACK | FIN if number == 2 else ACK)
+        whole += segment[32:]
+    assert whole == data
+
+
+@pytest.mark.parametrize("protocol", [17, 60])
+def test_no_other_large_packet_over_ipv6(protocol: int) -> None:
+    packet = ip_frame(
+        "2001:db8::2", "2001:db8::100", protocol, tcp("2001:db8::2", 9, "2001:db8::100", 80, ACK, bytes(5000))
+    )
+    assert Cutter(packet).parts() == []

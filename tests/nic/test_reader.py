@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
@@ -97,7 +99,7 @@ def test_useless_packets_are_counted_and_take_no_frame() -> None:
     rig, driver = memory_rig()
     driver.put(b"")
     driver.put(packet()[:13])
-    driver.put(packet()[:12] + b"\x81\x00" + bytes(50))
+    driver.put(packet()[:12] + b"\x81\x00\x00\x05" + bytes(50))
     driver.put(packet()[:12] + b"\x88\xa8" + bytes(50))
     driver.put(packet(1, FRAME_SIZE + 1))
     driver.put(packet(2, FRAME_SIZE))
@@ -110,6 +112,27 @@ def test_useless_packets_are_counted_and_take_no_frame() -> None:
     assert counters.drop_nic_truncated_packets == 1
     assert counters.received_packets == 2
     assert rig.reader.free_count == 62
+
+
+def tagged(data: bytes, vlan: int, ether_type: int = 0x8100) -> bytes:
+    return data[:12] + struct.pack(">HH", ether_type, vlan) + data[12:]
+
+
+@pytest.mark.parametrize("vlan", [0, 10])
+def test_tag_of_the_vlan_is_taken_off(vlan: int) -> None:
+    """Upper bits are a priority; a tag of VLAN 0 says no more than that (IEEE 802.1Q §9.6)."""
+    rig, driver = memory_rig()
+    rig.reader_memory.local.vlan = vlan
+    whole = packet(7, 900)
+    for number in (vlan, vlan | 0xE000, 11):
+        driver.put(tagged(whole, number))
+    driver.put(tagged(whole, vlan, 0x88A8))
+    driver.put(tagged(tagged(whole, 5), vlan))
+    driver.put(tagged(whole, vlan)[:17])
+    driver.put(whole)
+    rig.read()
+    assert [one.data for one in rig.take_all()] == [whole] * (2 if vlan else 3)
+    assert rig.received.drop_nic_vlan_packets == (5 if vlan else 4)
 
 
 def test_the_distributor_is_woken_once_per_breath() -> None:

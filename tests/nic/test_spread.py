@@ -27,6 +27,7 @@ from ncore_ray.nic.settings import NicSettings, settings_of_queue
 from ncore_ray.nic.small_arena import make_small_arena
 from ncore_ray.nic.spread import UserSpread, choose_decider
 from ncore_ray.tables.port_owner import port_ranges
+from tests.flow.ipv6 import SNIPS6, VIP6, with_ipv6
 from tests.nic.harness import Rig, number_of, packet
 from tests.support.bpf import Machine
 
@@ -58,7 +59,8 @@ def kernel_program(appliance: Appliance, key: Field, hash_key: bytes) -> Machine
     start = distributor.indirection
     table = appliance.arena.array[start : start + distributor.indirection_size].tolist()
     snips = tuple(int(ipaddress.ip_address(address)) for address in SNIPS)
-    steering = Steering(snips, tuple(port_ranges(ENGINES)), hash_key, key, tuple(table))
+    snips6 = tuple(int(ipaddress.ip_address(address)) for address in SNIPS6)
+    steering = Steering(snips, tuple(port_ranges(ENGINES)), hash_key, key, tuple(table), snips6)
     return Machine(steering_program(steering, list(range(ENGINES))))
 
 
@@ -71,7 +73,11 @@ def any_packet(source: random.Random) -> bytes:
         return ethernet(arp(1, 1, address, 0, VIP), 0x0806)
     if draw < 0.2:
         return ethernet(ipv4(address, VIP, 17, bytes(64), offset=64 * source.randrange(1, 9)))
-    if draw < 0.5:
+    if draw < 0.3:
+        return build(f"2001:db8::{address[7:]}", source.randrange(1, 65536), VIP6, 80)
+    if draw < 0.4:
+        return build("2001:db8:2::2", 80, SNIPS6[source.randrange(2)], source.randrange(1, 65536))
+    if draw < 0.6:
         return build("10.2.0.2", 80, SNIPS[1], source.randrange(1, 65536))
     return build(address, source.randrange(1, 65536), VIP, 80)
 
@@ -80,7 +86,7 @@ def any_packet(source: random.Random) -> bytes:
 @pytest.mark.parametrize("key", [FIVE_TUPLE, Field.SOURCE_ADDRESS, Field.SOURCE_ADDRESS | Field.DESTINATION_PORT])
 @pytest.mark.parametrize("active", [[0, 1, 2, 3], [1, 3]])
 def test_steering_agrees_with_the_program_for_the_kernel(hash_key: bytes, key: Field, active: list[int]) -> None:
-    appliance = make_appliance(engines=ENGINES, hash_key=hash_key, key=key)
+    appliance = with_ipv6(engines=ENGINES, hash_key=hash_key, key=key)
     set_active_engines(appliance.arena.array, distributor_view(appliance.arena.array), active)
     machine, chooser = kernel_program(appliance, key, hash_key), Chooser(appliance, UserSpread.STEER)
     source = random.Random(SEED)

@@ -75,7 +75,11 @@ def nics(draw: st.DrawFn, count: int) -> list[dict[str, Any]]:
             "pcap": st.just({"input": f"/in {index}, 1.pcap", "output": f'/"out"{index}.pcap'}),
             "memory": st.just({}),
         }[driver]
-        name = {"name": f"nc{index}", "driver": driver, "addresses": [f"10.{index}.0.10/24"]}
+        name = {
+            "name": f"nc{index}",
+            "driver": driver,
+            "addresses": [f"10.{index}.0.10/24"] + [f"2001:db8:{index}::10/64"] * draw(st.integers(0, 1)),
+        }
         entries.append(name | draw(extra) | draw(of_driver))
     return entries
 
@@ -92,7 +96,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     vservers = [
         {
             "name": name,
-            "address": f"10.0.0.200:{1_000 + index}",
+            "address": draw(st.sampled_from(["10.0.0.200", "[2001:db8:9::c8]"])) + f":{1_000 + index}",
             "protocol": protocol,
             "services": draw(st.lists(st.sampled_from(known), min_size=1, unique=True)),
             "timeouts": draw(timeouts),

@@ -114,6 +114,8 @@ class Host:
         self.waiting: deque[Peer] = deque()
         self.datagrams: deque[tuple[str, int, int, bytes]] = deque()
         """Received: source address, source port, destination port, payload."""
+        self.errors: list[tuple[str, int, int]] = []
+        """ICMP messages: source, type, code."""
         self.engines: dict[tuple[int, str, int], int] = {}
 
     def peer(self, own_port: int, other: tuple[str, int], engine: int = 0, **fields: Any) -> Peer:
@@ -178,6 +180,10 @@ class Host:
         self._frame(int.from_bytes(asker, "big"), _ARP, answer, engine)
 
     def receive(self, source: str, protocol: int, payload: bytes, engine: int) -> None:
+        if protocol == 1:
+            assert _sums_up(payload)
+            self.errors.append((source, payload[0], payload[1]))
+            return
         assert _sums_up(
             socket.inet_aton(source)
             + socket.inet_aton(self.address)

@@ -18,8 +18,12 @@ from ncore_ray.tables.neighbour import (
     STALE_AFTER_US,
     UNKNOWN_MAC,
     Neighbour,
+    Reachability,
     find_mac,
     learn,
+    learn_advertised,
+    learn_solicitor,
+    reachability,
     should_request,
 )
 from ncore_ray.wire.address import MAPPED, mapped, words_of
@@ -182,3 +186,81 @@ def test_a_clock_that_is_a_little_behind_breaks_no_lock() -> None:
     (place,) = np.flatnonzero(rows["mac"] == MAC)
     rows["version"][place] += 1 + ((START >> 10) + 3 << 32)
     assert tell(arena.base, *HOST, MAC + 1, START, 1) == 0
+
+
+SIX = words_of("2001:db8::7")
+OTHER_MAC = 0x0200_0000_00BB
+
+
+@entry_kernel
+def solicited_by(base: int, high: int, low: int, mac: int, now: int) -> int:
+    return learn_solicitor(base, high, low, mac, now)
+
+
+@entry_kernel
+def advertised(base: int, high: int, low: int, mac: int, solicited: int, override: int, now: int) -> int:
+    return learn_advertised(base, high, low, mac, solicited, override, now)
+
+
+@entry_kernel
+def state_of(base: int, high: int, low: int, now: int) -> int:
+    return reachability(base, high, low, now)
+
+
+def test_states_of_a_neighbour_that_answers() -> None:
+    """RFC 4861 §7.3.2, without DELAY."""
+    arena = make_arena()
+    base = arena.base
+    assert state_of(base, *SIX, START) == Reachability.NONE
+    assert ask(base, *SIX, START) == 1
+    assert state_of(base, *SIX, START) == Reachability.INCOMPLETE
+    assert advertised(base, *SIX, MAC, 1, 1, START) == 1
+    assert state_of(base, *SIX, START + STALE_AFTER_US) == Reachability.REACHABLE
+    later = START + STALE_AFTER_US + 1
+    assert state_of(base, *SIX, later) == Reachability.STALE
+    assert (find(base, *SIX, later), ask(base, *SIX, later)) == (MAC, 1)
+    assert state_of(base, *SIX, later + 1) == Reachability.PROBE
+    assert advertised(base, *SIX, MAC, 1, 1, later + 2) == 1
+    assert state_of(base, *SIX, later + 2) == Reachability.REACHABLE
+    gone = later + 3 + LOST_AFTER_US
+    assert (state_of(base, *SIX, gone), find(base, *SIX, gone)) == (Reachability.NONE, UNKNOWN_MAC)
+
+
+def test_who_asks_is_known_but_not_confirmed() -> None:
+    """RFC 4861 §7.2.3; a second question changes nothing."""
+    arena = make_arena()
+    base = arena.base
+    assert [solicited_by(base, *SIX, MAC, START + i) for i in range(2)] == [1, 0]
+    assert state_of(base, *SIX, START) == Reachability.STALE
+    assert find(base, *SIX, START) == MAC
+    assert ask(base, *SIX, START) == 1
+    assert advertised(base, *SIX, MAC, 1, 0, START + 9) == 1
+    assert state_of(base, *SIX, START + 10) == Reachability.REACHABLE
+    assert solicited_by(base, *SIX, OTHER_MAC, START + 10) == 1
+    assert (state_of(base, *SIX, START + 10), find(base, *SIX, START + 10)) == (Reachability.STALE, OTHER_MAC)
+
+
+def test_advertisements_of_nobody_and_without_an_address() -> None:
+    arena = make_arena()
+    base = arena.base
+    assert advertised(base, *SIX, MAC, 1, 1, START) == 0
+    assert state_of(base, *SIX, START) == Reachability.NONE
+    ask(base, *SIX, START)
+    assert advertised(base, *SIX, UNKNOWN_MAC, 1, 1, START) == 0
+    assert advertised(base, *SIX, MAC, 0, 0, START) == 1
+    assert state_of(base, *SIX, START) == Reachability.PROBE  # unconfirmed: it was not an answer
+    assert advertised(base, *SIX, UNKNOWN_MAC, 1, 0, START + 1) == 1
+    assert (state_of(base, *SIX, START + 1), find(base, *SIX, START + 1)) == (Reachability.REACHABLE, MAC)
+
+
+@pytest.mark.parametrize(("solicited", "override"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_another_address_counts_only_with_the_override_flag(solicited: int, override: int) -> None:
+    """RFC 4861 §7.2.5."""
+    arena = make_arena()
+    base = arena.base
+    ask(base, *SIX, START)
+    advertised(base, *SIX, MAC, 1, 1, START)
+    assert advertised(base, *SIX, OTHER_MAC, solicited, override, START + 5) == override
+    assert find(base, *SIX, START + 5) == (OTHER_MAC if override else MAC)
+    reachable = solicited and override
+    assert state_of(base, *SIX, START + 5) == (Reachability.REACHABLE if reachable else Reachability.STALE)

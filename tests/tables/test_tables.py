@@ -107,6 +107,14 @@ def test_ipv6_address_takes_no_ipv4_route() -> None:
     assert route_to(arena.base, *words_of("192.0.2.1")) == 0
 
 
+def test_ipv4_address_takes_no_ipv6_route() -> None:
+    arena = with_routes([ipaddress.IPv4Network("0.0.0.0/0")])
+    row = table(Route, arena.array, arena.header.routes, 8)[0]
+    row["low"] = row["mask_high"] = row["mask_low"] = 0
+    assert route_to(arena.base, *words_of("2001:db8::1")) == 0
+    assert route_to(arena.base, *words_of("192.0.2.1")) == NO_ROUTE
+
+
 @pytest.mark.parametrize("engines", [1, 2, 3, 4, 64])
 def test_port_ranges_are_equal_and_do_not_overlap(engines: int) -> None:
     ranges = port_ranges(engines)

@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from ncore_ray.lab.dry.arena import GuardedBytes
-from ncore_ray.lab.dry.packets import arp, ethernet, ipv4, tcp, udp
+from ncore_ray.lab.dry.packets import arp, ethernet, ip_frame, ipv4, ipv6, tcp, udp
 from ncore_ray.machine.jit import entry_kernel
-from ncore_ray.wire.glance import destination_in, ports_in, protocol_in, source_in
+from ncore_ray.wire.address import words_of
+from ncore_ray.wire.glance import (
+    destination_high_in,
+    destination_in,
+    ports_in,
+    protocol_in,
+    source_high_in,
+    source_in,
+)
 
 SOURCE, DESTINATION = "10.1.0.2", "10.1.0.100"
 
@@ -21,7 +29,11 @@ def ports_door(frame: int, length: int) -> int:
 def ends_door(frame: int, which: int) -> int:
     if which == 0:
         return source_in(frame)
-    return destination_in(frame) if which == 1 else protocol_in(frame)
+    if which == 1:
+        return destination_in(frame)
+    if which == 2:
+        return protocol_in(frame)
+    return source_high_in(frame) if which == 3 else destination_high_in(frame)
 
 
 def glance(data: bytes) -> int:
@@ -40,7 +52,25 @@ def test_ports_lie_behind_the_network_header(protocol: int, options: bytes) -> N
     assert glance(frame) == 34 + len(options)
     memory = GuardedBytes()
     address = memory.put(frame)
-    assert [ends_door(address, which) for which in range(3)] == [0x0A01_0002, 0x0A01_0064, protocol]
+    assert [ends_door(address, which) for which in range(3)] == [
+        words_of(SOURCE)[1],
+        words_of(DESTINATION)[1],
+        protocol,
+    ]
+
+
+@pytest.mark.parametrize("protocol", [6, 17])
+def test_ports_of_ipv6(protocol: int) -> None:
+    source, destination = "2001:db8::2", "2001:db8::100"
+    body = tcp(source, 4711, destination, 80, 2) if protocol == 6 else udp(source, 4711, destination, 80)
+    frame = ip_frame(source, destination, protocol, body)
+    assert glance(frame) == 54
+    assert [glance(frame[:length]) for length in (57, 58)] == [0, 54]
+    memory = GuardedBytes()
+    address = memory.put(frame)
+    ends = [ends_door(address, which) for which in (3, 0, 4, 1)]
+    assert (ends, ends_door(address, 2)) == ([*words_of(source), *words_of(destination)], protocol)
+    assert glance(ethernet(ipv6(source, destination, 60, bytes(8) + body), 0x86DD)) == 0
 
 
 def test_a_first_fragment_has_ports_and_a_later_one_has_none() -> None:

@@ -33,6 +33,10 @@ def receive_arp(engine: Engine, packet: Packet) -> int:
     base = base_of(engine)
     own = find_address(base, 0, mapped(arp_target(packet)))
     is_ours = own.kind != AddressKind.FOREIGN and own.nic == packet.nic
+    sender = find_address(base, 0, mapped(arp_sender(packet)))
+    if sender.kind != AddressKind.FOREIGN and arp_sender_mac(packet) != nic_of(base, packet.nic).mac:
+        counters.address_conflicts += 1  # RFC 5227 §2.4; it is not learnt
+        return 0
     # RFC 826: what is known is always brought up to date; a new entry is made only if the packet is for us.
     learn(base, 0, mapped(arp_sender(packet)), arp_sender_mac(packet), engine.now, 1 if is_ours else 0)
     if is_ours and arp_operation(packet) == ARP_REQUEST:

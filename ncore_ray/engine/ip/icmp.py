@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.engine.connection import find_connection, make_ports
+from ncore_ray.engine.ip.fragment import NOT_SENT, is_too_long, send_fragments
+from ncore_ray.engine.ip.header import headers_back, write_headers_back
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load8, load16be, load32be
-from ncore_ray.tables.nic import nic_of
 from ncore_ray.wire.address import mapped
-from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
 from ncore_ray.wire.icmp import (
     DESTINATION_UNREACHABLE,
     ECHO_REQUEST,
@@ -25,7 +25,7 @@ from ncore_ray.wire.icmp import (
     quoted_source,
     write_echo_reply,
 )
-from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, write_ipv4
+from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet, Verdict
 
 NOT_FOUND: Final = 0
@@ -52,18 +52,41 @@ def receive_icmp(engine: Engine, packet: Packet) -> int:
 
 @kernel
 def _answer(engine: Engine, packet: Packet) -> int:
-    """Answer an echo request; the reply's data is sent from the received frame, which lives until the flush."""
-    base = base_of(engine)
-    index = take_slot(engine, packet.nic, ETHERNET_HEADER + IPV4_HEADER + ICMP_HEADER)
+    """Answer an echo request; the reply's data is sent from where the request lies, which stays until the flush."""
+    if is_too_long(engine, packet.nic, packet.source_high, packet.source_low, packet.transport_length):
+        return _answer_in_fragments(engine, packet)
+    index = take_slot(engine, packet.nic, headers_back(packet) + ICMP_HEADER)
     at = header_address(engine, index)
-    mac = nic_of(base, packet.nic).mac
-    at += write_ethernet(at, packet.ethernet_source, mac, TYPE_IPV4)
-    at += write_ipv4(at, packet.destination_low, packet.source_low, PROTOCOL_ICMP, packet.transport_length)
+    at += write_headers_back(engine, packet, at, PROTOCOL_ICMP, packet.transport_length)
     write_echo_reply(at, packet)
     slot = slot_of(engine, index)
-    slot.first = packet.transport + ICMP_HEADER - base
+    slot.first = packet.transport + ICMP_HEADER - base_of(engine)
     slot.first_length = packet.transport_length - ICMP_HEADER
     counters_of(engine).echo_replies += 1
+    return NOT_FOUND
+
+
+@kernel
+def _answer_in_fragments(engine: Engine, packet: Packet) -> int:
+    at = send_fragments(
+        engine,
+        packet.nic,
+        packet.ethernet_source,
+        packet.destination_high,
+        packet.destination_low,
+        packet.source_high,
+        packet.source_low,
+        PROTOCOL_ICMP,
+        packet.transport + ICMP_HEADER,
+        packet.transport_length - ICMP_HEADER,
+    )
+    if at == NOT_SENT:
+        counters_of(engine).made_packets += 1
+        counters_of(engine).drop_send_no_frame_packets += 1
+        return NOT_FOUND
+    write_echo_reply(at, packet)
+    counters_of(engine).echo_replies += 1
+    counters_of(engine).fragmented_packets += 1
     return NOT_FOUND
 
 

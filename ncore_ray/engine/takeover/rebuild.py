@@ -8,6 +8,8 @@ from ncore_ray.arena.frame import frame_meta
 from ncore_ray.arena.header import arena_at
 from ncore_ray.engine.buffer import put_frame
 from ncore_ray.engine.connection import Tcb, Work, hold_chain, mark, tcb_of
+from ncore_ray.engine.ip.announce import begin_announcing
+from ncore_ray.engine.ip.rooms import ReassemblyState, reassembly_of
 from ncore_ray.engine.lifecycle import enter_lists
 from ncore_ray.engine.partition import Engine, base_of, service_stats, vserver_stats
 from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim_of, is_block_claimed, verdict_of
@@ -31,6 +33,10 @@ def forget_derived(engine: Engine, now: int) -> int:
     engine.work_head = engine.work_tail = 0
     engine.slots_used = engine.pieces_used = engine.freed_late = 0
     engine.free_frame_count = 0
+    engine.reassembly_at = 0
+    begin_announcing(engine)
+    for number in range(engine.reassembly_count):  # one of them may be half written; fragments are rare
+        reassembly_of(engine, number).state = ReassemblyState.FREE
     engine.free_connection = engine.live_connections = engine.half_open = 0
     engine.time_wait_first = engine.time_wait_last = 0
     for number in range(arena_at(base).vserver_count):

@@ -24,10 +24,12 @@ from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
 from ncore_ray.engine.tcp.state import TcpState, can_receive
 from ncore_ray.engine.tcp.timestamps import Age, begin_timestamps, judge_age, note_timestamp
 from ncore_ray.machine.jit import kernel
+from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.packet import Packet
 from ncore_ray.wire.tcp import ACK, FIN, RST, SYN
 
 _DEFAULT_MSS: Final = 536
+_DEFAULT_MSS6: Final = 1_220
 _REFUSAL_INTERVAL_US: Final = 50_000
 """A connection answers at most one segment of no use in that time: far less than the 200 ms of a peer's first probe."""
 _CHALLENGE_WINDOW_US: Final = 1_000_000
@@ -400,8 +402,9 @@ def continue_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 @kernel
 def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Take what a SYN says: initial sequence, segment size, window scale (RFC 9293 §3.7.1, RFC 7323 §2)."""
-    offered = packet.option_mss if packet.option_mss else _DEFAULT_MSS
-    tcb.mss = max(min(offered, own_mss(engine, tcb.nic)), 64)
+    default = _DEFAULT_MSS if is_ipv4(packet.source_high, packet.source_low) else _DEFAULT_MSS6
+    offered = packet.option_mss if packet.option_mss else default
+    tcb.mss = max(min(offered, own_mss(engine, tcb)), 64)
     tcb.irs = packet.sequence
     tcb.rcv_nxt = seq_add(packet.sequence, 1)
     tcb.rcv_edge = seq_add(tcb.rcv_nxt, min(engine.receive_limit, 65535))

@@ -14,6 +14,14 @@ from ncore_ray.engine.connection import (
     remote_port,
     send_chain,
 )
+from ncore_ray.engine.ip.header import (
+    headers_back,
+    headers_to,
+    pseudo_back,
+    pseudo_to,
+    write_headers_back,
+    write_headers_to,
+)
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp.sack import has_blocks, write_blocks
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
@@ -22,9 +30,10 @@ from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.nic.direct import PIECE_SIZE, Offload, Slot, piece_at
 from ncore_ray.tables.nic import nic_of
-from ncore_ray.wire.checksum import sum_bytes, sum_pseudo_header
-from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
-from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP, write_ipv4
+from ncore_ray.wire.address import is_ipv4
+from ncore_ray.wire.checksum import sum_bytes
+from ncore_ray.wire.ip import ip_header
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
 from ncore_ray.wire.tcp import (
     ACK,
@@ -43,13 +52,12 @@ PRESSED_WINDOW: Final = 128 << 10
 """The largest receive window while less than half of the pool is free."""
 _LARGE_PAYLOAD: Final = 61_440
 """Bytes of one large segment at the most: with its headers it has to fit into the IP header's length."""
-HEADERS: Final = ETHERNET_HEADER + IPV4_HEADER + TCP_HEADER
 
 
 @kernel
-def own_mss(engine: Engine, nic: int) -> int:
-    """Return the largest payload that a NIC's MTU lets in (RFC 9293 §3.7.1)."""
-    return nic_of(base_of(engine), nic).mtu - IPV4_HEADER - TCP_HEADER
+def own_mss(engine: Engine, tcb: Tcb) -> int:
+    """Return the largest payload that the NIC's MTU lets in (RFC 9293 §3.7.1, RFC 8200 §8.3)."""
+    return nic_of(base_of(engine), tcb.nic).mtu - ip_header(tcb.remote_high, tcb.remote_low) - TCP_HEADER
 
 
 @kernel
@@ -106,8 +114,7 @@ def _advertise(engine: Engine, tcb: Tcb, is_syn: int) -> int:
 def _write_headers(engine: Engine, tcb: Tcb, slot: int, tcp_length: int) -> int:
     """Write the Ethernet and IP headers; return the address behind them."""
     at = header_address(engine, slot)
-    at += write_ethernet(at, tcb.remote_mac, nic_of(base_of(engine), tcb.nic).mac, TYPE_IPV4)
-    return at + write_ipv4(at, tcb.local_low, tcb.remote_low, PROTOCOL_TCP, tcp_length)
+    return at + write_headers_to(engine, tcb, at, PROTOCOL_TCP, tcp_length)
 
 
 @kernel
@@ -128,21 +135,21 @@ def send_segment(engine: Engine, tcb: Tcb, sequence: int, flags: int, length: in
     payload can be shorter than asked for; then it carries no FIN. More than an MSS only where the NIC cuts segments.
     """
     header = TCP_HEADER + options_length(tcb)
-    index = take_slot(engine, tcb.nic, HEADERS - TCP_HEADER + header)
+    index = take_slot(engine, tcb.nic, headers_to(tcb) + header)
     slot = slot_of(engine, index)
     taken = 0
     if length > 0:
         taken = _name_payload(engine, tcb, slot, sequence, length)
         if taken < length:
             flags &= ~FIN
-    pseudo = _pseudo_sum(tcb, header + taken)
+    pseudo = pseudo_to(tcb, PROTOCOL_TCP, header + taken)
     at = _write_headers(engine, tcb, index, header + taken)
     window = _advertise(engine, tcb, 0)
     write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags | ACK, window, header)
     if tcb.timestamps:
         write_own_timestamps(engine, tcb, at + TCP_HEADER)
     if slot.offload:
-        slot.offload = Offload.CHECKSUM
+        slot.offload = Offload.CHECKSUM if is_ipv4(tcb.remote_high, tcb.remote_low) else Offload.CHECKSUM6
         slot.segment = tcb.mss if taken > tcb.mss else 0
         begin_tcp_checksum(at, pseudo)
     else:
@@ -209,51 +216,48 @@ def send_acknowledgment(engine: Engine, tcb: Tcb, sequence: int) -> int:
     """Make a segment without payload, with what came too early or twice where the peer understands it (RFC 2018 §3)."""
     if not has_blocks(tcb):
         return send_segment(engine, tcb, sequence, 0, 0)
-    index = take_slot(engine, tcb.nic, HEADERS)
-    options = header_address(engine, index) + HEADERS
+    before = headers_to(tcb)
+    index = take_slot(engine, tcb.nic, before)
+    options = header_address(engine, index) + before + TCP_HEADER
     length = TCP_HEADER
     if tcb.timestamps:
         length += write_own_timestamps(engine, tcb, options)
     length += write_blocks(engine, tcb, options - TCP_HEADER + length)
-    slot_of(engine, index).header_length = HEADERS - TCP_HEADER + length
+    slot_of(engine, index).header_length = before + length
     at = _write_headers(engine, tcb, index, length)
     window = _advertise(engine, tcb, 0)
     write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, ACK, window, length)
-    finish_tcp_checksum(at, length, _pseudo_sum(tcb, length))
+    finish_tcp_checksum(at, length, pseudo_to(tcb, PROTOCOL_TCP, length))
     return _acknowledged(tcb)
-
-
-@kernel
-def _pseudo_sum(tcb: Tcb, length: int) -> int:
-    return sum_pseudo_header(tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_TCP, length)
 
 
 @kernel
 def send_syn(engine: Engine, tcb: Tcb, flags: int) -> int:
     """Make a SYN, or a SYN with ACK, whose options answer the peer's (RFC 7323 §2.2, RFC 2018 §2)."""
     scale = engine.receive_scale if flags & ACK == 0 or tcb.snd_scale >= 0 else -1
-    index = take_slot(engine, tcb.nic, HEADERS)
-    options = header_address(engine, index) + HEADERS
-    length = TCP_HEADER + write_syn_options(options, own_mss(engine, tcb.nic), scale, 1 if tcb.sack_permitted else 0)
+    before = headers_to(tcb)
+    index = take_slot(engine, tcb.nic, before)
+    options = header_address(engine, index) + before + TCP_HEADER
+    length = TCP_HEADER + write_syn_options(options, own_mss(engine, tcb), scale, 1 if tcb.sack_permitted else 0)
     if tcb.timestamps:
         length += write_own_timestamps(engine, tcb, options - TCP_HEADER + length)
-    slot_of(engine, index).header_length = HEADERS - TCP_HEADER + length
+    slot_of(engine, index).header_length = before + length
     at = _write_headers(engine, tcb, index, length)
     acknowledgment = tcb.rcv_nxt if flags & ACK else 0
     window = _advertise(engine, tcb, 1)
     write_tcp(at, local_port(tcb), remote_port(tcb), tcb.iss, acknowledgment, flags, window, length)
-    finish_tcp_checksum(at, length, _pseudo_sum(tcb, length))
+    finish_tcp_checksum(at, length, pseudo_to(tcb, PROTOCOL_TCP, length))
     return _acknowledged(tcb)
 
 
 @kernel
 def send_reset(engine: Engine, tcb: Tcb) -> int:
     """Make a reset for a connection that is given up (RFC 9293 §3.10.5)."""
-    index = take_slot(engine, tcb.nic, HEADERS)
+    index = take_slot(engine, tcb.nic, headers_to(tcb) + TCP_HEADER)
     at = _write_headers(engine, tcb, index, TCP_HEADER)
     # Of all that is in flight the last: never before the peer's window (RFC 5961 §3.2 lets it ask again).
     write_tcp(at, local_port(tcb), remote_port(tcb), tcb.snd_max, tcb.rcv_nxt, RST | ACK, 0, TCP_HEADER)
-    finish_tcp_checksum(at, TCP_HEADER, _pseudo_sum(tcb, TCP_HEADER))
+    finish_tcp_checksum(at, TCP_HEADER, pseudo_to(tcb, PROTOCOL_TCP, TCP_HEADER))
     counters_of(engine).resets_sent += 1
     return 0
 
@@ -271,15 +275,10 @@ def answer_reset(engine: Engine, packet: Packet) -> int:
 
 @kernel
 def _reset_packet(engine: Engine, packet: Packet, sequence: int, acknowledgment: int, flags: int) -> int:
-    index = take_slot(engine, packet.nic, HEADERS)
+    index = take_slot(engine, packet.nic, headers_back(packet) + TCP_HEADER)
     at = header_address(engine, index)
-    own_mac = nic_of(base_of(engine), packet.nic).mac
-    at += write_ethernet(at, packet.ethernet_source, own_mac, TYPE_IPV4)
-    at += write_ipv4(at, packet.destination_low, packet.source_low, PROTOCOL_TCP, TCP_HEADER)
+    at += write_headers_back(engine, packet, at, PROTOCOL_TCP, TCP_HEADER)
     write_tcp(at, packet.destination_port, packet.source_port, sequence, acknowledgment, flags, 0, TCP_HEADER)
-    pseudo = sum_pseudo_header(
-        packet.destination_high, packet.destination_low, packet.source_high, packet.source_low, PROTOCOL_TCP, TCP_HEADER
-    )
-    finish_tcp_checksum(at, TCP_HEADER, pseudo)
+    finish_tcp_checksum(at, TCP_HEADER, pseudo_back(packet, PROTOCOL_TCP, TCP_HEADER))
     counters_of(engine).resets_sent += 1
     return 0

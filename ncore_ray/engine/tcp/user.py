@@ -154,7 +154,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
         release_connection(engine, tcb)
         return 0
     tcb.role = role
-    tcb.mss = own_mss(engine, tcb.nic)
+    tcb.mss = own_mss(engine, tcb)
     tcb.rcv_scale = engine.receive_scale
     tcb.sack_permitted = engine.sack
     tcb.timestamps = engine.timestamps

@@ -18,6 +18,9 @@ from ncore_ray.engine.connection import (
     take_connection,
     tcb_of,
 )
+from ncore_ray.engine.ip.errors import tell_port_unreachable
+from ncore_ray.engine.ip.fragment import NOT_SENT, is_too_long, send_fragments
+from ncore_ray.engine.ip.header import headers_to, pseudo_to, write_headers_to
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.proxy.relay import pair
@@ -25,12 +28,10 @@ from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.user import address_active, choose_port, destroy_unused
 from ncore_ray.engine.transmit import header_address, resolve, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
-from ncore_ray.tables.nic import nic_of
 from ncore_ray.tables.route import NO_ROUTE
 from ncore_ray.tables.service import NO_VSERVER, find_vserver, service_of, vserver_of
-from ncore_ray.wire.checksum import sum_bytes, sum_pseudo_header
-from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
-from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_UDP, write_ipv4
+from ncore_ray.wire.checksum import sum_bytes
+from ncore_ray.wire.ipv4 import PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet, Verdict
 from ncore_ray.wire.udp import UDP_HEADER, read_udp, write_udp
 
@@ -81,7 +82,7 @@ def _begin_session(engine: Engine, packet: Packet, ports: int) -> int:
     vserver = find_vserver(base, packet.destination_high, packet.destination_low, packet.destination_port, 1)
     if vserver == NO_VSERVER:
         counters.drop_udp_no_vserver_packets += 1
-        return 0
+        return tell_port_unreachable(engine, packet)
     service = choose_service(engine, vserver, NO_SERVICE)
     if service == NO_SERVICE or service_of(base, service).route < 0:
         counters.drop_udp_no_service_packets += 1
@@ -151,17 +152,17 @@ def _forward(engine: Engine, tcb: Tcb, target: Tcb, packet: Packet) -> int:
     session = tcb if tcb.role == Role.UDP_CLIENT else target
     session.application_at = engine.now + vserver_of(base_of(engine), session.vserver).udp_us
     mark(engine, session, Work.OUTPUT)
-    if packet.payload_length > nic_of(base_of(engine), target.nic).mtu - IPV4_HEADER - UDP_HEADER:
-        counters.drop_udp_too_long_packets += 1
-        counters.used_udp_packets -= 1
-        return 0
     if not resolve(engine, target):
         counters.made_packets += 1
         counters.drop_send_no_neighbour_packets += 1
         return 0
+    if not _send(engine, target, packet):
+        counters.drop_udp_too_long_packets += 1
+        counters.used_udp_packets -= 1
+        return 0
     _count_sent(engine, target, packet.payload_length)
     counters.udp_datagrams += 1
-    return _send(engine, target, packet)
+    return 0
 
 
 @kernel
@@ -187,20 +188,43 @@ def _count_sent(engine: Engine, tcb: Tcb, length: int) -> int:
 
 @kernel
 def _send(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    """Return 1, or 0 if there are not enough slots for all fragments."""
     base = base_of(engine)
     length = packet.payload_length
-    index = take_slot(engine, tcb.nic, ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER)
+    if is_too_long(engine, tcb.nic, tcb.remote_high, tcb.remote_low, UDP_HEADER + length):
+        return _send_in_fragments(engine, tcb, packet)
+    index = take_slot(engine, tcb.nic, headers_to(tcb) + UDP_HEADER)
     at = header_address(engine, index)
-    at += write_ethernet(at, tcb.remote_mac, nic_of(base, tcb.nic).mac, TYPE_IPV4)
-    at += write_ipv4(at, tcb.local_low, tcb.remote_low, PROTOCOL_UDP, UDP_HEADER + length)
-    total = sum_bytes(packet.payload, length) + sum_pseudo_header(
-        tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_UDP, UDP_HEADER + length
-    )
+    at += write_headers_to(engine, tcb, at, PROTOCOL_UDP, UDP_HEADER + length)
+    total = sum_bytes(packet.payload, length) + pseudo_to(tcb, PROTOCOL_UDP, UDP_HEADER + length)
     write_udp(at, local_port(tcb), remote_port(tcb), length, total)
     slot = slot_of(engine, index)
     slot.first = packet.payload - base
     slot.first_length = length
-    return 0
+    return 1
+
+
+@kernel
+def _send_in_fragments(engine: Engine, tcb: Tcb, packet: Packet) -> int:
+    length = packet.payload_length
+    at = send_fragments(
+        engine,
+        tcb.nic,
+        tcb.remote_mac,
+        tcb.local_high,
+        tcb.local_low,
+        tcb.remote_high,
+        tcb.remote_low,
+        PROTOCOL_UDP,
+        packet.payload,
+        length,
+    )
+    if at == NOT_SENT:
+        return 0
+    total = sum_bytes(packet.payload, length) + pseudo_to(tcb, PROTOCOL_UDP, UDP_HEADER + length)
+    write_udp(at, local_port(tcb), remote_port(tcb), length, total)
+    counters_of(engine).fragmented_packets += 1
+    return 1
 
 
 @kernel

@@ -90,6 +90,7 @@ def test_no_vserver_at_that_port() -> None:
     with running(protocol="UDP") as lab:
         _ask(lab, vip_port=81)
         assert lab.counters().drop_udp_no_vserver_packets == 1
+        assert lab.client_host.errors == [(VIP, 3, 3)]
 
 
 def test_tcp_and_udp_vservers_are_apart() -> None:
@@ -132,14 +133,6 @@ def test_full_table_refuses_the_new_and_keeps_the_old(room: int) -> None:
         assert len(lab.live()) == 16
         _ask(lab, 4_000, b"again")
         assert lab.servers[0].datagrams[-1][3] == b"again"
-        lab.wait(31 * SECOND)
-
-
-def test_datagram_longer_than_the_way_out_allows() -> None:
-    with running(protocol="UDP") as lab:
-        _ask(lab, payload=bytes(1_473))
-        assert not lab.servers[0].datagrams
-        assert lab.counters().drop_udp_too_long_packets == 1
         lab.wait(31 * SECOND)
 
 

@@ -1,0 +1,100 @@
+"""Packets of ours that are longer than a NIC's MTU: sent in fragments (RFC 791 §3.2, RFC 8200 §4.5).
+
+Only datagrams and echo replies are: TCP makes its segments to measure. Each fragment names its part of the payload
+where it lies; the first has room for a transport header of 8 bytes before it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.transmit import header_address, slot_of, slots_left, take_slot
+from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.nic import nic_of
+from ncore_ray.wire.address import is_ipv4
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, TYPE_IPV6, write_ethernet
+from ncore_ray.wire.ipv4 import IPV4_HEADER, write_ipv4_fragment
+from ncore_ray.wire.ipv6 import FRAGMENT, FRAGMENT_HEADER, IPV6_HEADER, write_fragment_header, write_ipv6
+
+TRANSPORT: Final = 8
+"""Bytes of the transport header in the first fragment (UDP and ICMP)."""
+NOT_SENT: Final = -1
+
+
+@kernel
+def is_too_long(engine: Engine, nic: int, high: int, low: int, length: int) -> int:
+    """Return 1 if a packet to an address with ``length`` bytes behind its IP header does not fit into one frame."""
+    header = IPV4_HEADER if is_ipv4(high, low) else IPV6_HEADER
+    return 1 if header + length > nic_of(base_of(engine), nic).mtu else 0
+
+
+@kernel
+def fragment_headers(high: int, low: int) -> int:
+    """Return the bytes of all headers of a fragment to an address, up to its content."""
+    return ETHERNET_HEADER + (IPV4_HEADER if is_ipv4(high, low) else IPV6_HEADER + FRAGMENT_HEADER)
+
+
+@kernel
+def send_fragments(
+    engine: Engine,
+    nic: int,
+    mac: int,
+    source_high: int,
+    source_low: int,
+    high: int,
+    low: int,
+    protocol: int,
+    payload: int,
+    length: int,
+) -> int:
+    """Make the fragments of a packet with a transport header and ``length`` bytes at an address of the arena.
+
+    Return the address at which the transport header is to be written, or NOT_SENT if there are not enough slots.
+    """
+    headers = fragment_headers(high, low)
+    most = (nic_of(base_of(engine), nic).mtu - headers + ETHERNET_HEADER) & ~7
+    total = TRANSPORT + length
+    if slots_left(engine) < (total + most - 1) // most:
+        return NOT_SENT
+    engine.identification += 1
+    transport, offset = NOT_SENT, 0
+    while offset < total:
+        content = min(most, total - offset)
+        before = 0 if offset else TRANSPORT
+        index = take_slot(engine, nic, headers + before)
+        at = header_address(engine, index)
+        more = 1 if offset + content < total else 0
+        _write(engine, at, nic, mac, source_high, source_low, high, low, protocol, content, offset | more)
+        slot = slot_of(engine, index)
+        slot.first = payload + max(offset - TRANSPORT, 0) - base_of(engine)
+        slot.first_length = content - before
+        if before:
+            transport = at + headers
+        offset += content
+    return transport
+
+
+@kernel
+def _write(
+    engine: Engine,
+    at: int,
+    nic: int,
+    mac: int,
+    source_high: int,
+    source_low: int,
+    high: int,
+    low: int,
+    protocol: int,
+    length: int,
+    offset_and_more: int,
+) -> int:
+    own = nic_of(base_of(engine), nic).mac
+    number = engine.index << 24 ^ engine.identification
+    if is_ipv4(high, low):
+        at += write_ethernet(at, mac, own, TYPE_IPV4)
+        number = engine.index << 10 ^ engine.identification
+        return write_ipv4_fragment(at, source_low, low, protocol, length, number & 0xFFFF, offset_and_more)
+    at += write_ethernet(at, mac, own, TYPE_IPV6)
+    at += write_ipv6(at, source_high, source_low, high, low, FRAGMENT, FRAGMENT_HEADER + length)
+    return write_fragment_header(at, protocol, number & 0xFFFF_FFFF, offset_and_more)

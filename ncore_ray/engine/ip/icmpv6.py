@@ -1,0 +1,120 @@
+"""ICMPv6: echo requests are answered, neighbours found, and errors end attempts to connect (RFC 4443, RFC 4861)."""
+
+from __future__ import annotations
+
+from ncore_ray.engine.connection import find_connection, make_ports
+from ncore_ray.engine.ip.fragment import NOT_SENT, is_too_long, send_fragments
+from ncore_ray.engine.ip.header import headers_back, write_headers_back
+from ncore_ray.engine.ip.icmp import NOT_FOUND
+from ncore_ray.engine.ip.ndp import receive_ndp
+from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.transmit import header_address, slot_of, take_slot
+from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import load16be, load32be
+from ncore_ray.tables.own_address import AddressKind, find_address
+from ncore_ray.wire.icmp import ICMP_HEADER, icmp_type
+from ncore_ray.wire.icmpv6 import (
+    ECHO_REQUEST6,
+    UNREACHABLE6,
+    check_icmpv6,
+    is_icmpv6_error,
+    quoted6_ports,
+    quoted6_protocol,
+    quoted6_word,
+    write_echo_reply6,
+)
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP
+from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6, is_bad_source6
+from ncore_ray.wire.ndp import ADVERTISEMENT, SOLICITATION
+from ncore_ray.wire.packet import Packet, Verdict
+
+
+@kernel
+def receive_icmpv6(engine: Engine, packet: Packet) -> int:
+    """Take one message; return the number plus 1 of the connection that it declares unreachable, or NOT_FOUND.
+
+    The one protocol whose packets come to multicast addresses, and from none.
+    """
+    counters = counters_of(engine)
+    if check_icmpv6(packet) != Verdict.GOOD:
+        counters.drop_icmp_bad_packets += 1
+        return NOT_FOUND
+    kind = icmp_type(packet)
+    if kind in (SOLICITATION, ADVERTISEMENT):
+        return receive_ndp(engine, packet)
+    if is_bad_source6(packet.source_high, packet.source_low):
+        counters.drop_ip_bad_source_packets += 1
+        return NOT_FOUND
+    if find_address(base_of(engine), packet.destination_high, packet.destination_low).kind == AddressKind.FOREIGN:
+        counters.drop_ip_not_for_us_packets += 1
+        return NOT_FOUND
+    if kind == ECHO_REQUEST6:
+        counters.used_icmp_packets += 1
+        return _answer(engine, packet)
+    if not is_icmpv6_error(packet):
+        counters.drop_icmp_unused_packets += 1
+        return NOT_FOUND
+    counters.used_icmp_packets += 1
+    return _find_quoted(engine, packet) if kind == UNREACHABLE6 else NOT_FOUND
+
+
+@kernel
+def _answer(engine: Engine, packet: Packet) -> int:
+    """Answer an echo request; the reply's data is sent from where the request lies, which stays until the flush."""
+    if is_too_long(engine, packet.nic, packet.source_high, packet.source_low, packet.transport_length):
+        return _answer_in_fragments(engine, packet)
+    index = take_slot(engine, packet.nic, headers_back(packet) + ICMP_HEADER)
+    at = header_address(engine, index)
+    at += write_headers_back(engine, packet, at, PROTOCOL_ICMPV6, packet.transport_length)
+    write_echo_reply6(at, packet)
+    slot = slot_of(engine, index)
+    slot.first = packet.transport + ICMP_HEADER - base_of(engine)
+    slot.first_length = packet.transport_length - ICMP_HEADER
+    counters_of(engine).echo_replies += 1
+    return NOT_FOUND
+
+
+@kernel
+def _answer_in_fragments(engine: Engine, packet: Packet) -> int:
+    at = send_fragments(
+        engine,
+        packet.nic,
+        packet.ethernet_source,
+        packet.destination_high,
+        packet.destination_low,
+        packet.source_high,
+        packet.source_low,
+        PROTOCOL_ICMPV6,
+        packet.transport + ICMP_HEADER,
+        packet.transport_length - ICMP_HEADER,
+    )
+    if at == NOT_SENT:
+        counters_of(engine).made_packets += 1
+        counters_of(engine).drop_send_no_frame_packets += 1
+        return NOT_FOUND
+    write_echo_reply6(at, packet)
+    counters_of(engine).echo_replies += 1
+    counters_of(engine).fragmented_packets += 1
+    return NOT_FOUND
+
+
+@kernel
+def _find_quoted(engine: Engine, packet: Packet) -> int:
+    """Return the connection whose segment is quoted; the caller looks at the sequence number (RFC 5927 §4)."""
+    ports = quoted6_ports(packet)
+    if ports == 0 or quoted6_protocol(packet) != PROTOCOL_TCP:
+        return NOT_FOUND
+    return find_connection(
+        engine,
+        quoted6_word(packet, 2),
+        quoted6_word(packet, 3),
+        quoted6_word(packet, 0),
+        quoted6_word(packet, 1),
+        make_ports(load16be(ports + 2), load16be(ports), PROTOCOL_TCP),
+    )
+
+
+@kernel
+def quoted6_sequence(packet: Packet) -> int:
+    """Return the sequence number of the quoted segment."""
+    return load32be(quoted6_ports(packet) + 4)
