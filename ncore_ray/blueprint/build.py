@@ -339,6 +339,7 @@ def _write_nic(array: Bytes, blueprint: Blueprint, arena: Arena, index: int, tra
     nic = view(Nic, array, arena.nics + index * size_of(Nic))
     nic.transmit = transmit
     nic.vlan = blueprint.configuration.nics[index].vlan or 0
+    nic.proxy_arp = int(blueprint.configuration.nics[index].proxy_arp)
     nic.writer = Actor.ENGINE + arena.engine_count + arena.queue_count + index
 
 

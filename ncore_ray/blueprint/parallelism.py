@@ -96,5 +96,8 @@ def nic_towards(configuration: Configuration, source: str) -> int:
     except ValueError:
         return 0
     near = [number for number, nic in enumerate(configuration.nics) if nic.reaches(address)]
+    near += [
+        number for number, nic in enumerate(configuration.nics) if any(address in route.network for route in nic.routes)
+    ]
     far = [number for number, nic in enumerate(configuration.nics) if nic.gateway_to(address) is not None]
     return next(iter([*near, *far]), 0)

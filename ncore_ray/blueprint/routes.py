@@ -33,6 +33,7 @@ def routes_of(configuration: Configuration) -> list[RouteRow]:
     rows: list[RouteRow] = []
     for index, nic in enumerate(configuration.nics):
         rows += [(address.network, index, None, address.ip) for address in nic.addresses]
+        rows += [(route.network, index, route.via, nic.source_for(route.via)) for route in nic.routes]
     for version, anywhere in ((4, "0.0.0.0/0"), (6, "::/0")):
         for index, nic in enumerate(configuration.nics):
             gateway = nic.gateway_of(version)

@@ -14,6 +14,7 @@ from ipaddress import (
     IPv6Network,
     ip_address,
     ip_interface,
+    ip_network,
 )
 from typing import Annotated, Final
 
@@ -27,6 +28,7 @@ _AN_ENDPOINT: Final = (
     'an IP unicast address and a port from 1 to 65535, such as "10.1.0.100:80" or "[2001:db8::100]:80"'
 )
 _AN_INTERFACE: Final = "an IP unicast address with its prefix length, such as 10.1.0.10/24 or 2001:db8::10/64"
+_A_ROUTE: Final = 'a network and a neighbour of one family, such as "10.9.0.0/16 via 10.2.0.1"'
 _V4: Final = r"[0-9.]+"
 _V6: Final = r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"
 
@@ -45,6 +47,17 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, order=True)
+class StaticRoute:
+    """A network, and the neighbour by way of which it is reached."""
+
+    network: IpNetwork
+    via: IpAddress
+
+    def __str__(self) -> str:
+        return f"{self.network} via {self.via}"
 
 
 def is_unicast(address: IpAddress) -> bool:
@@ -128,6 +141,18 @@ def parse_endpoint(value: object) -> Endpoint:
     return endpoint
 
 
+def parse_route(value: object) -> StaticRoute:
+    """Return a route from ``10.9.0.0/16 via 10.2.0.1`` or ``2001:db8:9::/48 via fe80::1``."""
+    match = re.fullmatch(r"(\S+/\d{1,3}) via (\S+)", str(value), re.ASCII)
+    try:
+        route = StaticRoute(ip_network(match[1]), ip_address(match[2])) if match else None
+    except ValueError:
+        route = None
+    if route is None or route.network.version != route.via.version or not is_unicast(route.via):
+        raise expected(_A_ROUTE)
+    return route
+
+
 def parse_mac(value: object) -> str:
     """Return a MAC address in lower case, with colons."""
     match = re.fullmatch("[0-9a-f]{2}(?::[0-9a-f]{2}){5}", str(value).lower(), re.ASCII)
@@ -144,4 +169,5 @@ Address = Annotated[IPv4Address, *_text(parse_address)]
 Address6 = Annotated[IPv6Address, *_text(parse_address6)]
 InterfaceAddress = Annotated[IpInterface, *_text(parse_interface)]
 EndpointAddress = Annotated[Endpoint, *_text(parse_endpoint)]
+Route = Annotated[StaticRoute, *_text(parse_route)]
 MacAddress = Annotated[str, *_text(parse_mac)]

@@ -114,6 +114,9 @@ def _foreign_addresses(draft: Draft) -> Iterator[tuple[Location, IpAddress]]:
             yield ("nics", index, "host"), nic.host.ip
         if nic.gateway is not None:
             yield ("nics", index, "gateway"), nic.gateway
+        for place, route in enumerate(nic.routes):
+            if not route.via.is_link_local:
+                yield ("nics", index, "routes", place), route.via
         if nic.gateway6 is not None and not nic.gateway6.is_link_local:
             yield ("nics", index, "gateway6"), nic.gateway6
     for index, service in _entries(draft.services):
@@ -174,7 +177,7 @@ def _reachable_services(draft: Draft) -> Iterator[Finding]:
         return
     for index, service in _entries(draft.services):
         address = service.address.address
-        if not any(nic.reaches(address) or nic.gateway_to(address) for nic in nics):
+        if not any(nic.leads_to(address) for nic in nics):
             networks = ", ".join(str(network) for nic in nics for network in nic.networks)
             text = f"found {shown(service.address)}, expected a host in {networks}, or a NIC with a gateway"
             yield Finding(("services", index, "address"), text)

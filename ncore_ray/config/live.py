@@ -9,7 +9,7 @@ from ncore_ray.config.change import Add, Bind, Change, Move, Remove, Set, Unbind
 from ncore_ray.config.model import Configuration, Parallelism, Unit
 
 _LIVE: Final = {
-    "nic": ("addresses", "gateway", "gateway6"),
+    "nic": ("addresses", "gateway", "gateway6", "routes"),
     "appliance": ("engines", "drain_time"),
     "distribution": ("algorithm", "weights"),
     "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "udp"),

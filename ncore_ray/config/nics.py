@@ -8,12 +8,21 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from ncore_ray.config.addresses import Address, Address6, InterfaceAddress, IpAddress, IpNetwork, MacAddress, is_host_in
+from ncore_ray.config.addresses import (
+    Address,
+    Address6,
+    InterfaceAddress,
+    IpAddress,
+    IpNetwork,
+    MacAddress,
+    Route,
+    is_host_in,
+)
 from ncore_ray.config.appliance import EngineNumbers
 from ncore_ray.config.expect import Finding, alternatives, repeats, shown
 from ncore_ray.config.section import Section
 from ncore_ray.config.units import SECOND, Microseconds, PartsPerMillion, format_time, time_within
-from ncore_ray.config.words import FilePath, InterfaceName, NamespaceName, entries, none_is, whole, word
+from ncore_ray.config.words import FilePath, InterfaceName, NamespaceName, Switch, entries, none_is, whole, word
 
 MAX_MTU: Final = 2_034
 """A frame of the arena (2,048 bytes) without the Ethernet header."""
@@ -80,6 +89,10 @@ class Nic(Section):
     """Next hop to all IPv4 networks that no NIC is on."""
     gateway6: Address6 | None = None
     """The same for IPv6; it may be a link-local address."""
+    routes: Annotated[tuple[Route, ...], entries(0, 256)] = ()
+    """Networks that are reached through other neighbours than the gateway."""
+    proxy_arp: Switch = False
+    """Whether questions for own addresses of other NICs are answered here, too (ARP and Neighbour Discovery)."""
     mtu: Annotated[int, whole(576, MAX_MTU)] = 1_500
     """Bytes of the largest IP packet."""
     vlan: Annotated[Annotated[int, whole(1, 4_094)] | None, *none_is("none")] = None
@@ -120,6 +133,12 @@ class Nic(Section):
         """Return the gateway that leads to an address far away."""
         return self.gateway_of(address.version)
 
+    def leads_to(self, address: IpAddress) -> bool:
+        """Return whether an address is near, on a network with a route, or beyond the gateway."""
+        if self.reaches(address) or self.gateway_to(address) is not None:
+            return True
+        return any(address in route.network for route in self.routes)
+
     def source_for(self, neighbour: IpAddress) -> IpAddress:
         """Return the own address towards a neighbour: one on its network, else the first of its family."""
         own = [address for address in self.addresses if address.version == neighbour.version]
@@ -137,6 +156,8 @@ class Nic(Section):
             yield from self._neighbour_findings("gateway", self.gateway)
         if self.gateway6 is not None:
             yield from self._gateway6_findings(self.gateway6)
+        for index, route in enumerate(self.routes):
+            yield from self._route_findings(index, route.via)
         if self.host is not None:
             yield from self._host_findings()
 
@@ -161,6 +182,11 @@ class Nic(Section):
         elif not any(address.version == 6 for address in self.addresses):
             text = f"found {shown(gateway)}, but none of the NIC's addresses is an IPv6 address"
             yield Finding(("gateway6",), text)
+
+    def _route_findings(self, index: int, via: IpAddress) -> Iterator[Finding]:
+        check = self._gateway6_findings(via) if via.version == 6 else self._neighbour_findings("", via)
+        for finding in check:
+            yield Finding(("routes", index), finding.text)
 
     def _neighbour_findings(self, key: str, address: IpAddress) -> Iterator[Finding]:
         """Yield what keeps an address from being another host on one of the networks."""

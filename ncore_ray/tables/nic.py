@@ -8,6 +8,7 @@ from typing import Final
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+from ncore_ray.tables.own_address import AddressKind, OwnAddress
 
 
 class Transmit(IntEnum):
@@ -30,6 +31,8 @@ class Nic(Record):
     """1 if the kernel completes checksums and cuts large segments (`DIRECT` only; by virtio headers)."""
     fanout_group: I64
     """Of the queues that the engines read (placement `per-core`, `rss`); 0: the kernel fills one queue only."""
+    proxy_arp: I64
+    """1: questions for own addresses of other NICs are answered here, too."""
     vlan: I64
     """Number of the VLAN whose tag packets get on their way out; 0: none."""
     writer: I64
@@ -38,6 +41,17 @@ class Nic(Record):
 
 nic_at = pointer_to(Nic)
 _NIC_SIZE: Final = size_of(Nic)
+
+
+@kernel
+def answers_for(base: int, index: int, own: OwnAddress) -> int:
+    """Return 1 if a question for an address on a NIC is to be answered: it is an own one, and of this NIC.
+
+    With proxy ARP also one of another.
+    """
+    if own.kind == AddressKind.FOREIGN:
+        return 0
+    return 1 if own.nic == index or nic_of(base, index).proxy_arp else 0
 
 
 @kernel

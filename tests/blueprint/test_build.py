@@ -270,3 +270,19 @@ def test_ipv6_addresses_routes_and_services() -> None:
 
 def array_text(array: Bytes, arena: Arena, offset: int, length: int) -> str:
     return array[arena.texts + offset : arena.texts + offset + length].tobytes().decode()
+
+
+def test_static_routes_stand_between_networks_and_gateways() -> None:
+    text = TEXT.replace(
+        "gateway: 10.2.0.1}", 'gateway: 10.2.0.1, routes: ["192.0.2.0/25 via 10.2.0.7", "10.2.0.0/16 via 10.2.0.8"]}'
+    )
+    rows = routes_of(parse(text % (1, "64MiB", "core")))
+    assert [row[0].prefixlen for row in rows] == [25, 24, 24, 16, 16, 0]
+    assert [str(row[2]) for row in rows if row[2]] == ["10.2.0.7", "10.2.0.8", "10.2.0.1"]
+    blueprint = draw(parse(text % (1, "64MiB", "core")))
+    array = aligned(np.zeros(blueprint.size + PAGE, np.uint8))
+    arena = build(array, blueprint, epoch=1, secret=(1, 2), now=1)
+    far = view(Service, array, arena.services + 2 * size_of(Service))
+    route = view(Route, array, arena.routes + far.route * size_of(Route))
+    assert (route.gateway_high, route.gateway_low) == words_of("10.2.0.7")
+    assert (route.source_high, route.source_low) == words_of("10.2.0.10")

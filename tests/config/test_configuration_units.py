@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ncore_ray.config.addresses import Endpoint, EndpointAddress, InterfaceAddress, MacAddress
+from ncore_ray.config.addresses import Endpoint, EndpointAddress, InterfaceAddress, MacAddress, Route, StaticRoute
 from ncore_ray.config.expect import Source
 from ncore_ray.config.units import GIB, HOUR, KIB, MIB, Microseconds, MicrosecondsOrOff, PartsPerMillion, Size
 from ncore_ray.config.words import FilePath, Label, Name, StatusRange
@@ -53,6 +53,8 @@ def read(kind: Any, value: object) -> object:
         (InterfaceAddress, "2001:db8::/127", IPv6Interface("2001:db8::/127")),
         (InterfaceAddress, "10.1.0.10/24", IPv4Interface("10.1.0.10/24")),
         (InterfaceAddress, "10.1.0.0/31", IPv4Interface("10.1.0.0/31")),
+        (Route, "10.9.0.0/16 via 10.2.0.1", StaticRoute(IPv4Network("10.9.0.0/16"), IPv4Address("10.2.0.1"))),
+        (Route, "2001:db8:9::/48 via fe80::1", StaticRoute(IPv6Network("2001:db8:9::/48"), IPv6Address("fe80::1"))),
         (MacAddress, "02:00:00:00:00:0A", "02:00:00:00:00:0a"),
         (StatusRange, "200-399", (200, 399)),
         (StatusRange, 204, (204, 204)),
@@ -83,6 +85,7 @@ def test_read(kind: Any, value: object, result: object) -> None:
         ),
         (InterfaceAddress, ["2001:db8::/64", "2001:db8::1/129", "::1/128", "ff02::1/64", "2001:db8::1"]),
         (InterfaceAddress, ["10.0.0.1", "10.0.0.0/24", "10.0.0.255/24", "10.0.0.1/33", "10.0.0.1/255.0.0.0", 10]),
+        (Route, ["10.9.0.0/16", "10.9.0.1/16 via 10.2.0.1", "10.9.0.0/16 via fe80::1", "::/0 via ff02::1", "a via b"]),
         (MacAddress, ["ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "02:00:00:00:00", "02-00-00-00-00-01", 2]),
         (StatusRange, ["99", "600", "300-200", "20", "200-", True, None]),
         (FilePath, ["", 5, "a\0b"]),

@@ -6,7 +6,7 @@ from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.neighbour import learn
-from ncore_ray.tables.nic import nic_of
+from ncore_ray.tables.nic import answers_for, nic_of
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.wire.address import mapped
 from ncore_ray.wire.arp import (
@@ -32,7 +32,7 @@ def receive_arp(engine: Engine, packet: Packet) -> int:
     counters.used_arp_packets += 1
     base = base_of(engine)
     own = find_address(base, 0, mapped(arp_target(packet)))
-    is_ours = own.kind != AddressKind.FOREIGN and own.nic == packet.nic
+    is_ours = answers_for(base, packet.nic, own)
     sender = find_address(base, 0, mapped(arp_sender(packet)))
     if sender.kind != AddressKind.FOREIGN and arp_sender_mac(packet) != nic_of(base, packet.nic).mac:
         counters.address_conflicts += 1  # RFC 5227 §2.4; it is not learnt

@@ -7,8 +7,8 @@ from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.neighbour import learn_advertised, learn_solicitor
-from ncore_ray.tables.nic import nic_of
-from ncore_ray.tables.own_address import AddressKind, find_address
+from ncore_ray.tables.nic import answers_for, nic_of
+from ncore_ray.tables.own_address import find_address
 from ncore_ray.wire.icmp import icmp_type
 from ncore_ray.wire.ndp import (
     ALL_NODES_HIGH,
@@ -37,7 +37,7 @@ def receive_ndp(engine: Engine, packet: Packet) -> int:
         return NOT_FOUND
     high, low = ndp_target_high(packet), ndp_target_low(packet)
     own = find_address(base_of(engine), high, low)
-    is_ours = own.kind != AddressKind.FOREIGN and own.nic == packet.nic
+    is_ours = answers_for(base_of(engine), packet.nic, own)
     if icmp_type(packet) == SOLICITATION:
         if not is_ours:
             counters.drop_ip_not_for_us_packets += 1

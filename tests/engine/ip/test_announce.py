@@ -72,3 +72,16 @@ def test_another_host_with_an_own_address_is_counted_and_not_learnt() -> None:
         lab.receive(0, ethernet(arp(1, mac, sender, 0, sender), 0x0806, ALL, mac))
         lab.breathe()
         assert lab.counters().address_conflicts == 1, number
+
+
+def test_proxy_arp_answers_for_addresses_of_other_nics() -> None:
+    text = TEXT.replace("PROTOCOL", "HTTP").replace("MONITOR", "none")
+    for options, answers in (("", 0), ("proxy_arp: true, ", 2)):
+        lab = EngineLab(text.replace("name: nc0, ", f"name: nc0, {options}"))
+        lab.receive(0, ethernet(arp(1, CLIENT_MAC, "10.1.0.2", 0, "10.2.0.10"), 0x0806, ALL, CLIENT_MAC))
+        lab.receive(0, solicitation("2001:db8:1::2", "2001:db8:2::10", CLIENT_MAC))
+        lab.breathe()
+        sent = lab.sent()
+        assert len(sent) == answers
+        for nic, frame in sent:
+            assert (nic, frame[6:12]) == (0, NIC_MACS[0].to_bytes(6, "big"))
