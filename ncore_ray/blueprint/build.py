@@ -105,6 +105,7 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
     symmetric = distribution.hash is HashFunction.SYMMETRIC
     return DistributorPlan(
         deciders=deciders_of(configuration),
+        bridges=any(nic.bridge for nic in configuration.nics),
         decides_itself=distribution.placement is not Placement.CORE,
         engines=configuration.appliance.engine_room,
         active=configuration.appliance.engines,
@@ -142,6 +143,7 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> En
         keepalive_us=timeouts.keepalive,
         idle_server_connections=configuration.limits.idle_server_connections,
         reassemblies=configuration.limits.reassemblies,
+        bridges=any(nic.bridge for nic in configuration.nics),
         timer_us=configuration.appliance.timer or 0,
         access_log=access.buffer if access else 0,
         access_share=access.sample if access else 0,
@@ -339,6 +341,9 @@ def _write_nic(array: Bytes, blueprint: Blueprint, arena: Arena, index: int, tra
     nic = view(Nic, array, arena.nics + index * size_of(Nic))
     nic.transmit = transmit
     nic.vlan = blueprint.configuration.nics[index].vlan or 0
+    names = [one.name for one in blueprint.configuration.nics]
+    other = blueprint.configuration.nics[index].bridge
+    nic.bridge = names.index(other) + 1 if other else 0
     nic.proxy_arp = int(blueprint.configuration.nics[index].proxy_arp)
     nic.writer = Actor.ENGINE + arena.engine_count + arena.queue_count + index
 

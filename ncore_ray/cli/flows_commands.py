@@ -10,7 +10,6 @@ import typer
 
 from ncore_ray.cli.options import AsJson, Name, appliance
 from ncore_ray.cli.output import Row, Rows, print_json, print_line, print_rows
-from ncore_ray.engine.handover.document import to_json, to_msgpack
 from ncore_ray.errors import NcoreError
 
 _FLOW: Final = re.compile(r"\s*(?P<source>\S+?)\s*(?:->|→)\s*(?P<destination>[^\s/]+)\s*(?:/\s*(?P<protocol>\w+))?\s*")
@@ -53,6 +52,8 @@ def flows(
 
 def _write_dump(found: list[dict[str, Any]], path: Path) -> str:
     """Write flows to a file; return a line that says so. Raises NcoreError."""
+    from ncore_ray.engine.handover.document import to_json, to_msgpack  # here: it brings numba along
+
     document = {"format": "ncore flows", "version": 1, "flows": found}
     raw = to_json(document).encode() if path.suffix == ".json" else to_msgpack(document)
     try:

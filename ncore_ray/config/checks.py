@@ -45,6 +45,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _unique_addresses,
         _unique_listeners,
         _unique_interfaces,
+        _bridges_of_two,
         _unique_files,
         _reachable_services,
         _hosts_of_networks,
@@ -155,6 +156,17 @@ def _unique_interfaces(draft: Draft) -> Iterator[Finding]:
         assert nic is not None
         text = f"found {shown(nic.interface)}, which is the interface of nics[{first}] already"
         yield Finding(("nics", index, "interface"), text)
+
+
+def _bridges_of_two(draft: Draft) -> Iterator[Finding]:
+    """Yield each NIC with a bridge to one that has none to it."""
+    others = {nic.name: nic.bridge for _, nic in _entries(draft.nics)}
+    for index, nic in _entries(draft.nics):
+        if nic.bridge is None or len(others) < len(draft.nics):
+            continue
+        if nic.bridge == nic.name or others.get(nic.bridge) != nic.name:
+            text = f"found {shown(nic.bridge)}, expected the name of another NIC whose bridge is {shown(nic.name)}"
+            yield Finding(("nics", index, "bridge"), text)
 
 
 def _unique_files(draft: Draft) -> Iterator[Finding]:

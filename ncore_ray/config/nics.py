@@ -91,6 +91,8 @@ class Nic(Section):
     """The same for IPv6; it may be a link-local address."""
     routes: Annotated[tuple[Route, ...], entries(0, 256)] = ()
     """Networks that are reached through other neighbours than the gateway."""
+    bridge: InterfaceName | None = None
+    """The NIC at the other side, which names this one: frames that are not for the appliance pass between them."""
     proxy_arp: Switch = False
     """Whether questions for own addresses of other NICs are answered here, too (ARP and Neighbour Discovery)."""
     mtu: Annotated[int, whole(576, MAX_MTU)] = 1_500

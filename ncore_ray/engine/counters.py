@@ -16,11 +16,15 @@ class EngineCounters(Record):
     used_icmp_packets: I64
     used_tcp_packets: I64
     used_udp_packets: I64
+    used_bridged_packets: I64
+    """Sent on to the NIC at the other side, as they came."""
     used_ip_fragment_packets: I64
     """Fragments that wait for others; the one that makes a packet whole counts as that packet."""
 
     drop_ethernet_truncated_packets: I64
     drop_ethernet_unknown_type_packets: I64
+    drop_bridge_packets: I64
+    """Too long for the other side, or such that it cannot cut them."""
     drop_arp_bad_packets: I64
     drop_nd_bad_packets: I64
     drop_ip_truncated_packets: I64
@@ -82,6 +86,8 @@ class EngineCounters(Record):
     arp_replies: I64
     nd_solicitations: I64
     nd_advertisements: I64
+    bridged_packets: I64
+    """All that went on to the other side. Those to all hosts are among them, and counted by what they were used for."""
     reassembled_packets: I64
     reassembly_timeouts: I64
     """Packets whose fragments did not all come in time."""

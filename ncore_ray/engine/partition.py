@@ -117,6 +117,8 @@ class Engine(Record):
     port_count: I64
     next_port: I64
 
+    bridges: I64
+    """1: there are NICs that pass on what is not for the appliance."""
     reassemblies: I64
     """`Reassembly` records …"""
     reassembly_rooms: I64

@@ -19,6 +19,7 @@ from ncore_ray.engine.buffer import NO_FRAME, free_frame
 from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
 from ncore_ray.engine.connection import Role, Tcb, find_connection, make_ports, tcb_of
 from ncore_ray.engine.ip.arp import receive_arp
+from ncore_ray.engine.ip.bridge import pass_on
 from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
 from ncore_ray.engine.ip.icmpv6 import quoted6_sequence, receive_icmpv6
 from ncore_ray.engine.ip.reassembly import reassemble
@@ -59,6 +60,8 @@ def receive_packet(engine: Engine, packet: Packet, descriptor: int) -> int:
     counters.received_bytes += packet.length
     if read_ethernet(packet) != Verdict.GOOD:
         counters.drop_ethernet_truncated_packets += 1
+        return 0
+    if engine.bridges and pass_on(engine, packet):
         return 0
     if packet.ether_type == TYPE_IPV4:
         return _receive_ipv4(engine, packet)

@@ -51,6 +51,8 @@ class EngineSettings:
     time_wait_us: int = 5_000_000
     keepalive_us: int = 0
     idle_server_connections: int = 1024
+    bridges: bool = False
+    """Whether NICs are joined by a bridge."""
     reassemblies: int = 8
     """Fragmented packets that may be under way at a time."""
     timer_us: int = 0
@@ -141,6 +143,7 @@ def init_engine(
     engine.slot_count = SLOTS
     engine.piece_count = PIECES
     engine.reassembly_count = settings.reassemblies
+    engine.bridges = int(settings.bridges)
     engine.error_tokens, engine.errors_at = BURST, now
     engine.first_port, engine.port_count = ports
     engine.error_texts = error_texts

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ncore_ray.flow.aim import BEGIN, HASH_KEY, LOOK_UP, RECALL, aim
 from ncore_ray.flow.assignment import assign, engine_by_hash
+from ncore_ray.flow.bridge import step_of_bridge
 from ncore_ray.flow.burden import note_given
 from ncore_ray.flow.engine_sets import choose_among, vserver_at_destination
 from ncore_ray.flow.fragments import UNKNOWN, key_of_fragment, recall_fragment, remember_fragment
@@ -41,6 +42,8 @@ def decide(base: int, distributor: Distributor, packet: Packet, now: int) -> int
     distributor.state = FlowState.FREE
     packet.more_fragments = 0
     step = aim(base, distributor, packet)
+    if distributor.bridges:
+        step = step_of_bridge(base, distributor, packet, step)
     if step == LOOK_UP:
         step = _look_up(base, distributor, packet, now)
     if BEGIN <= step <= HASH_KEY and distributor.parallelism != Parallelism.FLOW:

@@ -119,6 +119,8 @@ class DistributorPlan:
     fragments: int = 1024
     """Fragmented packets that are remembered at a time: a power of two."""
     deciders: int = 1
+    bridges: bool = False
+    """Whether NICs are joined by a bridge."""
     decides_itself: bool = False
     """The deciders are the engines, one each."""
     flow_timeout: int = 300 * _SECOND
@@ -234,6 +236,7 @@ def _init_decider(distributor: Distributor, number: int, plan: DistributorPlan, 
     distributor.indirection_size = plan.indirection
     distributor.toeplitz = spans.toeplitz
     distributor.parallelism = plan.parallelism
+    distributor.bridges = int(plan.bridges)
     distributor.engine_sets, distributor.engine_set_count = spans.engine_sets, len(plan.engine_sets)
     distributor.among = ALL_ENGINES
     distributor.forwarding = plan.forwarding

@@ -287,6 +287,8 @@ class Distributor(Record):
     """1 if both directions of a flow are one flow."""
     shared: I64
     """1 if the key has less than five fields."""
+    bridges: I64
+    """1 if packets that are not for the appliance may have to go on to another NIC."""
 
     flow_buckets: I64
     flow_bucket_count: I64

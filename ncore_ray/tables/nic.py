@@ -31,6 +31,8 @@ class Nic(Record):
     """1 if the kernel completes checksums and cuts large segments (`DIRECT` only; by virtio headers)."""
     fanout_group: I64
     """Of the queues that the engines read (placement `per-core`, `rss`); 0: the kernel fills one queue only."""
+    bridge: I64
+    """Number of the NIC plus 1 that gets what is not for the appliance; 0: none."""
     proxy_arp: I64
     """1: questions for own addresses of other NICs are answered here, too."""
     vlan: I64
