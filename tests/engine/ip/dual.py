@@ -172,14 +172,14 @@ class Dual:
         if frame[20:22] != b"\0\1" or frame[38:42] != ip_bytes(SERVERS[4]):
             self.other.append((nic, frame))
             return
-        body = arp(2, SERVER_MAC, SERVERS[4], NIC_MACS[1], SNIPS[4])
-        self._wire.append((nic, ethernet(body, 0x0806, NIC_MACS[1], SERVER_MAC)))
+        body = arp(2, SERVER_MAC, SERVERS[4], NIC_MACS[nic], SNIPS[4])
+        self._wire.append((nic, ethernet(body, 0x0806, NIC_MACS[nic], SERVER_MAC)))
 
     def _answer_solicitation(self, nic: int, frame: bytes, asker: str) -> None:
         assert frame[21] == 255
         self.questions.append(frame)
         if frame[62:78] == ip_bytes(SERVERS[6]):
-            macs = NIC_MACS[1], SERVER_MAC
+            macs = NIC_MACS[nic], SERVER_MAC
             self._wire.append((nic, advertisement(SERVERS[6], SERVERS[6], SERVER_MAC, asker, 0x60, macs)))
 
     def _take_segment(self, nic: int, source: str, destination: str, segment: Segment) -> None:

@@ -20,7 +20,7 @@ from ncore_ray.lab.dry.packets import (
     udp,
 )
 from ncore_ray.tables.service import Health
-from tests.engine.ip.dual import CLIENT_MAC, CLIENTS, SERVER_MAC, SERVERS, SNIPS, VIPS, Dual
+from tests.engine.ip.dual import CLIENT_MAC, CLIENTS, SERVER_MAC, SERVERS, SNIPS, TEXT, VIPS, Dual
 from tests.support.tcp_peer import SYN, Segment
 from tests.support.tcp_script import check_accounts, check_nothing_leaked
 
@@ -46,6 +46,21 @@ def test_request_of_one_family_to_a_service_of_another(client_family: int, serve
     server.send(ANSWER)
     answer = client.take()
     assert answer.endswith(b"\r\n\r\nhello")
+    check_nothing_leaked(lab.engine)
+
+
+@pytest.mark.parametrize(("family", "port"), [(6, 80), (4, 80), (6, 81)])
+def test_one_arm(family: int, port: int) -> None:
+    """Clients and servers on one NIC."""
+    lines = [line for line in TEXT.splitlines() if "name: nc1" not in line]
+    one = "\n".join(lines).replace("10.1.0.10/24,", '10.1.0.10/24, 10.2.0.10/24, "2001:db8:2::10/64",')
+    lab = Dual(text=one)
+    client = lab.connect(VIPS[family], port)
+    client.send(REQUEST)
+    server = lab.accept()
+    assert server.take().startswith(b"GET / HTTP/1.1\r\n")
+    server.send(ANSWER)
+    assert client.take().endswith(b"hello")
     check_nothing_leaked(lab.engine)
 
 
