@@ -1,4 +1,4 @@
-"""The transparent form on a whole appliance: two kernels talk through it, with large packets, and clients to its VIP."""
+"""The transparent form on a whole appliance: two kernels talk through it, with large packets; clients use its VIP."""
 
 from __future__ import annotations
 
