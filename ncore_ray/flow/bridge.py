@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ncore_ray.flow.aim import HASH_KEY
 from ncore_ray.flow.key import key_of_addresses
 from ncore_ray.flow.records import Distributor, Rule
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.nic import nic_of
-from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, TYPE_IPV6
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, GROUP, TYPE_IPV4, TYPE_IPV6
 from ncore_ray.wire.glance import destination_high_in, destination_in, source_high_in, source_in
 from ncore_ray.wire.ipv4 import IPV4_HEADER
 from ncore_ray.wire.ipv6 import IPV6_HEADER
 from ncore_ray.wire.packet import Packet
-
-_GROUP: Final = 1 << 40
 
 
 @kernel
@@ -29,7 +25,7 @@ def step_of_bridge(base: int, distributor: Distributor, packet: Packet, step: in
     own = nic_of(base, packet.nic)
     if own.bridge == 0 or packet.ethernet_destination == own.mac:
         return step
-    if packet.ethernet_destination & _GROUP and step >= 0:
+    if packet.ethernet_destination & GROUP and step >= 0:
         return step
     distributor.rule = Rule.ADDRESSES
     packet.more_fragments = 0

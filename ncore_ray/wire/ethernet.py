@@ -13,6 +13,8 @@ TYPE_IPV4: Final = 0x0800
 TYPE_ARP: Final = 0x0806
 TYPE_IPV6: Final = 0x86DD
 BROADCAST: Final = 0xFFFF_FFFF_FFFF
+GROUP: Final = 1 << 40
+"""The bit of an address that says that it is a group's (IEEE 802 §8.2)."""
 
 
 @kernel

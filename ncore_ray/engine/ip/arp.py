@@ -34,7 +34,7 @@ def receive_arp(engine: Engine, packet: Packet) -> int:
     own = find_address(base, 0, mapped(arp_target(packet)))
     is_ours = answers_for(base, packet.nic, own)
     sender = find_address(base, 0, mapped(arp_sender(packet)))
-    if sender.kind != AddressKind.FOREIGN and arp_sender_mac(packet) != nic_of(base, packet.nic).mac:
+    if sender.kind != AddressKind.FOREIGN and arp_sender_mac(packet) != nic_of(base, sender.nic).mac:
         counters.address_conflicts += 1  # RFC 5227 §2.4; it is not learnt
         return 0
     # RFC 826: what is known is always brought up to date; a new entry is made only if the packet is for us.

@@ -18,14 +18,12 @@ from ncore_ray.nic.cutting import headers_of
 from ncore_ray.nic.direct import PIECE_SIZE, Offload, Slot, piece_at
 from ncore_ray.tables.nic import Nic, Transmit, nic_of
 from ncore_ray.wire.checksum import fold, sum_bytes
-from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, GROUP, TYPE_IPV4
 from ncore_ray.wire.glance import ports_in, protocol_in
 from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP
 from ncore_ray.wire.ipv6 import IPV6_HEADER
 from ncore_ray.wire.packet import Packet
 
-_GROUP: Final = 1 << 40
-"""The bit of a MAC address that says that it is a group's."""
 _TCP_SUM: Final = 16
 _UDP_SUM: Final = 6
 
@@ -38,7 +36,7 @@ def pass_on(engine: Engine, packet: Packet) -> int:
         return 0
     sent = _send(engine, packet, own.bridge - 1)
     counters_of(engine).bridged_packets += sent
-    if packet.ethernet_destination & _GROUP:
+    if packet.ethernet_destination & GROUP:
         return 0
     if sent:
         counters_of(engine).used_bridged_packets += 1

@@ -17,7 +17,7 @@ from ncore_ray.machine.memory import load8, store16be, store32be
 from ncore_ray.tables.nic import nic_of
 from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.checksum import fold, sum_bytes, sum_pseudo_header
-from ncore_ray.wire.ethernet import ETHERNET_HEADER, load_mac
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, GROUP, load_mac
 from ncore_ray.wire.icmp import DESTINATION_UNREACHABLE, ICMP_HEADER, TIME_EXCEEDED
 from ncore_ray.wire.icmpv6 import TIME_EXCEEDED6, UNREACHABLE6
 from ncore_ray.wire.ip import ip_header, write_frame
@@ -35,8 +35,6 @@ _QUOTED6: Final = 1_232
 _PORT4: Final = 3
 _PORT6: Final = 4
 _REASSEMBLY: Final = 1
-_GROUP: Final = 0x01_0000_0000_00
-"""The bit of a MAC address that says that it is a group's."""
 
 
 @kernel
@@ -75,7 +73,7 @@ def _quote(engine: Engine, index: int, quoted: int, length: int) -> int:
 @kernel
 def tell_port_unreachable(engine: Engine, packet: Packet) -> int:
     """Tell the sender of a datagram that nobody listens at its destination, an own address (RFC 1122 §4.1.3.1)."""
-    if packet.ethernet_destination & _GROUP or not _may_send(engine):
+    if packet.ethernet_destination & GROUP or not _may_send(engine):
         return 0
     is_4 = is_ipv4(packet.source_high, packet.source_low)
     length = min(packet.network_length, _QUOTED4 if is_4 else _QUOTED6)

@@ -46,7 +46,8 @@ def receive_ndp(engine: Engine, packet: Packet) -> int:
         return _take_solicitation(engine, packet, high, low)
     counters.used_nd_packets += 1
     if is_ours:  # somebody else says that our address is its own (RFC 4862 §5.4.4)
-        counters.address_conflicts += 1
+        if packet.ethernet_source != nic_of(base_of(engine), own.nic).mac:
+            counters.address_conflicts += 1
         return NOT_FOUND
     flags = ndp_flags(packet)
     solicited = 1 if flags & FLAG_SOLICITED else 0

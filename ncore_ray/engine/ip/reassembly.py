@@ -19,7 +19,7 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import clear, copy, load8, store8, store16be
 from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.checksum import checksum
-from ncore_ray.wire.ethernet import ETHERNET_HEADER
+from ncore_ray.wire.ethernet import ETHERNET_HEADER, GROUP
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.ipv6 import FRAGMENT_HEADER, IPV6_HEADER
 from ncore_ray.wire.packet import Packet
@@ -83,8 +83,8 @@ def _header_length(packet: Packet) -> int:
 def _is_sound(packet: Packet) -> int:
     """Return 1 if a fragment can be a part of a packet: units of 8 bytes but at its end, no packet too long."""
     length = _content_length(packet)
-    if length <= 0 or (packet.more_fragments and length & 7):
-        return 0
+    if length <= 0 or (packet.more_fragments and length & 7) or packet.ethernet_destination & GROUP:
+        return 0  # frames to all hosts hold no packets to one (RFC 1122 §3.3.6)
     header = _header_length(packet)
     if packet.length > FRAME_SIZE or header > HEAD:
         return 0

@@ -68,10 +68,12 @@ def test_an_engine_that_announces_nothing() -> None:
 def test_another_host_with_an_own_address_is_counted_and_not_learnt() -> None:
     """RFC 5227 §2.4; our own packets, should they come back, are none of another's."""
     lab = lab_that_announces()
-    for number, (sender, mac) in enumerate([("10.1.0.100", CLIENT_MAC), ("10.1.0.100", NIC_MACS[0])]):
-        lab.receive(0, ethernet(arp(1, mac, sender, 0, sender), 0x0806, ALL, mac))
+    for nic, mac, conflicts in ((0, CLIENT_MAC, 2), (0, NIC_MACS[0], 2), (1, NIC_MACS[0], 2), (1, NIC_MACS[1], 3)):
+        lab.receive(nic, ethernet(arp(1, mac, "10.1.0.100", 0, "10.1.0.100"), 0x0806, ALL, mac))
+        group = 0x3333_0000_0001
+        lab.receive(nic, advertisement(OWN[0][3], OWN[0][3], mac, "ff02::1", 0x20, (group, mac)))
         lab.breathe()
-        assert lab.counters().address_conflicts == 1, number
+        assert lab.counters().address_conflicts == conflicts
 
 
 def test_proxy_arp_answers_for_addresses_of_other_nics() -> None:
