@@ -98,6 +98,8 @@ class EngineCounters(Record):
     icmp_errors_sent: I64
     icmp_errors_suppressed: I64
     """By the limit of their rate."""
+    path_mtu_reductions: I64
+    """Connections whose segments became smaller because a router said "packet too big"."""
     address_conflicts: I64
     """Packets by which another host says that an own address is its own."""
     echo_replies: I64

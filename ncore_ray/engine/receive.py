@@ -37,10 +37,12 @@ from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.service import NO_VSERVER, find_vserver
 from ncore_ray.wire.address import ipv4_of
 from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, TYPE_IPV6, read_ethernet
+from ncore_ray.wire.icmp import icmp_type
+from ncore_ray.wire.icmpv6 import PACKET_TOO_BIG, told_mtu
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
-from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
+from ncore_ray.wire.ipv6 import IPV6_HEADER, LEAST_MTU, PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
 from ncore_ray.wire.packet import Packet, Verdict
-from ncore_ray.wire.tcp import ACK, RST, SYN, read_tcp
+from ncore_ray.wire.tcp import ACK, RST, SYN, TCP_HEADER, read_tcp
 
 _FIRST_MULTICAST: Final = 0xE000_0000
 """No host sends from here on: multicast and broadcast addresses (RFC 1122 §3.2.1.3, RFC 9293 MUST-57)."""
@@ -146,7 +148,24 @@ def _receive_icmp(engine: Engine, packet: Packet) -> int:
 @kernel
 def _receive_icmpv6(engine: Engine, packet: Packet) -> int:
     number = receive_icmpv6(engine, packet)
-    return _unreachable(engine, number, quoted6_sequence(packet)) if number != NOT_FOUND else 0
+    if number == NOT_FOUND:
+        return 0
+    if icmp_type(packet) == PACKET_TOO_BIG:
+        return _too_big(engine, number, quoted6_sequence(packet), told_mtu(packet))
+    return _unreachable(engine, number, quoted6_sequence(packet))
+
+
+@kernel
+def _too_big(engine: Engine, number: int, sequence: int, mtu: int) -> int:
+    """Send smaller segments from now on (RFC 8201 §4, RFC 5927 §7.2); what was too big is repaired like any loss."""
+    tcb = tcb_of(engine, number - 1)
+    payload = max(mtu, LEAST_MTU) - IPV6_HEADER - TCP_HEADER
+    if seq_le(tcb.snd_una, sequence) and seq_lt(sequence, tcb.snd_max) and payload < tcb.mss:
+        begin_change(engine, number)
+        tcb.mss = payload
+        counters_of(engine).path_mtu_reductions += 1
+        end_change(engine)
+    return 0
 
 
 @kernel

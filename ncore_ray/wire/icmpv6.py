@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.memory import copy, load8, load16be, load64be, store8, store16be
+from ncore_ray.machine.memory import copy, load8, load16be, load32be, load64be, store8, store16be
 from ncore_ray.wire.checksum import fold, sum_bytes, sum_pseudo_header, update16
 from ncore_ray.wire.icmp import ICMP_HEADER
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
@@ -42,6 +42,12 @@ def check_icmpv6(packet: Packet) -> Verdict:
 def is_icmpv6_error(packet: Packet) -> int:
     """Return 1 if the message reports a problem with a packet that it quotes (RFC 4443 §2.1)."""
     return 1 if load8(packet.transport) <= _LAST_ERROR else 0
+
+
+@kernel
+def told_mtu(packet: Packet) -> int:
+    """Return the MTU that "packet too big" tells of (RFC 4443 §3.2)."""
+    return load32be(packet.transport + 4)
 
 
 @kernel

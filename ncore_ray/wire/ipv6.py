@@ -10,6 +10,8 @@ from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.packet import Packet, Verdict
 
 IPV6_HEADER: Final = 40
+LEAST_MTU: Final = 1_280
+"""Every link takes so much (RFC 8200 §5)."""
 FRAGMENT_HEADER: Final = 8
 HOP_BY_HOP: Final = 0
 ROUTING: Final = 43

@@ -15,6 +15,7 @@ from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.wire.icmp import ICMP_HEADER, icmp_type
 from ncore_ray.wire.icmpv6 import (
     ECHO_REQUEST6,
+    PACKET_TOO_BIG,
     UNREACHABLE6,
     check_icmpv6,
     is_icmpv6_error,
@@ -31,7 +32,7 @@ from ncore_ray.wire.packet import Packet, Verdict
 
 @kernel
 def receive_icmpv6(engine: Engine, packet: Packet) -> int:
-    """Take one message; return the number plus 1 of the connection that it declares unreachable, or NOT_FOUND.
+    """Take one message; return the number plus 1 of the connection whose segment did not arrive, or NOT_FOUND.
 
     The one protocol whose packets come to multicast addresses, and from none.
     """
@@ -55,7 +56,7 @@ def receive_icmpv6(engine: Engine, packet: Packet) -> int:
         counters.drop_icmp_unused_packets += 1
         return NOT_FOUND
     counters.used_icmp_packets += 1
-    return _find_quoted(engine, packet) if kind == UNREACHABLE6 else NOT_FOUND
+    return _find_quoted(engine, packet) if kind in (UNREACHABLE6, PACKET_TOO_BIG) else NOT_FOUND
 
 
 @kernel

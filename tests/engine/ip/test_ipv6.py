@@ -20,6 +20,7 @@ from ncore_ray.lab.dry.packets import (
     udp,
 )
 from ncore_ray.tables.service import Health
+from ncore_ray.wire.address import words_of
 from tests.engine.ip.dual import CLIENT_MAC, CLIENTS, SERVER_MAC, SERVERS, SNIPS, TEXT, VIPS, Dual
 from tests.support.tcp_peer import SYN, Segment
 from tests.support.tcp_script import check_accounts, check_nothing_leaked
@@ -224,6 +225,29 @@ def test_unreachable_server(code: int, kind: int, refused: int) -> None:
     lab.inject(1, ip_frame(SERVERS[6], source, 58, error, NIC_MACS[1], SERVER_MAC))
     assert lab.engine.totals().values["connections_refused"] == refused
     assert lab.engine.totals().values["used_icmp_packets"] == 1
+
+
+@pytest.mark.parametrize(
+    ("mtu", "offset", "expected"),
+    [(1_400, 0, 1_340), (1_000, 0, 1_220), (1_499, 1_440, 1_439), (1_400, -1, 1_440), (9_000, 0, 1_440)],
+)
+def test_packet_too_big(mtu: int, offset: int, expected: int) -> None:
+    """RFC 8201: only about what is in flight, and never below what every link takes."""
+    lab = Dual("TCP")
+    client = lab.connect(VIPS[6], 81)
+    server = lab.accept()
+    client.take()
+    server.hold_acks = True
+    client.send(bytes(4_000))
+    lab.settle()
+    (tcb,) = [tcb for tcb in lab.engine.connections() if tcb.remote_high == words_of(SERVERS[6])[0]]
+    quoted = tcp(*server.other, *server.own, 16, sequence=(tcb.snd_una + offset) % (1 << 32))
+    error = icmpv6("2001:db8:2::1", SNIPS[6], 2, 0, struct.pack(">I", mtu) + ipv6(SNIPS[6], SERVERS[6], 6, quoted))
+    lab.inject(1, ip_frame("2001:db8:2::1", SNIPS[6], 58, error, NIC_MACS[1], SERVER_MAC))
+    assert tcb.mss == expected
+    assert lab.engine.totals().values["path_mtu_reductions"] == (expected < 1_440)
+    server.acknowledge()
+    assert server.take() == bytes(4_000)
 
 
 def test_segment_of_no_connection_is_reset() -> None:
