@@ -79,6 +79,16 @@ class Engine(Record):
     """Frames freed while packets that may name them wait for the flush: the first plus 1, or 0, linked by `next`."""
     frame_reserve: I64
     """Frames kept for what is on its way already: no new data is accepted below it."""
+    offered: I64
+    """Frame of the packet at hand plus 1 that a stream may keep, or 0. See `offer`."""
+    offered_end: I64
+    """Offset behind the last byte of its that is handed over."""
+    offered_after: I64
+    """The frame before it in its packet, or −1: then …"""
+    offered_word: I64
+    """… the word at this offset names it."""
+    given: I64
+    """The empty frame plus 1 that goes home for it, or 0."""
 
     spans: I64
     """`BLOCK_SIZE` bytes for each block of spans, see `tcp/spans.py`."""
