@@ -120,6 +120,13 @@ class Engine(Record):
     piece_count: I64
     pieces_used: I64
 
+    train_of: I64
+    """Number plus 1 of the UDP session whose datagram is in the packet made last, if others may join it; else 0."""
+    train_made: I64
+    """The number of that packet: `made_packets` after it was made."""
+    train_step: I64
+    """Bytes of its datagrams."""
+
     scratch: I64
     """Room for a head and what was read from it, valid within one call."""
 

@@ -24,7 +24,9 @@ from ncore_ray.engine.proxy.relay import pair
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.user import address_active, choose_port, destroy_unused
 from ncore_ray.engine.transmit import header_address, resolve, slot_of, take_slot
+from ncore_ray.engine.udp.train import begin_train, join_train, may_join
 from ncore_ray.machine.jit import kernel
+from ncore_ray.nic.direct import Offload
 from ncore_ray.tables.nic import nic_of
 from ncore_ray.tables.route import NO_ROUTE
 from ncore_ray.tables.service import NO_VSERVER, find_vserver, service_of, vserver_of
@@ -32,7 +34,7 @@ from ncore_ray.wire.checksum import sum_bytes, sum_pseudo_header
 from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, write_ethernet
 from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_UDP, write_ipv4
 from ncore_ray.wire.packet import Packet, Verdict
-from ncore_ray.wire.udp import UDP_HEADER, read_udp, write_udp
+from ncore_ray.wire.udp import UDP_HEADER, begin_udp, read_udp, write_udp
 
 
 @kernel
@@ -187,20 +189,30 @@ def _count_sent(engine: Engine, tcb: Tcb, length: int) -> int:
 
 @kernel
 def _send(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    base = base_of(engine)
-    length = packet.payload_length
+    if engine.train_of and may_join(engine, tcb, packet.payload_length):
+        return _write_headers(engine, tcb, engine.slots_used - 1, join_train(engine, packet))
     index = take_slot(engine, tcb.nic, ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER)
+    slot = slot_of(engine, index)
+    slot.first = packet.payload - base_of(engine)
+    slot.first_length = begin_train(engine, tcb, packet.payload_length)
+    return _write_headers(engine, tcb, index, packet.payload_length)
+
+
+@kernel
+def _write_headers(engine: Engine, tcb: Tcb, index: int, length: int) -> int:
+    """Write the headers of the packet in a slot; where the NIC completes checksums, nobody sums the payload."""
+    base = base_of(engine)
+    slot = slot_of(engine, index)
     at = header_address(engine, index)
     at += write_ethernet(at, tcb.remote_mac, nic_of(base, tcb.nic).mac, TYPE_IPV4)
     at += write_ipv4(at, tcb.local_low, tcb.remote_low, PROTOCOL_UDP, UDP_HEADER + length)
-    total = sum_bytes(packet.payload, length) + sum_pseudo_header(
+    total = sum_pseudo_header(
         tcb.local_high, tcb.local_low, tcb.remote_high, tcb.remote_low, PROTOCOL_UDP, UDP_HEADER + length
     )
-    write_udp(at, local_port(tcb), remote_port(tcb), length, total)
-    slot = slot_of(engine, index)
-    slot.first = packet.payload - base
-    slot.first_length = length
-    return 0
+    if slot.offload:
+        slot.offload = Offload.DATAGRAM
+        return begin_udp(at, local_port(tcb), remote_port(tcb), length, total)
+    return write_udp(at, local_port(tcb), remote_port(tcb), length, total + sum_bytes(base + slot.first, length))
 
 
 @kernel
