@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 _APPLIANCE = "ncore-"
 _DEFAULT_PLACEMENT = "core"
+REASONS = "performance.md#the-goals-and-those-that-are-not-reached"
+"""Where it stands why a goal is not reached; in the folder ``docs``."""
 
 
 @dataclass(frozen=True)

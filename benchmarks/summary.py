@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from benchmarks.goals import Goal
+from benchmarks.goals import REASONS, Goal
 from benchmarks.units import FORMATS, figure_name
 
 Kept = Mapping[str, dict[str, Any]]
@@ -43,14 +43,18 @@ def _wire_rows(result: Mapping[str, Any]) -> Iterable[list[str]]:
             *(_shown(result, case, other, figure) for other in _OTHERS),
             f"{verdict['ratio']:.2f} ×" + ("" if result["base"] == _USUAL_BASE else f" {result['base']}"),
             str(goal_of(verdict)),
-            "yes" if verdict["reached"] else "no",
+            _answer(verdict["reached"]),
         ]
+
+
+def _answer(reached: bool) -> str:
+    return "yes" if reached else f"no ([why](docs/{REASONS}))"
 
 
 def _memory_rows(result: Mapping[str, Any]) -> Iterable[list[str]]:
     for target in result.get("targets", []):
-        reached = "yes" if target["reached"] else "no"
-        yield [result["title"], target["what"], target["found"], *[_NONE] * 4, target["wanted"], reached]
+        answer = _answer(target["reached"])
+        yield [result["title"], target["what"], target["found"], *[_NONE] * 4, target["wanted"], answer]
 
 
 def summary_rows(results: Kept, order: Iterable[str]) -> list[list[str]]:

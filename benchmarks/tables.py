@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.goals import REASONS
 from benchmarks.harness import Effort
 from benchmarks.result import Result, Summary
 from benchmarks.units import FORMATS, figure_name
@@ -18,6 +19,8 @@ CPU_NOTE = (
     "Medians over the rounds; × is the median of the ratios to {base} in the same round."
 )
 _STEADY = 1.25
+_MISSED: Final = "not reached (docs/performance.md says why)"
+_MISSED_LINK: Final = f"not reached ([why]({REASONS}))"
 _SHOWN: Final = (
     *("rate", "p50_us", "p99_us", "p999_us", "cpu_us", "cpu_all_us"),
     *("memory_each", "kernel_each", "memory_bytes", "errors"),
@@ -93,7 +96,7 @@ def _verdict_lines(result: Result) -> list[str]:
         what = f"{verdict.case}, {figure_name(verdict.goal.figure, result.unit)}"
         if verdict.goal.placement:
             what += f", placement {verdict.goal.placement}"
-        reached = "reached" if verdict.is_met else "not reached"
+        reached = "reached" if verdict.is_met else _MISSED
         lines.append(f"{what}: {verdict.ratio:.2f} × {result.base} ({verdict.peer}), wanted {verdict.goal}: {reached}")
     return lines
 
@@ -107,7 +110,7 @@ def markdown(result: Result) -> str:
     for summary in summaries:
         cells = _cells(summary, figures, result.base)
         lines.append(f"| {summary.case} | {summary.peer} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {line}" for line in _verdict_lines(result))]
+    lines += ["", *(f"- {line.replace(_MISSED, _MISSED_LINK)}" for line in _verdict_lines(result))]
     rounds = max((summary.rounds for summary in summaries), default=0)
     segments = "large segments as Linux has them" if result.large_segments else "no frame larger than the MTU"
     how = f"{rounds} rounds of {result.seconds:g} s each, {segments}, {where(result.facts)}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ncore_ray.actors.worker import Worker
 from ncore_ray.machine.record import size_of, view
+from ncore_ray.nic.direct import what_is_cut
 from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.runner import NicRunner, warm_up
 from ncore_ray.nic.settings import NicSettings
-from ncore_ray.tables.nic import Nic, Transmit
+from ncore_ray.tables.nic import Cutting, Nic, Transmit
 
 
 class NicReader(Worker):
@@ -30,7 +31,8 @@ class NicReader(Worker):
         row = view(Nic, self.array, self.arena.nics + self._nic * size_of(Nic))
         row.mac, row.mtu = self._runner.mac, self._runner.mtu
         row.transmit = Transmit.RING if self._runner.needs_writer else Transmit.DIRECT
-        row.offload = int(row.transmit == Transmit.DIRECT and not row.vlan)
+        cuts = row.transmit == Transmit.DIRECT and not row.vlan
+        row.offload = what_is_cut() if cuts else Cutting.NOTHING
 
     def start(self) -> None:
         """Let packets in."""

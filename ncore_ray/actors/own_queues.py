@@ -13,10 +13,11 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.engine.queues import OwnQueue, OwnQueues
 from ncore_ray.machine.record import new, size_of, view
 from ncore_ray.machine.system import PollFd
+from ncore_ray.nic.direct import what_is_cut
 from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.runner import NicRunner, warm_up
 from ncore_ray.nic.settings import NicSettings, settings_of_queue
-from ncore_ray.tables.nic import Nic, Transmit
+from ncore_ray.tables.nic import Cutting, Nic, Transmit
 
 _MOST_NICS = 64
 _ADDRESS_BYTES = 24
@@ -70,7 +71,8 @@ class EngineQueues:
         if engine == 0:
             row.mac, row.mtu = runner.mac, runner.mtu
             row.transmit = Transmit.RING if runner.needs_writer else Transmit.DIRECT
-            row.offload = int(row.transmit == Transmit.DIRECT and not row.vlan)
+            cuts = row.transmit == Transmit.DIRECT and not row.vlan
+            row.offload = what_is_cut() if cuts else Cutting.NOTHING
             row.fanout_group = runner.driver.fanout_group
         place = view(OwnQueue, self._places, len(self._runners) * size_of(OwnQueue))
         place.reader, place.local = runner.reader_address, runner.reader_local_address

@@ -7,7 +7,7 @@ from typing import Final
 
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.machine.jit import CHECKED, kernel
-from ncore_ray.machine.record import I32, Record, pointer_to, size_of
+from ncore_ray.machine.record import I16, I32, Record, pointer_to, size_of
 
 FRAME_SIZE: Final = 2048
 """Bytes of a frame: the largest packet of an MTU up to 2,034, or a piece of a byte stream."""
@@ -16,6 +16,9 @@ IN_TRANSIT: Final = -3
 """Instead of an owner: the frame lies in a ring on its way home, or to another engine, and is theirs who take it."""
 CHAINED: Final = -2
 """Instead of an owner: the frame goes where the first one of its packet goes."""
+RECEIVED: Final = 1 << 16
+"""Added to the number of an owner: the frame holds a received packet, and goes home to the NIC's reader from there. A
+frame of an engine's own pool never has it, so a successor can tell the two apart."""
 
 
 class FrameMeta(Record):
@@ -26,13 +29,15 @@ class FrameMeta(Record):
     """
 
     owner: I32
-    """Number of the actor that must send, hand on or free it (`Actor`)."""
+    """Number of the actor that must send, hand on or free it (`Actor`), with RECEIVED if it holds a packet."""
     next: I32
     """Next frame of a chain, or −1."""
-    start: I32
+    start: I16
     """First byte in use."""
-    end: I32
+    end: I16
     """After the last byte in use."""
+    home: I32
+    """Number of the engine whose pool it is of, if it is not a NIC's."""
 
 
 frame_meta_at = pointer_to(FrameMeta)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.core import Drain, Stage, core_of
-from ncore_ray.arena.frame import IN_TRANSIT, descriptor_frame, descriptor_queue, frame_meta
+from ncore_ray.arena.frame import IN_TRANSIT, descriptor_queue, frame_meta
 from ncore_ray.arena.header import arena_at, bank_in_force
-from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_take, ring_waiting, ring_write
+from ncore_ray.arena.ring import Ring, ring_give_back, ring_place, ring_publish, ring_take, ring_waiting, ring_write
 from ncore_ray.arena.rings import engine_ring, return_ring
 from ncore_ray.engine.application import on_lost, on_pump, on_timeout
 from ncore_ray.engine.change import begin_change, end_change
@@ -101,10 +101,11 @@ def _take_batch(engine: Engine, packet: Packet, sender: Sender, ring: Ring) -> i
         descriptor = ring_take(ring)
         if slots_left(engine) <= SPARE_SLOTS:
             flush(engine, sender)
+        packet.word = ring_place(ring, ring.taken - 1)
         receive_packet(engine, packet, descriptor)
         queue = descriptor_queue(descriptor)
         home = return_ring(base, engine.actor, queue)
-        frame = descriptor_frame(descriptor)
+        frame = load32(packet.word)  # perhaps another one: see `offer`
         ring_write(home, frame)  # as large as the NIC's pool of frames: there is always room
         frame_meta(base, frame).owner = IN_TRANSIT
     ring_give_back(ring)

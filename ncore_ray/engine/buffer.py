@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
 from ncore_ray.arena.frame import NO_FRAME as NO_FRAME
+from ncore_ray.engine.offer import LEAST_KEPT, exchange_frame, is_offered
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.remote.link import is_foreign, send_home
 from ncore_ray.machine.jit import kernel
@@ -96,7 +97,12 @@ def _room_in_last(engine: Engine, chain: Chain) -> int:
 
 @kernel
 def chain_append(engine: Engine, chain: Chain, address: int, length: int) -> int:
-    """Copy bytes to a chain's end; return 1, or 0 if the pool has too few frames: then nothing was copied."""
+    """Copy bytes to a chain's end; return 1, or 0 if the pool has too few frames: then nothing was copied.
+
+    Many bytes that fill a frame which is on offer are linked as they are.
+    """
+    if length >= LEAST_KEPT and is_offered(engine, address + length) and engine.free_frame_count:
+        return _keep(engine, chain, address, length)
     room = _room_in_last(engine, chain)
     if engine.free_frame_count * FRAME_SIZE < length - room:
         return 0
@@ -116,6 +122,18 @@ def chain_append(engine: Engine, chain: Chain, address: int, length: int) -> int
         _link(engine, chain, frame)
         address += part
         length -= part
+    return 1
+
+
+@kernel
+def _keep(engine: Engine, chain: Chain, address: int, length: int) -> int:
+    """Link the frame on offer, in which the bytes lie; return 1."""
+    frame = exchange_frame(engine, take_frame(engine))
+    meta = frame_meta(base_of(engine), frame)
+    meta.start = address - frame_address(base_of(engine), frame)
+    meta.end = meta.start + length
+    chain.length += length
+    _link(engine, chain, frame)
     return 1
 
 

@@ -79,6 +79,16 @@ class Engine(Record):
     """Frames freed while packets that may name them wait for the flush: the first plus 1, or 0, linked by `next`."""
     frame_reserve: I64
     """Frames kept for what is on its way already: no new data is accepted below it."""
+    offered: I64
+    """Frame of the packet at hand plus 1 that a stream may keep, or 0. See `offer`."""
+    offered_end: I64
+    """Offset behind the last byte of its that is handed over."""
+    offered_after: I64
+    """The frame before it in its packet, or −1: then …"""
+    offered_word: I64
+    """… the word at this offset names it."""
+    given: I64
+    """The empty frame plus 1 that goes home for it, or 0."""
 
     spans: I64
     """`BLOCK_SIZE` bytes for each block of spans, see `tcp/spans.py`."""
@@ -109,6 +119,13 @@ class Engine(Record):
     """`piece_count` `Piece` records for the payload of large segments; used up to `pieces_used` until the flush."""
     piece_count: I64
     pieces_used: I64
+
+    train_of: I64
+    """Number plus 1 of the UDP session whose datagram is in the packet made last, if others may join it; else 0."""
+    train_made: I64
+    """The number of that packet: `made_packets` after it was made."""
+    train_step: I64
+    """Bytes of its datagrams."""
 
     scratch: I64
     """Room for a head and what was read from it, valid within one call."""

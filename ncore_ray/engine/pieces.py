@@ -23,6 +23,7 @@ def piece_length(packet: Packet) -> int:
 def piece_address(base: int, packet: Packet) -> int:
     """Return where the first byte of the payload lies, which has not ended and never begins earlier than before."""
     while packet.payload - packet.chain_at >= FRAME_SIZE:
+        packet.before = packet.chain
         packet.chain = frame_meta(base, packet.chain).next
         packet.chain_at += FRAME_SIZE
     return frame_address(base, packet.chain) + packet.payload - packet.chain_at

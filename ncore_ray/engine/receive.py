@@ -24,6 +24,7 @@ from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
 from ncore_ray.engine.ip.icmpv6 import quoted6_sequence, receive_icmpv6
 from ncore_ray.engine.ip.reassembly import reassemble
 from ncore_ray.engine.lifecycle import destroy
+from ncore_ray.engine.offer import LEAST_KEPT, end_offer, offer_frame
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.pieces import piece_address, piece_length
 from ncore_ray.engine.tcp.receive import Event, continue_early, receive_segment
@@ -55,6 +56,7 @@ def receive_packet(engine: Engine, packet: Packet, descriptor: int) -> int:
     packet.length = descriptor_length(descriptor)
     packet.chain = descriptor_frame(descriptor)
     packet.chain_at = packet.frame
+    packet.before = NO_FRAME
     packet.nic = nic_of_queue(base_of(engine), descriptor_queue(descriptor))
     packet.checksum = descriptor_checksum(descriptor)
     counters = counters_of(engine)
@@ -262,7 +264,7 @@ def _is_listening(engine: Engine, packet: Packet) -> int:
 def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     events = receive_segment(engine, tcb, packet)
     if events != Event.NOTHING and not events & Event.GONE:
-        if packet.length > FRAME_SIZE and events & Event.DATA:
+        if events & Event.DATA and (packet.length > FRAME_SIZE or packet.payload_length >= LEAST_KEPT):
             _deliver_pieces(engine, tcb, events, packet)
         else:
             on_events(engine, tcb, events, packet.payload, packet.payload_length)
@@ -273,14 +275,17 @@ def _receive_known(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 
 @kernel
 def _deliver_pieces(engine: Engine, tcb: Tcb, events: int, packet: Packet) -> int:
-    """Hand over the payload of a packet in several frames piece by piece; no such packet ends a stream.
+    """Hand over a payload whose frames may be kept; one in several frames, which ends no stream, piece by piece.
 
     One piece may end the connection, and its record be that of a new one already.
     """
     left = packet.payload_length
     while left > 0 and tcb.role != Role.FREE and tcb.state != TcpState.SYN_SENT:
         length = min(piece_length(packet), left)
-        on_events(engine, tcb, events, piece_address(base_of(engine), packet), length)
+        address = piece_address(base_of(engine), packet)
+        offer_frame(engine, packet, address + length)
+        on_events(engine, tcb, events, address, length)
+        end_offer(engine, packet)
         packet.payload += length
         left -= length
         events = Event.DATA

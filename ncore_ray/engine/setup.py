@@ -187,3 +187,4 @@ def _free_all(array: Bytes, arena: Arena, engine: Engine) -> None:
     own = metas[engine.first_frame : engine.first_frame + engine.frame_count]
     own["owner"] = engine.actor
     own["next"] = -1
+    own["home"] = engine.index

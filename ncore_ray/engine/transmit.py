@@ -12,7 +12,7 @@ from ncore_ray.engine.connection import NO_MAC, Tcb
 from ncore_ray.engine.partition import HEADER_ROOM, Engine, base_of, counters_of
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.record import size_of
-from ncore_ray.nic.direct import Slot, slot_at
+from ncore_ray.nic.direct import Offload, Slot, slot_at
 from ncore_ray.tables.neighbour import UNKNOWN_MAC, find_mac, should_request
 from ncore_ray.tables.nic import nic_of
 from ncore_ray.tables.route import route_of
@@ -52,7 +52,7 @@ def take_slot(engine: Engine, nic: int, header_length: int) -> int:
     engine.slots_used += 1
     slot = slot_of(engine, index)
     slot.nic = nic
-    slot.offload = nic_of(base_of(engine), nic).offload
+    slot.offload = Offload.PLAIN if nic_of(base_of(engine), nic).offload else Offload.NONE
     slot.segment = 0
     slot.more_count = 0
     slot.more_length = 0

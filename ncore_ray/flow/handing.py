@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.core import Actor, core_of, wake_from
-from ncore_ray.arena.frame import IN_TRANSIT, descriptor_frame, frame_meta
+from ncore_ray.arena.frame import IN_TRANSIT, RECEIVED, descriptor_frame, frame_meta
 from ncore_ray.arena.header import check_index
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_publish, ring_room, ring_write
 from ncore_ray.arena.rings import engine_ring
@@ -66,7 +66,7 @@ def _hand_on(base: int, distributor: Distributor, home: Ring, word: int, engine:
         count_drop(counters_of(base, distributor), Drop.ENGINE_RING_FULL)
         return send_home(base, home, word)
     ring_write(ring, word)
-    frame_meta(base, descriptor_frame(word)).owner = Actor.ENGINE + engine
+    frame_meta(base, descriptor_frame(word)).owner = RECEIVED + Actor.ENGINE + engine
     count_forwarded(base, distributor, engine)
     counters_of(base, distributor).forwarded_packets += 1
     return 0

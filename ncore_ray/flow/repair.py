@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ncore_ray.arena.core import Actor, core_of, wake
-from ncore_ray.arena.frame import descriptor_frame, descriptor_queue
+from ncore_ray.arena.frame import RECEIVED, descriptor_frame, descriptor_queue
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.arena.recover import finish_homes, finish_ring, is_unpublished, ring_word
@@ -106,7 +106,7 @@ def recover_queues(base: int, number: int) -> int:
     for queue in range(number * nics, (number + 1) * nics):
         ring_give_back(inbound_ring(base, queue))
     for engine in range(distributor.engine_count):
-        if finish_ring(base, engine_ring(base, number, engine), Actor.ENGINE + engine):
+        if finish_ring(base, engine_ring(base, number, engine), RECEIVED + Actor.ENGINE + engine):
             wake(core_of(base, Actor.ENGINE + engine))
     return count
 

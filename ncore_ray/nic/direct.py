@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import socket
 from enum import IntEnum
 from typing import Final
@@ -22,6 +24,7 @@ from ncore_ray.nic.burst import (
 )
 from ncore_ray.nic.driver import NicError
 from ncore_ray.nic.netns import in_namespace
+from ncore_ray.tables.nic import Cutting
 
 _SOL_PACKET: Final = 263
 _PACKET_QDISC_BYPASS: Final = 20
@@ -39,6 +42,12 @@ _TRANSPORT: Final = 34
 _TRANSPORT6: Final = 54
 """… and behind Ethernet and IPv6 headers without extensions."""
 _TCP_CHECKSUM: Final = 16
+_GSO_UDP: Final = 5
+"""VIRTIO_NET_HDR_GSO_UDP_L4: a large datagram is cut into many, each with headers of its own."""
+_UDP_HEADER: Final = 8
+_UDP_CHECKSUM: Final = 6
+_CUTS_DATAGRAMS: Final = (6, 2)
+"""The first version of Linux that does so for a packet socket."""
 _FEW_PIECES: Final = 4
 """Virtio header, header, and two pieces of payload."""
 
@@ -58,6 +67,8 @@ class Offload(IntEnum):
     """The TCP checksum is that of the pseudo header only; and, if `Slot.segment` is set, the packet is to be cut."""
     CHECKSUM6 = 3
     """The same over IPv6."""
+    DATAGRAM = 4
+    """The same with a UDP header, over IPv4 or IPv6."""
 
 
 class Slot(Record):
@@ -151,7 +162,12 @@ def _add_vnet_header(sender: Sender, slot: Slot, message: Message, place: int) -
     header.flags_type_length = 0
     header.segment_start = 0
     header.checksum_offset = 0
-    if slot.offload >= Offload.CHECKSUM:
+    if slot.offload == Offload.DATAGRAM:
+        kind = _GSO_UDP if slot.segment else 0
+        header.flags_type_length = _NEEDS_CHECKSUM | kind << 8 | slot.header_length << 16
+        header.segment_start = slot.segment | (slot.header_length - _UDP_HEADER) << 16
+        header.checksum_offset = _UDP_CHECKSUM
+    elif slot.offload >= Offload.CHECKSUM:
         is_ipv6 = slot.offload == Offload.CHECKSUM6
         kind = (_GSO_TCPV6 if is_ipv6 else _GSO_TCPV4) if slot.segment else 0
         header.flags_type_length = _NEEDS_CHECKSUM | kind << 8 | slot.header_length << 16
@@ -250,6 +266,13 @@ def open_sender(interface: str, netns: str | None = None, *, offload: bool = Fal
         return in_namespace(netns, make)
     except OSError as error:
         raise NicError(f"cannot send on network interface {interface}: {error.strerror or error}") from error
+
+
+def what_is_cut(release: str | None = None) -> Cutting:
+    """Return what this kernel does for a socket with virtio headers (default: the kernel that runs)."""
+    found = re.match(r"(\d+)\.(\d+)", platform.release() if release is None else release)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    return Cutting.DATAGRAMS if version >= _CUTS_DATAGRAMS else Cutting.SEGMENTS
 
 
 def enlarge(packets: socket.socket, *, send: int = 0, receive: int = 0) -> None:

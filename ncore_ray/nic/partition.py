@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ncore_ray.arena.core import Actor
-from ncore_ray.arena.frame import CHAINED, NO_FRAME, FrameMeta, frame_meta
+from ncore_ray.arena.frame import CHAINED, NO_FRAME, RECEIVED, FrameMeta, frame_meta
 from ncore_ray.arena.header import Arena, arena_at, check_index
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.machine.jit import CHECKED, kernel
@@ -27,9 +27,8 @@ class Reader(Record):
     """Its number in `Arena.cores`, and as an owner of frames."""
     decider: I64
     """Number of the actor that takes its packets."""
-    first_frame: I64
-    """Its frames are the `frame_count` from here on."""
     frame_count: I64
+    """So many frames are its own; which ones changes, as engines keep full ones and send others home for them."""
     free_frames: I64
     """Offset of a stack of 32-bit frame indices."""
     free_count: I64
@@ -137,7 +136,7 @@ def init_reader(array: Bytes, queue: int, first_frame: int, frame_count: int) ->
     reader = view(Reader, array, offset)
     reader.queue, reader.actor = queue, Actor.ENGINE + arena.engine_count + queue
     reader.decider = Actor.ENGINE + decider if arena.decides_itself else Actor.DISTRIBUTOR
-    reader.first_frame, reader.frame_count = first_frame, frame_count
+    reader.frame_count = frame_count
     reader.free_frames = offset + _FREE_FRAMES
     writer = view(Writer, array, offset + WRITER)
     writer.nic, writer.actor = nic, Actor.ENGINE + arena.engine_count + arena.queue_count + nic
@@ -218,7 +217,7 @@ def push_chain(base: int, reader: Reader, frame: int) -> int:
 def lend(base: int, reader: Reader, frame: int, decider: int) -> int:
     """The frames of a packet, whose descriptor is written, are those of the reader's ``decider``-th from here on."""
     meta = frame_meta(base, frame)
-    meta.owner = reader.decider + decider
+    meta.owner = RECEIVED + reader.decider + decider
     while meta.next != NO_FRAME:
         meta = frame_meta(base, meta.next)
         meta.owner = CHAINED

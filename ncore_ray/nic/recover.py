@@ -47,7 +47,7 @@ def rebuild_free(base: int, queue: int) -> int:
     for actor in range(Actor.ENGINE + arena_at(base).engine_count):
         _finish_collecting(base, reader, return_ring(base, actor, queue))
     reader.free_count = 0
-    for frame in range(reader.first_frame, reader.first_frame + reader.frame_count):
+    for frame in range(arena_at(base).frame_count):
         if frame_meta(base, frame).owner == reader.actor:
             push_free(base, reader, frame)
     return reader.free_count

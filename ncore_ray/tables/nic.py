@@ -20,6 +20,16 @@ class Transmit(IntEnum):
     """Through the NIC's actor, over a transmit ring (TAP, files, memory, and every NIC with a wrapper)."""
 
 
+class Cutting(IntEnum):
+    """What the kernel does for packets that are sent."""
+
+    NOTHING = 0
+    SEGMENTS = 1
+    """It completes checksums and cuts large TCP segments."""
+    DATAGRAMS = 2
+    """And large UDP datagrams."""
+
+
 class Nic(Record):
     """One NIC."""
 
@@ -28,7 +38,7 @@ class Nic(Record):
     transmit: I64
     """`Transmit`"""
     offload: I64
-    """1 if the kernel completes checksums and cuts large segments (`DIRECT` only; by virtio headers)."""
+    """`Cutting`, by virtio headers (`DIRECT` only)."""
     fanout_group: I64
     """Of the queues that the engines read (placement `per-core`, `rss`); 0: the kernel fills one queue only."""
     bridge: I64

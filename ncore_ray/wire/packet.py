@@ -35,6 +35,10 @@ class Packet(Record):
     """Number of a frame of the packet, of the first one at first, …"""
     chain_at: I64
     """… and the address that it would have in one place with the others."""
+    before: I64
+    """The frame of the packet before that one, or −1."""
+    word: I64
+    """Address of the ring's word that names the packet's first frame."""
     nic: I64
     checksum: I64
     """`Checksum` state that the NIC gave."""

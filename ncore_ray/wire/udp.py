@@ -65,3 +65,13 @@ def write_udp(
     total = fold(pseudo_and_payload + source_port + destination_port + length) ^ 0xFFFF
     store16be(target + 6, total if total else 0xFFFF)
     return UDP_HEADER
+
+
+@kernel
+def begin_udp(target: int, source_port: int, destination_port: int, payload_length: int, pseudo: int) -> int:
+    """Write a header with the sum of the pseudo header where the checksum stands: whoever sends it completes it."""
+    store16be(target, source_port)
+    store16be(target + 2, destination_port)
+    store16be(target + 4, UDP_HEADER + payload_length)
+    store16be(target + 6, fold(pseudo))
+    return UDP_HEADER

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import facts
-from benchmarks.goals import Goal, placement_of
+from benchmarks.goals import REASONS, Goal, placement_of
 from benchmarks.load import Case
 from benchmarks.peers import EVERY_PLACEMENT, USUAL, Direct, known_peers, select
 from benchmarks.result import FIGURES, Measurement, Result
@@ -81,7 +81,9 @@ def test_result_as_json_and_tables() -> None:
     assert f"| {CASE} | ncore-1 | 1,200 (1.20×) |" in table
     assert "3 rounds of 3 s each" in table
     assert "Left out: nginx: not installed." in table
-    assert f"- {CASE}, CPU/request: 0.80 × haproxy (ncore-2-rss), wanted ≤ 0.75 ×: not reached" in table
+    assert (
+        f"- {CASE}, CPU/request: 0.80 × haproxy (ncore-2-rss), wanted ≤ 0.75 ×: not reached ([why]({REASONS}))" in table
+    )
     console = Console(file=io.StringIO(), width=190, record=True)
     console.print(rich_table(made))
     assert "9.0 µs (0.60×)" in console.export_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.goals import REASONS
 from benchmarks.memory_scenario import MemoryResult, Target
 from benchmarks.scenarios import IN_MEMORY, ON_THE_WIRE
 from benchmarks.summary import fill, summary_rows, summary_table
@@ -29,7 +30,7 @@ def results() -> dict[str, dict[str, Any]]:
 
 def test_a_row_for_each_goal_in_the_order_of_scenarios() -> None:
     rows = summary_rows(results(), [*ON_THE_WIRE, *IN_MEMORY])
-    assert [row[-1] for row in rows] == ["yes", "yes", "no", "yes"]
+    assert [row[-1] for row in rows] == ["yes", "yes", f"no ([why](docs/{REASONS}))", "yes"]
     assert rows[0][:4] == ["HTTP keep-alive, 32 connections", "requests/s", "1,400 (2-rss)", "1,000"]
     assert rows[0][4:8] == ["–", "–", "1.40 ×", "≥ 1.3 ×"]
     assert rows[1][1] == "requests/s, placement core"
@@ -60,3 +61,9 @@ def test_pages_have_a_place_for_every_scenario() -> None:
     for name in ("summary", *ON_THE_WIRE, *IN_MEMORY):
         assert f"<!-- bench:{name} -->\n" in page
     assert "<!-- bench:summary -->\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_place_where_reasons_stand_is_there() -> None:
+    page, anchor = REASONS.split("#")
+    headings = [line for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
+    assert anchor in [line.lstrip("# ").lower().replace(",", "").replace(" ", "-") for line in headings]

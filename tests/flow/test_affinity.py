@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncore_ray.arena.frame import IN_TRANSIT
+from ncore_ray.arena.frame import IN_TRANSIT, RECEIVED
 from ncore_ray.flow.assignment import AssignmentError, spread
 from ncore_ray.flow.distributor import (
     Algorithm,
@@ -160,7 +160,7 @@ def test_full_engine_ring_sends_frames_home() -> None:
     assert take_all(ring)[-1] == sent[0]
     assert arena.take_home(1) == sent[1:]
     assert appliance.counters()["drop_engine_ring_full_packets"] == 2
-    assert [arena.meta(word & 0xFFFFFFFF).owner for word in sent] == [1, IN_TRANSIT, IN_TRANSIT]
+    assert [arena.meta(word & 0xFFFFFFFF).owner for word in sent] == [RECEIVED + 1, IN_TRANSIT, IN_TRANSIT]
     assert appliance.is_balanced()
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore_ray.arena.core import Actor
+from ncore_ray.arena.frame import RECEIVED
 from ncore_ray.arena.rings import inbound_ring, return_ring
 from ncore_ray.flow.distributor import Algorithm, Forwarding, distributor_of, distributor_view
 from ncore_ray.flow.handing import hand_on, show_at_once
@@ -55,7 +56,7 @@ def through(appliance: Appliance, flows: list[int]) -> list[int]:
     for word in got:
         came[flow_of[word]].append(word)
     assert came == sent
-    assert all(appliance.arena.meta(word & 0xFFFF_FFFF).owner == Actor.ENGINE for word in got)
+    assert all(appliance.arena.meta(word & 0xFFFF_FFFF).owner == RECEIVED + Actor.ENGINE for word in got)
     return [flow_of[word] for word in got]
 
 

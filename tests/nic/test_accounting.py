@@ -7,6 +7,7 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ncore_ray.arena.frame import RECEIVED
 from ncore_ray.machine.jit import JIT
 from ncore_ray.nic.faults import FaultSettings
 from tests.nic.harness import Arrived, Rig, memory_rig, packet
@@ -96,7 +97,7 @@ def check_frames(books: Books) -> None:
     owners = books.rig.arena.owners()
     reader = books.rig.reader.actor
     assert all(owners[frame] == reader for frame in free)
-    assert all(owners[frame] == 0 for frame in waiting + held)
+    assert all(owners[frame] == RECEIVED for frame in waiting + held)
 
 
 def check_received(books: Books) -> None:

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from ncore_ray.arena.frame import FRAME_SIZE, Checksum
+from ncore_ray.arena.frame import FRAME_SIZE, RECEIVED, Checksum
 from ncore_ray.nic.local import BATCH
 from tests.nic.harness import Rig, memory_rig, number_of, packet
 
@@ -41,7 +41,7 @@ def test_frames_change_their_owner_and_come_back() -> None:
     rig.read()
     arrived = rig.take()
     assert arrived is not None
-    assert rig.arena.owners()[arrived.frame] == 0
+    assert rig.arena.owners()[arrived.frame] == RECEIVED
     assert rig.reader.free_count == 3
     rig.give_back(arrived.frame, actor=1)
     assert rig.read() == 1

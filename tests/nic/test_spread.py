@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 
+from ncore_ray.arena.frame import RECEIVED
 from ncore_ray.arena.ring import Ring
 from ncore_ray.flow.distributor import distributor_view, set_active_engines
 from ncore_ray.flow.key import FIVE_TUPLE, Field
@@ -144,7 +145,7 @@ def dealt(rig: Rig, engine: int) -> list[int]:
     for word in take_all(inbound(rig, engine)):
         frame = word & 0xFFFF_FFFF
         assert word >> 52 & 0xFF == rig.reader.queue
-        assert rig.arena.owners()[frame] == 1 + engine
+        assert rig.arena.owners()[frame] == RECEIVED + 1 + engine
         numbers.append(number_of(rig.arena.frame(frame, word >> 32 & 0xF_FFFF)))
     return numbers
 

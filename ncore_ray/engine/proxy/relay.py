@@ -8,7 +8,15 @@ chain shrinks.
 from __future__ import annotations
 
 from ncore_ray.engine.balance.choose import NO_SERVICE, choose_service
-from ncore_ray.engine.buffer import chain_append, chain_drop, chain_move, first_piece, first_piece_length
+from ncore_ray.engine.buffer import (
+    Chain,
+    chain_append,
+    chain_drop,
+    chain_move,
+    chain_shift,
+    first_piece,
+    first_piece_length,
+)
 from ncore_ray.engine.change import touch
 from ncore_ray.engine.connection import (
     Role,
@@ -23,6 +31,7 @@ from ncore_ray.engine.connection import (
 )
 from ncore_ray.engine.monitor.health import connect_failed
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
+from ncore_ray.engine.remote.link import is_foreign
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.user import close_send, open_active, send_bytes, send_room
 from ncore_ray.machine.jit import kernel
@@ -90,12 +99,27 @@ def pump_held(engine: Engine, tcb: Tcb) -> int:
     while chain.length > 0:
         if not tcb.peer:
             return 0
-        moved = relay(engine, peer_of(engine, tcb), first_piece(engine, chain), first_piece_length(engine, chain))
-        if moved == 0:
+        if not _move_first(engine, chain, peer_of(engine, tcb)):
             return 0
-        chain_drop(engine, chain, moved)
         mark(engine, tcb, Work.OUTPUT)  # its window may have grown
     return 1
+
+
+@kernel
+def _move_first(engine: Engine, chain: Chain, target: Tcb) -> int:
+    """Queue the first frame of held bytes as it is, or as much of it as the target takes; return 0 if it takes none.
+
+    Bytes in a frame that another engine has lent are copied, so that it gets the frame back soon.
+    """
+    length = first_piece_length(engine, chain)
+    if length <= send_room(engine, target) and not is_foreign(engine, chain.first):
+        chain_shift(engine, chain, send_chain(target))
+        _count_sent(engine, target, length)
+        mark(engine, target, Work.OUTPUT)
+        return length
+    moved = relay(engine, target, first_piece(engine, chain), length)
+    chain_drop(engine, chain, moved)
+    return moved
 
 
 @kernel

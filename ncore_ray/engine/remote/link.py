@@ -199,15 +199,13 @@ def is_shared(engine: Engine, vserver: int) -> int:
 @kernel
 def is_foreign(engine: Engine, frame: int) -> int:
     """Return 1 if a frame is of another engine's pool."""
-    return 1 if frame < engine.first_frame or frame >= engine.first_frame + engine.frame_count else 0
+    return 1 if frame_meta(base_of(engine), frame).home != engine.index else 0
 
 
 @kernel
 def send_home(engine: Engine, frame: int) -> int:
     """Give a frame back to the engine whose pool it is of. The ring holds all of that pool: it is never full."""
     base = base_of(engine)
-    pools = engine.first_frame - engine.index * engine.frame_count
-    other = (frame - pools) // engine.frame_count
-    ring_write(ring_at(base + link_of(engine, other).home), frame)
+    ring_write(ring_at(base + link_of(engine, frame_meta(base, frame).home).home), frame)
     frame_meta(base, frame).owner = IN_TRANSIT
     return 0

@@ -119,13 +119,12 @@ def _is_held(local: TakeoverLocal, frame: int) -> int:
 
 @kernel
 def free_unclaimed(engine: Engine, local: TakeoverLocal) -> int:
-    """Put every frame of the pools that is the engine's, and that no whole connection holds, where free ones go."""
+    """Put every frame that is the engine's, and that no whole connection holds, where free ones go.
+
+    Frames of any number may be in its pool, and frames of other pools may be here.
+    """
     base = base_of(engine)
-    first, count = engine.first_frame, engine.frame_count
-    if engine.links:  # frames of other pools may be here
-        first -= engine.index * count
-        count *= arena_at(base).engine_count
-    for frame in range(first, first + count):
+    for frame in range(arena_at(base).frame_count):
         if frame_meta(base, frame).owner == engine.actor and not _is_held(local, frame):
             put_frame(engine, frame)
     local.freed_frames = engine.free_frame_count

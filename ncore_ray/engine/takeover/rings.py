@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncore_ray.arena.frame import IN_TRANSIT, descriptor_frame, descriptor_queue, frame_meta
+from ncore_ray.arena.frame import IN_TRANSIT, NO_FRAME, descriptor_frame, descriptor_queue, frame_meta
 from ncore_ray.arena.header import arena_at
 from ncore_ray.arena.recover import is_unpublished, ring_word
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_write
@@ -10,6 +10,30 @@ from ncore_ray.arena.rings import engine_ring, return_ring, transmit_return_ring
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.takeover.local import TakeoverLocal
 from ncore_ray.machine.jit import kernel
+from ncore_ray.machine.memory import load32
+
+
+@kernel
+def settle_offer(engine: Engine) -> int:
+    """Decide of two frames that were being exchanged: the one that is linked to the packet goes home with it.
+
+    Comes first, as long as the packet's word is there.
+    """
+    if engine.given and engine.offered:
+        own = engine.given - 1 if _is_in_packet(engine, engine.offered - 1) else engine.offered - 1
+        frame_meta(base_of(engine), own).owner = engine.actor
+        frame_meta(base_of(engine), own).home = engine.index
+    engine.offered = engine.given = 0
+    return 0
+
+
+@kernel
+def _is_in_packet(engine: Engine, wanted: int) -> int:
+    base = base_of(engine)
+    frame = load32(base + engine.offered_word)
+    while frame != NO_FRAME and frame != wanted:
+        frame = frame_meta(base, frame).next
+    return 1 if frame == wanted else 0
 
 
 @kernel

@@ -19,7 +19,7 @@ from ncore_ray.engine.takeover.broken import free_broken
 from ncore_ray.engine.takeover.links import rebuild_halves, settle_links
 from ncore_ray.engine.takeover.local import TakeoverLocal, takeover_local_at
 from ncore_ray.engine.takeover.rebuild import enter_all, forget_derived, free_unclaimed, free_unclaimed_blocks
-from ncore_ray.engine.takeover.rings import settle_inbound, settle_transmit
+from ncore_ray.engine.takeover.rings import settle_inbound, settle_offer, settle_transmit
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.flow.repair import recover_queues, repair_table
 from ncore_ray.machine.jit import entry_kernel
@@ -37,6 +37,7 @@ def take_over_kernel(engine_address: int, local_address: int, now: int) -> int:
     base = base_of(engine)
     core_of(base, engine.actor).stage = Stage.REBUILD
     local.last_at = engine.now
+    settle_offer(engine)
     settle_inbound(engine, local)
     settle_transmit(engine)
     if arena_at(base).decides_itself:

@@ -27,13 +27,15 @@ from ncore_ray.engine.proxy.relay import pair
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.user import address_active, choose_port, destroy_unused
 from ncore_ray.engine.transmit import header_address, resolve, slot_of, take_slot
+from ncore_ray.engine.udp.train import begin_train, join_train, may_join
 from ncore_ray.machine.jit import kernel
+from ncore_ray.nic.direct import Offload
 from ncore_ray.tables.route import NO_ROUTE
 from ncore_ray.tables.service import NO_VSERVER, find_vserver, service_of, vserver_of
 from ncore_ray.wire.checksum import sum_bytes
 from ncore_ray.wire.ipv4 import PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet, Verdict
-from ncore_ray.wire.udp import UDP_HEADER, read_udp, write_udp
+from ncore_ray.wire.udp import UDP_HEADER, begin_udp, read_udp, write_udp
 
 
 @kernel
@@ -189,18 +191,31 @@ def _count_sent(engine: Engine, tcb: Tcb, length: int) -> int:
 @kernel
 def _send(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Return 1, or 0 if there are not enough slots for all fragments."""
-    base = base_of(engine)
     length = packet.payload_length
+    if engine.train_of and may_join(engine, tcb, length):
+        return _write_headers(engine, tcb, engine.slots_used - 1, join_train(engine, packet))
     if is_too_long(engine, tcb.nic, tcb.remote_high, tcb.remote_low, UDP_HEADER + length):
         return _send_in_fragments(engine, tcb, packet)
     index = take_slot(engine, tcb.nic, headers_to(tcb) + UDP_HEADER)
+    slot = slot_of(engine, index)
+    slot.first = packet.payload - base_of(engine)
+    slot.first_length = begin_train(engine, tcb, length)
+    return _write_headers(engine, tcb, index, length)
+
+
+@kernel
+def _write_headers(engine: Engine, tcb: Tcb, index: int, length: int) -> int:
+    """Write the headers of the packet in a slot; where the NIC completes checksums, nobody sums the payload."""
+    slot = slot_of(engine, index)
     at = header_address(engine, index)
     at += write_headers_to(engine, tcb, at, PROTOCOL_UDP, UDP_HEADER + length)
-    total = sum_bytes(packet.payload, length) + pseudo_to(tcb, PROTOCOL_UDP, UDP_HEADER + length)
+    total = pseudo_to(tcb, PROTOCOL_UDP, UDP_HEADER + length)
+    if slot.offload:
+        slot.offload = Offload.DATAGRAM
+        begin_udp(at, local_port(tcb), remote_port(tcb), length, total)
+        return 1
+    total += sum_bytes(base_of(engine) + slot.first, length)
     write_udp(at, local_port(tcb), remote_port(tcb), length, total)
-    slot = slot_of(engine, index)
-    slot.first = packet.payload - base
-    slot.first_length = length
     return 1
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from ncore_ray.arena.core import Actor, Core
-from ncore_ray.arena.frame import FRAME_SIZE, Checksum, FrameMeta
+from ncore_ray.arena.frame import FRAME_SIZE, RECEIVED, Checksum, FrameMeta
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import PAGE, Bytes, Layout, format_arena, init_rings
 from ncore_ray.arena.ring import RING_HEAD_SIZE, Ring, ring_size
@@ -142,7 +142,7 @@ class SmallArena:
         self.next_frame[nic] = turn + 1
         frame = nic * self.frames_per_nic + turn % self.frames_per_nic
         self.write_frame(frame, data)
-        self.meta(frame).owner = Actor.DISTRIBUTOR
+        self.meta(frame).owner = RECEIVED + Actor.DISTRIBUTOR
         descriptor = frame | len(data) << 32 | nic << 52 | checksum << 60
         put(self.inbound_ring(nic), descriptor)
         return descriptor

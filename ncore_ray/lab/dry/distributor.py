@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ncore_ray.arena.core import Actor
-from ncore_ray.arena.frame import IN_TRANSIT
+from ncore_ray.arena.frame import IN_TRANSIT, RECEIVED
 from ncore_ray.flow.distributor import (
     DistributorCounters,
     DistributorPlan,
@@ -53,7 +53,7 @@ class Appliance:
         owner = self.arena.meta(descriptor & 0xFFFF_FFFF).owner
         if got:
             assert drops == []
-            assert owner == Actor.ENGINE + got[0]
+            assert owner == RECEIVED + Actor.ENGINE + got[0]
             return got[0]
         assert len(drops) == 1
         assert owner == IN_TRANSIT

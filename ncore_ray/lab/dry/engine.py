@@ -8,12 +8,13 @@ lab.sent()                            # [(nic, frame bytes), …]
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from ncore_ray.arena.frame import CHAINED, FRAME_SIZE, NO_FRAME, FrameMeta
+from ncore_ray.arena.frame import CHAINED, FRAME_SIZE, NO_FRAME, RECEIVED, FrameMeta
 from ncore_ray.arena.layout import PAGE
 from ncore_ray.arena.ring import RING_HEAD_SIZE, Ring
 from ncore_ray.blueprint.build import Blueprint, build, draw
@@ -75,7 +76,8 @@ class EngineLab:
         self._packet_memory, _, self._packet = new(Packet)
         self._counters_memory, _, counters = new(SendCounters)
         self._sender = SenderMemory([-1] * self.arena.nic_count, counters)
-        self._next_frame = 0
+        each = self.blueprint.dimensions.nic_frames
+        self._nic_frames = [deque(range(nic * each, nic * each + each)) for nic in range(self.arena.nic_count)]
         self._rings: dict[int, tuple[Ring, Words]] = {}
         self._all_metas = table(FrameMeta, self.array, self.arena.frame_metas, self.arena.frame_count)
 
@@ -153,13 +155,12 @@ class EngineLab:
         for start in reversed(range(0, max(len(data), 1), FRAME_SIZE)):
             following, frame = frame, self._place(nic, data[start : start + FRAME_SIZE])
             metas["next"][frame] = following
-            metas["owner"][frame] = CHAINED if start else 1 + engine
+            metas["owner"][frame] = CHAINED if start else RECEIVED + 1 + engine
         self._put(self.arena.engine_rings, engine, frame | len(data) << 32 | nic << 52 | checksum << 60)
 
     def _place(self, nic: int, data: bytes) -> int:
         """Put bytes at the start of a NIC's next frame; return its number."""
-        frame = nic * self.blueprint.dimensions.nic_frames + self._next_frame % self.blueprint.dimensions.nic_frames
-        self._next_frame += 1
+        frame = self._nic_frames[nic].popleft()
         start = self.arena.frames + frame * FRAME_SIZE
         self.array[start : start + len(data)] = np.frombuffer(data, np.uint8)
         return frame
@@ -172,8 +173,15 @@ class EngineLab:
         self.now = self.now if now is None else now
         work = self.run_breath(engine)
         for nic in range(self.arena.nic_count):
-            self._take(self.arena.return_rings, (1 + engine) * self.arena.nic_count + nic)
+            for frame in self._take(self.arena.return_rings, (1 + engine) * self.arena.nic_count + nic):
+                self._take_home(nic, frame)
         return work
+
+    def _take_home(self, nic: int, frame: int) -> None:
+        """Put all frames of a packet behind those that a NIC has: perhaps others than it came in."""
+        while frame != NO_FRAME:
+            self._nic_frames[nic].append(frame)
+            frame = int(self._metas()["next"][frame])
 
     def run_breath(self, engine: int) -> int:
         """Do one breath at the lab's clock, and nothing else; return the work done."""
