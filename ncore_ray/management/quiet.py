@@ -46,9 +46,9 @@ class Quiet:
         return self.has_no_flow(engine) and not self._waiting(engine)
 
     def waiting_for_nobody(self, there: Container[int]) -> list[int]:
-        """Return the engines that are not there, but for which packets wait."""
-        engines = range(view(Arena, self._array).engine_count)
-        return [engine for engine in engines if engine not in there and self._waiting(engine)]
+        """Return the engines that are not there, but for which packets wait, or whose connections nobody works on."""
+        engines = [engine for engine in range(view(Arena, self._array).engine_count) if engine not in there]
+        return [engine for engine in engines if self._waiting(engine) or self.connections(engine)]
 
     def _waiting(self, engine: int) -> int:
         """Return how many packets lie in the rings to an engine."""

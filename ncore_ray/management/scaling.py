@@ -301,7 +301,10 @@ class Scaling:
         self._moved()
 
     def _look_at_resting(self) -> None:
-        """Wake a partition for which a packet has come after all: a fragment, or one that was under way for long."""
+        """Wake a partition for which a packet has come after all: a fragment, or one that was under way for long.
+
+        Or one that a management had begun to hand over when it died.
+        """
         there = {_index(member) for member in self._team.engines}
         for index in self._quiet.waiting_for_nobody(there):
             member = self._team.add_engine(index)

@@ -256,3 +256,10 @@ def test_a_packet_for_nobody_wakes_the_partition(monkeypatch: pytest.MonkeyPatch
     world.look()
     assert [member.name for member in world.team.members] == ["engine-0", "engine-2"]
     assert world.team.members[1].host == "engine-0"
+
+
+def test_flows_that_a_former_management_was_handing_over_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(1, monkeypatch)
+    engine_view(world.array, 3).live_connections = 5
+    world.look()
+    assert [(member.name, member.host) for member in world.team.members] == [("engine-0", ""), ("engine-3", "engine-0")]
