@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -34,6 +35,12 @@ class Acts:
     fewer_s: float | None = None
     failure: str = ""
     told: list[str] = field(default_factory=list)
+
+    @property
+    def reset(self) -> int:
+        """Connections that the killed engine was changing at that instant: nobody can tell how far it had come."""
+        found = re.search(r"(\d+) were reset", self.went_on)
+        return int(found[1]) if found else 0
 
     @property
     def all_done(self) -> bool:

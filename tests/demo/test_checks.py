@@ -13,6 +13,7 @@ from ncore_ray.demo import checks
 from ncore_ray.demo.accounts import Accounts, Snapshot
 from ncore_ray.demo.links import LinkCount
 from ncore_ray.demo.peers import counters_of
+from ncore_ray.demo.play import Acts
 from ncore_ray.demo.sightings import Sightings
 from ncore_ray.tables.port_owner import port_ranges
 
@@ -204,3 +205,27 @@ def test_failed_actor_or_service_fails() -> None:
     down = {"actors": [], "services": {"web1": "down"}}
     assert not checks.alive_check(accounts(lambda made: made.update(status=down)), []).passed
     assert checks.alive_check(accounts(), [{"level": "info", "text": "the appliance runs"}]).passed
+
+
+def test_what_a_killed_engine_was_changing_is_forgiven_and_nothing_else() -> None:
+    one = report(failures={"small GET: ConnectionResetError": 1}, examples=["reset"])
+    assert not checks.bytes_check(one).passed
+    found = checks.bytes_check(one, reset=2)
+    assert found.passed
+    assert "the killed engine was changing 2 connections" in found.detail
+    assert not checks.bytes_check(report(failures={"small GET: AnswerError": 3}, examples=["x"]), reset=2).passed
+
+
+def test_acts_tell_what_was_reset() -> None:
+    acts = Acts(1.0, "engine-1", "engine-1 goes on in process 7, after 9 ms: 5 connections go on, 2 were reset", 0.1)
+    assert (acts.reset, acts.all_done) == (2, True)
+    assert checks.acts_check(acts).passed
+    assert not checks.acts_check(Acts(failure="4 engines: not in time")).passed
+
+
+def test_packets_of_the_breath_in_which_an_engine_was_killed() -> None:
+    def lose(made: dict[str, Any]) -> None:
+        made["actors"]["engine-0"] |= {"drop_takeover_packets": 3, "used_tcp_packets": 37}
+
+    assert not checks.drops_check(accounts(lose)).passed
+    assert checks.drops_check(accounts(lose), kills=1).passed
