@@ -25,6 +25,8 @@ _READY_S: Final = 60.0
 _QUIET_S: Final = 25.0
 _GRACE_S: Final = 60.0
 _LOOK_S: Final = 0.05
+_MOST_FAILED: Final = 100
+"""Failed downloads that a report tells in full."""
 _PERIODS: Final = (0.5, 0.9, 0.99)
 
 
@@ -82,6 +84,7 @@ class Outcome:
             "bytes": sum(one.received for one in self.downloads),
             "stalls_s": {"flows": len(self.stalls_s), **periods, "max": max(self.stalls_s, default=None)},
             "faults": [{**asdict(fault), "flows": len(fault.flows)} for fault in self.faults],
+            "failed": [one.plain() for one in self.downloads if one.failure and not one.again][:_MOST_FAILED],
             "checks": [asdict(check) for check in self.checks],
         }
 
