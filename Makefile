@@ -12,7 +12,7 @@ BENCH_PACKAGES := wrk nginx-light haproxy libnginx-mod-stream iperf3 curl apache
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench bench-deps bench-report compile clean
+.PHONY: help demo test lint format fuzz bench bench-deps bench-report compile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ format: $(VENV)/.made-dev ## format the source, and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
+fuzz: $(VENV)/.made-fuzz ## look for bytes that break a parser or TCP (MINUTES=10 ARGS="--target segments --keep")
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
+
 bench: $(VENV)/.made-bench ## measure: the appliance, HAProxy and nginx in turn, in 20 minutes (ARGS=http_keepalive: one scenario)
 	@$(BIN)/python -m benchmarks $(or $(ARGS),all)
 
@@ -62,6 +65,9 @@ $(VENV)/.made: pyproject.toml .ci/environment
 
 $(VENV)/.made-dev: pyproject.toml .ci/environment
 	@PYTHON=$(PYTHON) .ci/environment $(VENV) dev && touch $@ $(VENV)/.made
+
+$(VENV)/.made-fuzz: pyproject.toml .ci/environment
+	@PYTHON=$(PYTHON) .ci/environment $(VENV) fuzz && touch $@
 
 $(VENV)/.made-bench: pyproject.toml .ci/environment
 	@PYTHON=$(PYTHON) .ci/environment $(VENV) bench && touch $@ $(VENV)/.made

@@ -45,9 +45,16 @@ class FlowFormatError(NcoreError):
 
 
 def to_document(frozen: bytes) -> Document:
-    """Return a frozen flow by names."""
+    """Return a frozen flow by names. Raises FlowFormatError."""
+    try:
+        return _to_document(frozen)
+    except ValueError as error:
+        raise FlowFormatError(f"these bytes are no whole flow: {error}") from error
+
+
+def _to_document(frozen: bytes) -> Document:
     head = _fields(FrozenFlow, frozen, 0)
-    if head["magic"] != MAGIC:
+    if head["magic"] != MAGIC or not 1 <= head["sides"] <= 2:
         raise FlowFormatError("these bytes are no frozen flow")
     sides, place = [], FLOW_SIZE
     for _ in range(head["sides"]):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.frame import FRAME_SIZE, NO_FRAME, frame_address, frame_meta
+from ncore_ray.arena.header import arena_at
 from ncore_ray.engine.access.notes import UNLOGGED
 from ncore_ray.engine.buffer import chain_append, chain_init, take_frame
 from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
 from ncore_ray.engine.connection import (
     TCB_SIZE,
+    Role,
     Tcb,
     Work,
     find_connection,
@@ -96,6 +98,8 @@ def _verdict(engine: Engine, flow: FrozenFlow, room: int) -> int:
         side = frozen_side_at(place)
         if end - place < SPANS_AT or not is_sound(side, end - place) or not _early_add_up(side, place):
             return Refusal.TORN
+        if not _may_live_here(engine, tcb_at(place + TCB_AT)):
+            return Refusal.TORN
         if _is_known(engine, tcb_at(place + TCB_AT)):
             return Refusal.KNOWN
         frames += (side.send_bytes + side.hold_bytes) // FRAME_SIZE + _WASTE + side.early_count
@@ -103,6 +107,21 @@ def _verdict(engine: Engine, flow: FrozenFlow, room: int) -> int:
     if place != end:
         return Refusal.TORN
     return 1 if frames <= engine.free_frame_count else Refusal.NO_MEMORY
+
+
+@kernel
+def _may_live_here(engine: Engine, image: Tcb) -> int:
+    """Return 1 if what a connection names is there: its role and state, and the rows of the configured tables."""
+    arena = arena_at(base_of(engine))
+    client = image.role == Role.CLIENT or image.role == Role.UDP_CLIENT or image.role == Role.ARRIVING
+    server = image.role == Role.SERVER or image.role == Role.UDP_SERVER
+    if not (client or server) or image.state < TcpState.SYN_SENT or image.state > TcpState.DATAGRAM:
+        return 0
+    if image.nic < 0 or image.nic >= arena.nic_count or image.route >= arena.route_count:
+        return 0
+    if image.vserver < 0 or image.vserver >= max(arena.vserver_count, 1):
+        return 0
+    return 1 if 0 <= image.service < max(arena.service_count, 1) else 0
 
 
 @kernel
