@@ -96,9 +96,11 @@ class LiveTables:
         self._living = living
         self._engines = engines or (lambda: static.appliance.engines)
         self._pause = pause
+        self._nics_are_new = True
 
     def assume(self, wanted: Configuration) -> None:
         """Take what no table says from what is wanted: engines and their flows are brought to it by others."""
+        self._nics_are_new |= wanted.nics != self._static.nics
         self._static = self._static.model_copy(
             update={"appliance": wanted.appliance, "distribution": wanted.distribution, "nics": wanted.nics}
         )
@@ -187,7 +189,9 @@ class LiveTables:
         return not wanted <= there or (there > wanted and bool(there - wanted - self.named().snips.keys()))
 
     def _routes_differ(self) -> bool:
-        """Return whether a service is reached by another route than it should be."""
+        """Return whether a service is reached by another route than the NICs that are new would have it."""
+        if not self._nics_are_new:
+            return False
         rows, services = rows_of_routes(self._array, self._arena), self.rows().services
         place, count = self._arena.services + self._arena.bank, self._arena.service_count
         numbers = table(Service, self._array, place, count)["route"]
@@ -195,6 +199,7 @@ class LiveTables:
             words = words_towards(self._static, row.service.address.address)
             if words != (rows[numbers[number]] if numbers[number] >= 0 else None):
                 return True
+        self._nics_are_new = False
         return False
 
     def _probes_moved(self) -> bool:
