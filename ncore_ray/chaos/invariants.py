@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ncore_ray.chaos.record import Download, Fault
+from ncore_ray.chaos.record import Download, Fault, quantile
 from ncore_ray.demo.accounts import GAUGES, Accounts, Snapshot
 from ncore_ray.lab.rows import Check
 
@@ -75,11 +75,14 @@ def downloads_check(downloads: Sequence[Download], least: float) -> Check:
     return Check("downloads are complete and byte-exact", bool(asked) and share >= least and not wrong, detail)
 
 
-def stall_check(found: Sequence[float], median: float | None, most_s: float) -> Check:
+def stall_check(found: Sequence[float], before: Sequence[float], most_s: float) -> Check:
     """Check how long the flows of an actor stood still when something was done to it."""
+    median = quantile(found, 0.5)
     if median is None:
         return Check("flows stand still only for a moment", True, "no flow of the load was at an actor that was struck")
     detail = f"median {median * 1000:.0f} ms of {len(found):,} flows, longest {max(found) * 1000:.0f} ms"
+    if (calm := quantile(before, 0.5)) is not None:
+        detail += f" (in as long a time before the fault {calm * 1000:.0f} ms)"
     return Check("flows stand still only for a moment", median < most_s, f"{detail}; wanted: median < {most_s:g} s")
 
 

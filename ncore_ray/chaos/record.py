@@ -9,7 +9,8 @@ from typing import Any, Final
 LEAST_GAP_S: Final = 0.02
 """Shorter times without a byte are not written down."""
 REACH_S: Final = 5.0
-"""So long after a fault a gap is counted as its consequence."""
+"""So long after a fault that was not repaired a gap is counted as its consequence."""
+_CALM_S: Final = 1.0
 End = tuple[str, int]
 
 
@@ -60,26 +61,31 @@ class Fault:
     """Clients' ends of the flows that it was working on."""
 
 
-def stalls(downloads: Iterable[Download], faults: Sequence[Fault]) -> list[float]:
-    """Return, for each flow that an actor was working on when something was done to it, its longest gap since, s.
+def stalls(downloads: Iterable[Download], faults: Sequence[Fault]) -> tuple[list[float], list[float]]:
+    """Return how long flows stood still because of the faults, s, and how long they had before, for comparison.
 
-    Flows that had ended by then, or begin after it, do not count; one without a gap worth noting counts as 0.
+    A flow counts if the actor was working on it when something was done to it, and it had not ended. Its stall is its
+    longest gap that begins before a successor works: what the fault brings about begins then. One without a gap worth
+    noting counts as 0. Before: its longest gap in an equally long time that ended a second before the fault.
     """
     by_end: dict[str, list[Download]] = {}
     for one in downloads:
         by_end.setdefault(one.local, []).append(one)
-    found = []
+    during, before = [], []
     for fault in faults:
-        for end in fault.flows:
-            for one in by_end.get(end, ()):
-                if one.began_at <= fault.at < one.ended_at:
-                    found.append(_longest(one, fault.at))
-    return found
+        span = REACH_S if fault.repaired_s is None else fault.repaired_s
+        for one in (one for end in fault.flows for one in by_end.get(end, ())):
+            if one.began_at <= fault.at < one.ended_at:
+                during.append(longest_gap(one, fault.at, fault.at + span))
+                calm_at = fault.at - _CALM_S - span
+                if one.began_at <= calm_at:
+                    before.append(longest_gap(one, calm_at, calm_at + span))
+    return during, before
 
 
-def _longest(one: Download, at: float) -> float:
-    """Return the longest gap of a download that reaches beyond an instant and begins soon after it."""
-    return max((length for start, length in one.gaps if start + length > at and start < at + REACH_S), default=0.0)
+def longest_gap(one: Download, first: float, last: float) -> float:
+    """Return the longest gap of a download that reaches into a time."""
+    return max((length for start, length in one.gaps if start + length > first and start < last), default=0.0)
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:

@@ -61,6 +61,8 @@ class Outcome:
     faults: list[Fault] = field(default_factory=list)
     downloads: list[Download] = field(default_factory=list)
     stalls_s: list[float] = field(default_factory=list)
+    calm_s: list[float] = field(default_factory=list)
+    """The same flows before the faults."""
     checks: list[Check] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -83,6 +85,7 @@ class Outcome:
             "asked_again": sum(one.again for one in self.downloads),
             "bytes": sum(one.received for one in self.downloads),
             "stalls_s": {"flows": len(self.stalls_s), **periods, "max": max(self.stalls_s, default=None)},
+            "calm_p50_s": quantile(self.calm_s, 0.5),
             "faults": [{**asdict(fault), "flows": len(fault.flows)} for fault in self.faults],
             "failed": [one.plain() for one in self.downloads if one.failure and not one.again][:_MOST_FAILED],
             "checks": [asdict(check) for check in self.checks],
@@ -171,7 +174,7 @@ class Run:
         sampling.join(_GRACE_S)
         self._tell("waiting until everything is given back")
         after, entries = self._quiet(before)
-        outcome.stalls_s = stalls(outcome.downloads, outcome.faults)
+        outcome.stalls_s, outcome.calm_s = stalls(outcome.downloads, outcome.faults)
         outcome.checks = self._judge(outcome, before, after, entries, last_event)
         return outcome
 
@@ -234,9 +237,8 @@ class Run:
         ]
         if not self._plan.urls:
             return found
-        median = quantile(outcome.stalls_s, 0.5)
         downloads = invariants.downloads_check(outcome.downloads, self._plan.least)
-        return [downloads, invariants.stall_check(outcome.stalls_s, median, self._plan.stall_s), *found]
+        return [downloads, invariants.stall_check(outcome.stalls_s, outcome.calm_s, self._plan.stall_s), *found]
 
 
 def _words(fault: Fault, progress: dict[str, Any]) -> str:

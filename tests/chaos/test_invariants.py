@@ -37,9 +37,10 @@ def test_downloads(counts: tuple[int, ...], passed: bool) -> None:
 
 
 def test_stalls() -> None:
-    assert stall_check([0.1, 0.2, 5.0], 0.2, 0.3).passed
-    assert not stall_check([0.4], 0.4, 0.3).passed
-    assert stall_check([], None, 0.3).passed
+    assert stall_check([0.1, 0.2, 5.0], [], 0.3).passed
+    assert "before the fault 50 ms" in stall_check([0.1, 0.2, 5.0], [0.05], 0.3).detail
+    assert not stall_check([0.4], [], 0.3).passed
+    assert stall_check([], [], 0.3).passed
 
 
 def struck(repaired_s: float | None = 0.1, actor: str = "engine-0") -> Fault:

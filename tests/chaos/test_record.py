@@ -15,27 +15,32 @@ def fault(at: float, *flows: str) -> Fault:
     return Fault(at, "engine-0", "kill", 1, 0.1, "", flows or (END,))
 
 
-def test_the_longest_gap_since_the_fault() -> None:
-    one = download(0, 9, (1.0, 0.9), (4.99, 0.2), (5.5, 0.4), (8.0, 0.1))
-    assert stalls([one], [fault(5.0)]) == [0.4]
+def test_the_longest_gap_that_begins_before_the_repair() -> None:
+    one = download(4.9, 9, (4.99, 0.2), (5.05, 0.4), (5.2, 0.9))
+    assert stalls([one], [fault(5.0)]) == ([0.4], [])
 
 
-def test_a_gap_that_had_begun_counts_and_one_long_after_does_not() -> None:
-    assert stalls([download(0, 20, (4.5, 0.8), (12.0, 3.0))], [fault(5.0)]) == [0.8]
+def test_a_gap_that_had_begun_counts() -> None:
+    assert stalls([download(4.0, 20, (4.5, 0.8))], [fault(5.0)]) == ([0.8], [])
+
+
+def test_the_time_before_for_comparison() -> None:
+    one = download(0, 20, (3.5, 0.6), (5.0, 0.3))
+    assert stalls([one], [fault(5.0)]) == ([0.3], [0.6])
 
 
 def test_no_gap_worth_noting() -> None:
-    assert stalls([download(0, 9)], [fault(5.0)]) == [0.0]
+    assert stalls([download(0, 9)], [fault(5.0)]) == ([0.0], [0.0])
 
 
 def test_only_what_was_under_way_at_the_actor() -> None:
     others = [download(0, 4.9, (4.0, 0.5)), download(5.1, 9, (6.0, 0.5)), download(0, 9, (5, 1.0), local="other")]
-    assert stalls(others, [fault(5.0)]) == []
+    assert stalls(others, [fault(5.0)]) == ([], [])
 
 
 def test_each_fault_is_judged_by_itself() -> None:
     one = download(0, 30, (5.0, 0.3), (20.0, 0.1))
-    assert stalls([one], [fault(5.0), fault(20.0)]) == [0.3, 0.1]
+    assert stalls([one], [fault(5.0), fault(20.0)])[0] == [0.3, 0.1]
 
 
 def test_quantiles() -> None:
