@@ -16,6 +16,7 @@ from ncore_ray.demo.stage import Stage
 from ncore_ray.lab import look
 from ncore_ray.lab.network import VIP
 
+VIP_URL: Final = f"http://{VIP}"
 TOKEN: Final = Path.home() / ".ray" / "auth_token"
 
 
@@ -31,7 +32,13 @@ def commands(stage: Stage) -> list[tuple[str, str]]:
         ("connections", _ncore(stage, "flows")),
         ("live view", _ncore(stage, "top")),
         ("why this engine", _ncore(stage, f"explain '10.1.0.2:40000 -> {VIP}:80'")),
+        ("more engines", _ncore(stage, "scale engines 4")),
+        ("kill engines under load", _ncore(stage, _chaos(client.namespace.name))),
     ]
+
+
+def _chaos(netns: str) -> str:
+    return f"chaos --url '{VIP_URL}/bytes/1000000' --clients 50 --duration 20 --only engine --netns {netns}"
 
 
 def _ncore(stage: Stage, arguments: str) -> str:
