@@ -16,6 +16,8 @@ _FAST: Final = 12_500_000
 _CONTROLS: Final = {
     "cubic": Plan(Path(), 0, "congestion: cubic"),
     "newreno": Plan(Path(), 0, "congestion: newreno"),
+    "vegas": Plan(Path(), 0, "congestion: vegas"),
+    "bbr": Plan(Path(), 0, "congestion: bbr"),
     "cubic, timestamps": Plan(Path(), 0, "congestion: cubic, timestamps: true"),
     "newreno, no SACK": Plan(Path(), 0, "congestion: newreno", sack=False),
 }
@@ -66,7 +68,7 @@ def _per_control(
     row: str,
     plan: Plan,
     figure: Callable[[World], float],
-    columns: Sequence[str] = ("cubic", "newreno", "newreno, no SACK"),
+    columns: Sequence[str] = ("cubic", "newreno", "vegas", "bbr", "newreno, no SACK"),
     *,
     seeds: tuple[int, ...] = _SEEDS,
 ) -> list[Cell]:
@@ -115,7 +117,7 @@ def _sharing() -> Table:
     for flows in (2, 8, 32):
         path = Path(10_000, 2_500_000, 64_000)
         plan = Plan(path, 100 * _MEGABYTE, flows=flows, apart_us=20_000, limit_us=10_000_000, buffer_mib=1)
-        cells += _per_control(f"{flows} streams", plan, _fairness, ("cubic", "newreno"), seeds=(1,))
+        cells += _per_control(f"{flows} streams", plan, _fairness, ("cubic", "newreno", "vegas", "bbr"), seeds=(1,))
     title = "Jain's index of what streams got that shared 20 Mbit/s at 20 ms for 10 s"
     return Table("fairness", title, "", tuple(cells))
 

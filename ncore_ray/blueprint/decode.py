@@ -11,7 +11,7 @@ import numpy as np
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.rows import OWN_TIMEOUTS, Rows, ServiceRow, VserverRow
-from ncore_ray.blueprint.words import CONGESTION, KEY_KINDS, METHODS, PROTOCOLS
+from ncore_ray.blueprint.words import CONGESTION, ECN, KEY_KINDS, METHODS, PROTOCOLS
 from ncore_ray.config.addresses import Endpoint
 from ncore_ray.config.model import (
     Configuration,
@@ -34,6 +34,7 @@ from ncore_ray.tables.service import Service as ServiceRecord
 from ncore_ray.wire.address import text_of
 
 _CONGESTION: Final = {int(word): name for name, word in CONGESTION.items()}
+_ECN: Final = {int(word): name for name, word in ECN.items()}
 _KEY_KINDS: Final = {int(word): name for name, word in KEY_KINDS.items()}
 _METHODS: Final = {int(word): name for name, word in METHODS.items()}
 _PROTOCOLS: Final = {int(word): name for name, word in PROTOCOLS.items()}
@@ -184,6 +185,10 @@ def read_live(settings: Any, static: Configuration) -> Configuration:
     tcp = {
         "initial_window": settings.initial_window,
         "sack": bool(settings.sack),
+        "pacing": bool(settings.pacing),
+        "ecn": _ECN.get(settings.ecn),
+        "nagle": bool(settings.nagle),
+        "cork": settings.cork_us,
         "delayed_ack": settings.delayed_ack_us,
         "min_rto": settings.min_rto_us,
         "max_rto": settings.max_rto_us,

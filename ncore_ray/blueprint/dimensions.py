@@ -14,7 +14,7 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.http.exchange import Exchange
 from ncore_ray.engine.http.message.body import Body
 from ncore_ray.engine.remote.link import HALF_SIZE
-from ncore_ray.engine.tcp.spans import BLOCK_SIZE, CONNECTIONS_PER_BLOCK
+from ncore_ray.engine.tcp.blocks import BLOCK_SIZE, CONNECTIONS_PER_BLOCK
 from ncore_ray.engine.transaction.turn import TURN_SIZE
 from ncore_ray.machine.record import size_of
 

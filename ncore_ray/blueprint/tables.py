@@ -9,7 +9,7 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.routes import route_to
 from ncore_ray.blueprint.rows import Rows, TableFullError, VserverRow
 from ncore_ray.blueprint.texts import Texts, probe_text
-from ncore_ray.blueprint.words import CONGESTION, KEY_KINDS, METHODS, PROTOCOLS
+from ncore_ray.blueprint.words import CONGESTION, ECN, KEY_KINDS, METHODS, PROTOCOLS
 from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, Unit, VServer
 from ncore_ray.machine.record import size_of, view
@@ -67,6 +67,8 @@ def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Config
     settings, tcp = view(Settings, array, arena.settings + bank), configuration.tcp
     settings.epoch = epoch
     settings.initial_window, settings.sack = tcp.initial_window, int(tcp.sack)
+    settings.pacing, settings.ecn = int(tcp.pacing), ECN[tcp.ecn]
+    settings.nagle, settings.cork_us = int(tcp.nagle), tcp.cork
     settings.delayed_ack_us = tcp.delayed_ack
     settings.min_rto_us, settings.max_rto_us = tcp.min_rto, tcp.max_rto
     settings.syn_retries, settings.retries = tcp.syn_retries, tcp.retries

@@ -6,9 +6,10 @@ from typing import Final
 
 from ncore_ray.config.model import Method as ConfiguredMethod
 from ncore_ray.config.model import Protocol
-from ncore_ray.config.transport import CongestionControl
+from ncore_ray.config.transport import CongestionControl, EcnChoice
 from ncore_ray.engine.http.message.key import KeyKind
 from ncore_ray.tables.service import Congestion, Method, VserverProtocol
+from ncore_ray.tables.settings import EcnUse
 
 PROTOCOLS: Final = {
     Protocol.TCP: VserverProtocol.TCP,
@@ -18,6 +19,13 @@ PROTOCOLS: Final = {
 CONGESTION: Final = {
     CongestionControl.CUBIC: Congestion.CUBIC,
     CongestionControl.NEWRENO: Congestion.NEWRENO,
+    CongestionControl.VEGAS: Congestion.VEGAS,
+    CongestionControl.BBR: Congestion.BBR,
+}
+ECN: Final = {
+    EcnChoice.NEVER: EcnUse.NEVER,
+    EcnChoice.ACCEPT: EcnUse.ACCEPT,
+    EcnChoice.OFFER: EcnUse.OFFER,
 }
 KEY_KINDS: Final = {"cookie": KeyKind.COOKIE, "parameter": KeyKind.PARAMETER, "header": KeyKind.HEADER}
 METHODS: Final = {

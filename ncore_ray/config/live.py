@@ -14,7 +14,7 @@ _LIVE: Final = {
     "distribution": ("algorithm", "weights"),
     "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "udp"),
     "tcp": (
-        *("initial_window", "congestion", "sack", "delayed_ack"),
+        *("initial_window", "congestion", "sack", "delayed_ack", "pacing", "ecn", "nagle", "cork"),
         *("min_rto", "max_rto", "syn_retries", "retries"),
     ),
     "limits": ("idle_server_connections",),

@@ -72,6 +72,20 @@ class CongestionControl(StrEnum):
     """RFC 9438."""
     NEWRENO = "newreno"
     """RFC 5681, RFC 6582."""
+    VEGAS = "vegas"
+    """Brakmo, Peterson 1995: by the round-trip time."""
+    BBR = "bbr"
+    """Version 1: by a model of the way, always paced."""
+
+
+class EcnChoice(StrEnum):
+    """What is done of explicit congestion notification (RFC 3168)."""
+
+    NEVER = "never"
+    ACCEPT = "accept"
+    """Agreed to where a peer offers it."""
+    OFFER = "offer"
+    """And offered to servers."""
 
 
 OwnCongestion = Annotated[CongestionControl, *word(CongestionControl)] | None
@@ -90,6 +104,13 @@ class Tcp(Section):
     congestion: Annotated[CongestionControl, *word(CongestionControl)] = CongestionControl.CUBIC
     sack: Switch = True
     """Selective acknowledgments, where the peer understands them too (RFC 2018)."""
+    pacing: Switch = False
+    """Segments at a rate instead of in bursts, for all congestion controls (BBR does so always)."""
+    ecn: Annotated[EcnChoice, *word(EcnChoice)] = EcnChoice.ACCEPT
+    nagle: Switch = False
+    """Small segments wait until all that was sent is acknowledged (RFC 9293, section 3.7.4)."""
+    cork: Annotated[Microseconds, time_within(0, 200 * MILLISECOND)] = 0
+    """µs that a small segment waits for company; 0: not at all."""
     timestamps: Switch = False
     """Timestamps, where the peer has them too (RFC 7323)."""
     delayed_ack: Annotated[Microseconds, time_within(0, 500 * MILLISECOND)] = 40 * MILLISECOND

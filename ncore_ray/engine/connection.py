@@ -59,6 +59,7 @@ class Work(IntEnum):
 
 
 OwnSpans = Annotated[int, np.dtype(("<i8", (4,)))]
+ControlWords = Annotated[int, np.dtype(("<i8", (4,)))]
 
 
 class Tcb(Record):
@@ -76,18 +77,18 @@ class Tcb(Record):
     local_low: I64
     ports: I64
     """remote port << 24 | local port << 8 | protocol"""
-    state: I64
-    role: I64
-    vserver: I64
-    service: I64
-    peer: I64
-    """The other side of the proxied pair."""
-    work: I64
-    """`Work` bits."""
-    nic: I64
     remote_mac: I64
     """Link-layer address that packets go to; −1 while it is not known."""
-    route: I64
+    state: I32
+    role: I32
+    vserver: I32
+    service: I32
+    peer: I32
+    """The other side of the proxied pair."""
+    work: I32
+    """`Work` bits."""
+    nic: I32
+    route: I32
     """Route to the remote address; −1: back the way the client's packets came."""
     mac_checked_at: I64
     """When the neighbour table was last asked for `remote_mac`."""
@@ -142,14 +143,12 @@ class Tcb(Record):
     last_ack_sent: I64
     """`rcv_nxt` as the latest segment told it (Last.ACK.sent)."""
 
-    cubic_epoch_at: I64
-    """When the present stage of congestion avoidance began."""
-    cubic_from: I64
-    """Bytes of the window then (cwnd_epoch of RFC 9438)."""
-    cubic_most: I64
-    """Bytes of the window before the last reduction (W_max)."""
-    cubic_reno: I64
-    """Bytes of the window that Reno would have (W_est)."""
+    control: ControlWords
+    """What the congestion control in use keeps for itself: `Cubic` or `Vegas`; BBR has a block, see `rate`."""
+    pace_at: I64
+    """Where segments are paced: not before this instant may the next one go out."""
+    marked_until: I64
+    """Until this is acknowledged (plus 1; 0: no more), the peer's echoes of marks tell of one congestion."""
     cwnd: I64
     ssthresh: I64
     recover: I64
@@ -205,6 +204,10 @@ class Tcb(Record):
     """RecoverFS."""
     span_block: I32
     """Number of the `SpanBlock` plus 1 that holds the spans; 0: they are `own_spans`."""
+    rate_block: I32
+    """Number of the block plus 1 in which the rate of delivery is measured, for BBR; 0: it is not."""
+    receive_limit: I32
+    """Bytes that the peer may send ahead of the reader, where it was found to need more than others; else 0."""
     rack_rtt: I32
     """Round-trip time of that which arrived and was sent last, µs (RACK.rtt of RFC 8985)."""
     min_rtt: I32
@@ -270,6 +273,10 @@ class Tcb(Record):
     """1: what was sent again in this recovery is lost once more."""
     verification: I16
     """`Verification` of whether a time-out was spurious (F-RTO)."""
+    pace_waits: I16
+    """1: something may go out at `pace_at`."""
+    ecn: I16
+    """`Ecn` bits."""
 
     received_bytes: I64
     sent_bytes: I64
@@ -287,6 +294,7 @@ tcb_at = pointer_to(Tcb)
 TCB_SIZE: Final = size_of(Tcb)
 SEND_CHAIN_OFFSET: Final = offset_of(Tcb, "send_chain")
 HOLD_CHAIN_OFFSET: Final = offset_of(Tcb, "hold_chain")
+CONTROL_OFFSET: Final = offset_of(Tcb, "control")
 NO_MAC: Final = -1
 
 

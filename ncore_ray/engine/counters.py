@@ -133,10 +133,20 @@ class EngineCounters(Record):
     """Blocks of what was never sent, or empty."""
     lost_retransmissions: I64
     """Segments sent again that were lost once more, and found to be by what was sent after them (RFC 8985)."""
+    blind_recoveries: I64
+    """Connections that found no memory to note what a peer says it holds, and repair losses as without SACK."""
     tail_loss_probes: I64
     retransmission_timeouts: I64
     spurious_timeouts: I64
     """Time-outs that came though nothing was lost, and were undone (RFC 5682)."""
+    ecn_connections: I64
+    """That agreed on explicit congestion notification (RFC 3168)."""
+    ecn_marked_packets: I64
+    """Received packets that were marked on their way."""
+    ecn_reductions: I64
+    """Windows that became smaller because a peer echoed a mark."""
+    bbr_refused_connections: I64
+    """That use CUBIC because there was no memory for BBR's model."""
     zero_window_probes: I64
     keepalive_probes: I64
     delayed_acks: I64

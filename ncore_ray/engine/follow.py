@@ -19,6 +19,10 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     settings = settings_in(base, bank)
     engine.initial_window = settings.initial_window
     engine.sack = settings.sack
+    engine.pacing = settings.pacing
+    engine.ecn = settings.ecn
+    engine.nagle = settings.nagle
+    engine.cork_us = settings.cork_us
     engine.delayed_ack_us = settings.delayed_ack_us
     engine.min_rto_us = settings.min_rto_us
     engine.max_rto_us = settings.max_rto_us

@@ -16,6 +16,7 @@ from ncore_ray.engine.connection import (
 )
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.remote.closing import part
+from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.reassembly import clear_early
 from ncore_ray.engine.tcp.spans import clear_spans
 from ncore_ray.engine.tcp.state import TcpState
@@ -44,6 +45,7 @@ def enter_time_wait(engine: Engine, tcb: Tcb) -> int:
         if tcb.pooled:
             leave_pool(engine, tcb)  # both lists go by the same links
         tcb.state = TcpState.TIME_WAIT
+        congestion.end(engine, tcb)
         tcb.retransmit_at = 0
         tcb.keepalive_at = 0
         tcb.application_at = 0
@@ -146,6 +148,7 @@ def _leave_lists(engine: Engine, tcb: Tcb) -> int:
     count_live(engine, tcb, -1)
     clear_early(engine, tcb)
     clear_spans(engine, tcb)
+    congestion.end(engine, tcb)
     return release_connection(engine, tcb)
 
 

@@ -42,6 +42,12 @@ class Engine(Record):
     """Of `touched`, while `changing` is not 0; the latest are kept."""
     touched: Annotated[int, np.dtype(("<i8", (TOUCHED,)))]
     """Numbers of further connections that are being changed with it."""
+    delivered: I64
+    """Bytes that the acknowledgment at hand says have arrived and that were not known to have."""
+    newest_end: I64
+    """Sequence number behind the latest of them that were sent only once; valid where `sample_rtt` is not 0."""
+    sample_rtt: I64
+    """Round-trip time that the acknowledgment at hand shows, µs; 0: none."""
     draining: I64
     drain_next: I64
     """The connection at which the look for idle clients goes on."""
@@ -167,6 +173,14 @@ class Engine(Record):
     initial_window: I64
     sack: I64
     """1: selective acknowledgments are offered and accepted."""
+    pacing: I64
+    """1: all connections are paced; else only those whose congestion control asks for it."""
+    ecn: I64
+    """`EcnUse`"""
+    nagle: I64
+    """1: small segments wait for acknowledgments."""
+    cork_us: I64
+    """So long small segments wait for company."""
     timestamps: I64
     """1: timestamps are offered and accepted."""
     delayed_ack_us: I64

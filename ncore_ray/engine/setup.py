@@ -20,7 +20,7 @@ from ncore_ray.engine.ip.errors import BURST
 from ncore_ray.engine.ip.rooms import REASSEMBLY_SIZE, ROOM
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import HEADER_ROOM, Engine
-from ncore_ray.engine.tcp.spans import BLOCK_SIZE, CONNECTIONS_PER_BLOCK, FEWEST_BLOCKS
+from ncore_ray.engine.tcp.blocks import BLOCK_SIZE, CONNECTIONS_PER_BLOCK, FEWEST_BLOCKS
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.flow.records import Distributor
 from ncore_ray.machine.record import size_of, table, view

@@ -32,6 +32,8 @@ class Congestion(IntEnum):
 
     NEWRENO = 0
     CUBIC = 1
+    VEGAS = 2
+    BBR = 3
 
 
 class MonitorKind(IntEnum):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 from ncore_ray.arena.header import Arena, arena_at, bank_in_force
 from ncore_ray.machine.atomic import store_release
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.record import I64, Record, offset_of, pointer_to
+
+
+class EcnUse(IntEnum):
+    """What is done of explicit congestion notification (RFC 3168)."""
+
+    NEVER = 0
+    ACCEPT = 1
+    """What a peer offers is agreed to."""
+    OFFER = 2
+    """It is offered, too."""
 
 
 class Settings(Record):
@@ -17,6 +28,11 @@ class Settings(Record):
     """Number of the change that wrote this bank, from 1 on."""
     initial_window: I64
     sack: I64
+    pacing: I64
+    ecn: I64
+    """`EcnUse`"""
+    nagle: I64
+    cork_us: I64
     delayed_ack_us: I64
     min_rto_us: I64
     max_rto_us: I64

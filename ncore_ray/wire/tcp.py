@@ -18,6 +18,8 @@ RST: Final = 0x04
 PSH: Final = 0x08
 ACK: Final = 0x10
 URG: Final = 0x20
+ECE: Final = 0x40
+CWR: Final = 0x80
 
 _OPTION_END: Final = 0
 _OPTION_NOP: Final = 1
@@ -62,7 +64,7 @@ def read_tcp(packet: Packet) -> Verdict:
     packet.destination_port = load16be(at + 2)
     packet.sequence = load32be(at + 4)
     packet.acknowledgment = load32be(at + 8)
-    packet.flags = load8(at + 13) & 0x3F
+    packet.flags = load8(at + 13)
     packet.window = load16be(at + 14)
     packet.payload = at + header_length
     packet.payload_length = packet.transport_length - header_length

@@ -52,7 +52,7 @@ from ncore_ray.engine.handover.frozen import (
 from ncore_ray.engine.http.exchange import body_of, exchange_of
 from ncore_ray.engine.lifecycle import enter_lists
 from ncore_ray.engine.partition import Engine, base_of, counters_of
-from ncore_ray.engine.tcp.spans import OWN_SPANS, SPAN_SIZE, forget_marks, spans_address, take_block
+from ncore_ray.engine.tcp.spans import OWN_SPANS, SPAN_SIZE, forget_marks, move_to_block, spans_address
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import arm
 from ncore_ray.machine.jit import kernel
@@ -174,7 +174,7 @@ def _forget_places(tcb: Tcb, work: int) -> int:
     tcb.wheel_armed = tcb.cursor_valid = 0
     tcb.out_of_order = tcb.out_of_order_last = NO_FRAME
     tcb.out_of_order_count = 0
-    tcb.span_block = tcb.span_first = tcb.span_count = 0
+    tcb.span_block = tcb.span_first = tcb.span_count = tcb.rate_block = 0
     chain_init(send_chain(tcb))
     return chain_init(hold_chain(tcb))
 
@@ -202,7 +202,7 @@ def _thaw_early(engine: Engine, tcb: Tcb, at: int, count: int) -> int:
 @kernel
 def _thaw_spans(engine: Engine, tcb: Tcb, source: int, count: int) -> int:
     """Restore what is known of the bytes in flight; without a block for it nothing is known but that they are."""
-    if count > OWN_SPANS and not take_block(engine, tcb):
+    if count > OWN_SPANS and not move_to_block(engine, tcb):
         copy(spans_address(engine, tcb), source, SPAN_SIZE)
         return forget_marks(engine, tcb)
     copy(spans_address(engine, tcb), source, count * SPAN_SIZE)

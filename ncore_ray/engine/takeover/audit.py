@@ -84,7 +84,7 @@ def _adds_up(engine: Engine, local: TakeoverLocal, number: int) -> int:
         return 0
     if not _chain_adds_up(engine, local, number, hold_chain(tcb)):
         return 0
-    if not _spans_add_up(engine, local, tcb):
+    if not _spans_add_up(engine, local, tcb) or not _rate_adds_up(engine, local, tcb):
         return 0
     return _early_add_up(engine, local, number, tcb)
 
@@ -125,6 +125,16 @@ def _spans_add_up(engine: Engine, local: TakeoverLocal, tcb: Tcb) -> int:
     if tcb.span_block < 0 or tcb.span_block > engine.span_block_count or not claim_block(local, tcb.span_block - 1):
         return 0
     return 1 if tcb.span_first + tcb.span_count <= BLOCK_SPANS else 0
+
+
+@kernel
+def _rate_adds_up(engine: Engine, local: TakeoverLocal, tcb: Tcb) -> int:
+    """Claim the block of what BBR measures, if there is one."""
+    if tcb.rate_block == 0:
+        return 1
+    if tcb.rate_block < 0 or tcb.rate_block > engine.span_block_count:
+        return 0
+    return claim_block(local, tcb.rate_block - 1)
 
 
 @kernel

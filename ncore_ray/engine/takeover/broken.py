@@ -54,7 +54,7 @@ def _free(engine: Engine, tcb: Tcb, number: int) -> int:
     chain_init(hold_chain(tcb))
     tcb.out_of_order = -1
     tcb.out_of_order_count = 0
-    tcb.span_block = tcb.span_first = tcb.span_count = 0
+    tcb.span_block = tcb.span_first = tcb.span_count = tcb.rate_block = 0
     tcb.hash_next = engine.free_connection
     engine.free_connection = number + 1
     return 0

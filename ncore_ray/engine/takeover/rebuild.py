@@ -13,7 +13,7 @@ from ncore_ray.engine.ip.rooms import ReassemblyState, reassembly_of
 from ncore_ray.engine.lifecycle import enter_lists
 from ncore_ray.engine.partition import Engine, base_of, service_stats, vserver_stats
 from ncore_ray.engine.takeover.local import TakeoverLocal, Verdict, claim_of, is_block_claimed, verdict_of
-from ncore_ray.engine.tcp.spans import free_block
+from ncore_ray.engine.tcp.blocks import free_block
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.machine.jit import kernel

@@ -5,13 +5,15 @@ from __future__ import annotations
 from ncore_ray.engine.buffer import chain_drop
 from ncore_ray.engine.connection import Tcb, Work, mark, send_chain
 from ncore_ray.engine.partition import Engine, counters_of
-from ncore_ray.engine.tcp.congestion import on_ack, on_duplicate_ack
+from ncore_ray.engine.tcp.congestion import on_ack, on_duplicate_ack, on_processed
+from ncore_ray.engine.tcp.ecn import Ecn, take_echo_of_mark
 from ncore_ray.engine.tcp.recovery import take_selective
 from ncore_ray.engine.tcp.rtt import restore_rto, take_echo, take_sample
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt, seq_max
 from ncore_ray.engine.tcp.timestamps import echoed_until
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.packet import Packet
+from ncore_ray.wire.tcp import ECE
 
 
 @kernel
@@ -57,6 +59,9 @@ def _new_data_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         leave_probing(engine, tcb)
     if tcb.rtt_started_at and seq_lt(tcb.rtt_sequence, acknowledgment):
         take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
+        if not tcb.sack_permitted:
+            engine.sample_rtt = max(engine.now - tcb.rtt_started_at, 1)
+            engine.newest_end = acknowledgment
         tcb.rtt_started_at = 0
     elif tcb.timestamps and (tcb.retransmissions or tcb.in_recovery):
         take_echo(engine, tcb, echoed_until(engine, tcb, packet))
@@ -73,6 +78,18 @@ def _is_duplicate(tcb: Tcb, packet: Packet, window: int) -> int:
     """RFC 5681 §2: no data, no FIN, nothing new acknowledged, data outstanding, the window as before."""
     same = packet.acknowledgment == tcb.snd_una and packet.payload_length == 0 and window == tcb.snd_wnd
     return 1 if same and tcb.snd_una != tcb.snd_max and packet.flags & 3 == 0 else 0
+
+
+@kernel
+def _take_cumulative(engine: Engine, tcb: Tcb, packet: Packet, acked: int, window: int) -> int:
+    """Take the acknowledgment of a connection without SACK."""
+    if acked:
+        engine.delivered = max(acked - tcb.duplicate_acks * tcb.mss, 0)
+        return on_ack(engine, tcb, acked)
+    if window > 0 and _is_duplicate(tcb, packet, window):
+        engine.delivered = min(tcb.mss, seq_diff(tcb.snd_max, tcb.snd_una))
+        counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
+    return 0
 
 
 @kernel
@@ -96,14 +113,18 @@ def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         return 0  # an old one says nothing, of the window neither
     window = packet.window << max(tcb.snd_scale, 0)
     acked = seq_diff(packet.acknowledgment, tcb.snd_una)
+    engine.delivered = 0
+    engine.sample_rtt = 0
     freed = _new_data_acknowledged(engine, tcb, packet) if acked else 0
     if tcb.probing:
         tcb.retransmissions = 0  # an answer to a probe: the peer lives (RFC 9293 §3.8.6.1)
     elif tcb.sack_permitted:
         counters_of(engine).fast_retransmits += take_selective(engine, tcb, packet, acked)
-    elif acked:
-        on_ack(engine, tcb, acked)
-    elif window > 0 and _is_duplicate(tcb, packet, window):
-        counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
+    else:
+        _take_cumulative(engine, tcb, packet, acked, window)
+    if tcb.ecn & Ecn.CAPABLE and (packet.flags & ECE or tcb.marked_until):
+        take_echo_of_mark(engine, tcb, packet)
+    if tcb.rate_block:
+        on_processed(engine, tcb)
     _update_window(tcb, packet, window)
     return freed

@@ -1,15 +1,22 @@
-"""Congestion control: CUBIC (RFC 9438) or NewReno (RFC 5681, RFC 6582), initial window of RFC 6928."""
+"""Congestion control, whichever a connection uses: CUBIC (RFC 9438), NewReno (RFC 5681, RFC 6582), Vegas or BBR.
+
+This is all that the rest of TCP knows of it: what begins, arrives, is lost or marked is told here, and `cwnd` and
+`ssthresh` follow. The window at first is that of RFC 6928. NewReno stands in this file, the others in their own.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from ncore_ray.engine.connection import Tcb
-from ncore_ray.engine.partition import Engine
-from ncore_ray.engine.tcp.cubic import cubic_grow, cubic_reduced
+from ncore_ray.engine.partition import Engine, counters_of
+from ncore_ray.engine.tcp.bbr import bbr_acknowledged, bbr_begin, bbr_resumed, bbr_timed_out
+from ncore_ray.engine.tcp.blocks import free_block
+from ncore_ray.engine.tcp.cubic import cubic_begin, cubic_grow, cubic_reduced, cubic_restart, cubic_undone
 from ncore_ray.engine.tcp.scoreboard import arrived_before
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le
 from ncore_ray.engine.tcp.state import Recovery
+from ncore_ray.engine.tcp.vegas import vegas_begin, vegas_grow
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import Congestion
 
@@ -22,8 +29,41 @@ def begin(engine: Engine, tcb: Tcb) -> int:
     tcb.cwnd = engine.initial_window * tcb.mss
     tcb.ssthresh = 1 << 30
     tcb.recover = tcb.iss
-    tcb.cubic_epoch_at = 0
+    return _begin_control(tcb)
+
+
+@kernel
+def _begin_control(tcb: Tcb) -> int:
+    return vegas_begin(tcb) if tcb.congestion == Congestion.VEGAS else cubic_begin(tcb)
+
+
+@kernel
+def on_established(engine: Engine, tcb: Tcb) -> int:
+    """Take what the algorithm needs of an open connection; where there is no room for BBR's model, CUBIC has to do."""
+    if tcb.congestion == Congestion.BBR and tcb.rate_block == 0 and not bbr_begin(engine, tcb):
+        counters_of(engine).bbr_refused_connections += 1
+        tcb.congestion = Congestion.CUBIC
+        _begin_control(tcb)
     return 0
+
+
+@kernel
+def end(engine: Engine, tcb: Tcb) -> int:
+    """Give back what the algorithm holds.
+
+    Where this process dies on the way the block is in no list any more, but never in two.
+    """
+    number = tcb.rate_block
+    tcb.rate_block = 0
+    if number:
+        free_block(engine, number)
+    return 0
+
+
+@kernel
+def heeds_marks(tcb: Tcb) -> int:
+    """Return 1 if the algorithm takes marks (ECN) as congestion: BBR does not, so nothing of it may be marked."""
+    return 0 if tcb.congestion == Congestion.BBR else 1
 
 
 @kernel
@@ -37,6 +77,8 @@ def reduced(tcb: Tcb) -> int:
 def _reduced_from(tcb: Tcb, flight: int) -> int:
     if tcb.congestion == Congestion.CUBIC:
         return cubic_reduced(tcb, flight)
+    if tcb.congestion == Congestion.BBR:
+        return tcb.ssthresh
     return max(flight // 2, 2 * tcb.mss)
 
 
@@ -54,6 +96,8 @@ def on_ack(engine: Engine, tcb: Tcb, acked: int) -> int:
 @kernel
 def grow(engine: Engine, tcb: Tcb, acked: int) -> int:
     """Let the window grow by an acknowledgment of ``acked`` new bytes."""
+    if tcb.congestion >= Congestion.VEGAS:
+        return vegas_grow(engine, tcb, acked) if tcb.congestion == Congestion.VEGAS else 0
     if tcb.cwnd < tcb.ssthresh:
         tcb.cwnd += min(acked, 2 * tcb.mss)  # slow start; RFC 3465 with L = 2
     elif tcb.congestion == Congestion.CUBIC:
@@ -108,6 +152,26 @@ def on_timeout(tcb: Tcb) -> int:
 
 
 @kernel
+def on_silence(engine: Engine, tcb: Tcb) -> int:
+    """A retransmission time-out, of whatever kind, was taken."""
+    return bbr_timed_out(engine, tcb) if tcb.rate_block else 0
+
+
+@kernel
+def on_needless_timeout(tcb: Tcb) -> int:
+    """The window of before the time-out is back: nothing had been lost."""
+    return cubic_undone(tcb) if tcb.congestion == Congestion.CUBIC else 0
+
+
+@kernel
+def on_marked(tcb: Tcb) -> int:
+    """Packets were marked on the way: a congestion as any other, though nothing is lost (RFC 3168 §6.1.2)."""
+    tcb.ssthresh = reduced(tcb)
+    tcb.cwnd = min(tcb.cwnd, tcb.ssthresh)
+    return 0
+
+
+@kernel
 def on_repaired_tail(tcb: Tcb) -> int:
     """A tail loss probe has repaired a loss, which is a congestion as any other (RFC 8985 §7.4.2)."""
     tcb.ssthresh = _reduced_from(tcb, tcb.cwnd)
@@ -138,6 +202,13 @@ def send_allowance(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def on_restart(engine: Engine, tcb: Tcb) -> int:
     """Begin again with the restart window after an idle time of more than one time-out (RFC 5681 §4.1)."""
+    if tcb.rate_block:
+        return bbr_resumed(engine, tcb)
     tcb.cwnd = min(tcb.cwnd, engine.initial_window * tcb.mss)
-    tcb.cubic_epoch_at = 0
-    return 0
+    return cubic_restart(tcb) if tcb.congestion == Congestion.CUBIC else 0
+
+
+@kernel
+def on_processed(engine: Engine, tcb: Tcb) -> int:
+    """An acknowledgment was processed, recovery included: an algorithm with a model has the last word."""
+    return bbr_acknowledged(engine, tcb) if tcb.rate_block else 0

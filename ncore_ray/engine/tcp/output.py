@@ -11,6 +11,8 @@ from ncore_ray.engine.connection import Tcb, send_chain
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
+from ncore_ray.engine.tcp.pace import is_paced, may_send, most_at_once, note_paced
+from ncore_ray.engine.tcp.rate import note_idle, note_sending
 from ncore_ray.engine.tcp.scoreboard import NO_HOLE, first_lost, hole_length, in_flight, past_sacked
 from ncore_ray.engine.tcp.segment import (
     most_payload,
@@ -52,6 +54,7 @@ def tcp_output(engine: Engine, tcb: Tcb) -> int:
     """Send everything that may be sent now; return an `Output`."""
     if tcb.state == TcpState.CLOSED:
         return Output.DONE
+    tcb.pace_waits = 0
     if not _has_something(engine, tcb):
         return Output.DONE
     if slots_left(engine) <= SPARE_SLOTS:
@@ -168,6 +171,8 @@ def _send_at(engine: Engine, tcb: Tcb, sequence: int, length: int, fin: int) -> 
         return 0
     flags = PSH if seq_add(sequence, length) == fin_sequence(tcb) and length > 0 else 0
     taken = send_segment(engine, tcb, sequence, flags | (FIN if fin else 0), length)
+    if engine.pacing or tcb.rate_block:
+        _note_rate(engine, tcb, sequence, taken)
     tcb.sent_bytes += taken
     tcb.sent_in_recovery += taken
     tcb.last_sent_at = engine.now
@@ -182,6 +187,14 @@ def _send_at(engine: Engine, tcb: Tcb, sequence: int, length: int, fin: int) -> 
         tcb.rtt_started_at = engine.now
         tcb.rtt_sequence = sequence
     return taken
+
+
+@kernel
+def _note_rate(engine: Engine, tcb: Tcb, sequence: int, taken: int) -> int:
+    note_paced(engine, tcb, taken)
+    if tcb.rate_block and sequence == tcb.snd_max and taken:
+        note_sending(engine, tcb, taken)
+    return 0
 
 
 @kernel
@@ -232,7 +245,9 @@ def _fill_holes(engine: Engine, tcb: Tcb) -> int:
         if index == NO_HOLE:
             return 0
         length = min(tcb.mss, seq_diff(span_end(engine, tcb, index), span_of(engine, tcb, index).start))
-        if in_flight(tcb) + length > tcb.cwnd or _resend_span(engine, tcb, index) == 0:
+        if in_flight(tcb) + length > tcb.cwnd or (is_paced(engine, tcb) and not may_send(engine, tcb)):
+            return 0
+        if _resend_span(engine, tcb, index) == 0:
             return 0
     return 0
 
@@ -268,7 +283,10 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
         congestion.on_restart(engine, tcb)
     if tcb.probing and not tcb.probe_now and tcb.snd_wnd > 0:
         tcb.snd_nxt = tcb.snd_una  # the peer may have thrown the probe's byte away
+    paced = is_paced(engine, tcb)
     most = most_payload(engine, tcb)
+    if paced:
+        most = most_at_once(engine, tcb, most)
     while _unsent(tcb) > 0:
         if tcb.sacked_bytes and seq_lt(tcb.snd_nxt, tcb.snd_max):
             tcb.snd_nxt = past_sacked(engine, tcb, tcb.snd_nxt)
@@ -286,6 +304,8 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
             break
         if slots_left(engine) <= SPARE_SLOTS:
             return Output.BLOCKED
+        if paced and not tcb.probe_now and not may_send(engine, tcb):
+            return Output.DONE
         if tcb.probing and not tcb.probe_now:
             leave_probing(engine, tcb)
         tcb.probe_now = 0
@@ -298,6 +318,8 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
         if tcb.sack_permitted:
             set_tail_timer(engine, tcb)
     tcb.probe_now = 0
+    if tcb.rate_block and _unsent(tcb) == 0 and in_flight(tcb) < tcb.cwnd:
+        note_idle(engine, tcb)
     return _start_persist(engine, tcb)
 
 

@@ -48,6 +48,9 @@ def note_delivered(
             return 0  # too soon for what was sent again: the first one arrived
     else:
         _note_rtt(engine, tcb, rtt)
+        if engine.sample_rtt == 0 or seq_lt(engine.newest_end, end):
+            engine.newest_end = end
+            engine.sample_rtt = max(rtt, 1)
         if seq_lt(end, furthest):
             tcb.reordering = 1
     tcb.rack_rtt = rtt

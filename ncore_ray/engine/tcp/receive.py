@@ -14,7 +14,7 @@ from ncore_ray.engine.buffer import NO_FRAME, has_memory
 from ncore_ray.engine.connection import Tcb, Work, mark
 from ncore_ray.engine.lifecycle import destroy, enter_time_wait
 from ncore_ray.engine.partition import Engine, base_of, counters_of
-from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp import congestion, ecn
 from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
 from ncore_ray.engine.tcp.reassembly import Kept, clear_early, detach_early, keep_early, next_early
 from ncore_ray.engine.tcp.rtt import after_lost_syn, take_sample
@@ -26,7 +26,7 @@ from ncore_ray.engine.tcp.timestamps import Age, begin_timestamps, judge_age, no
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.packet import Packet
-from ncore_ray.wire.tcp import ACK, FIN, RST, SYN
+from ncore_ray.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN
 
 _DEFAULT_MSS: Final = 536
 _DEFAULT_MSS6: Final = 1_220
@@ -76,6 +76,8 @@ def receive_segment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     counters.used_tcp_packets += 1
     if tcb.timestamps:
         note_timestamp(engine, tcb, packet)
+    if tcb.ecn & ecn.Ecn.AGREED:
+        ecn.take_mark(engine, tcb, packet)
     return _receive_acknowledged(engine, tcb, packet)
 
 
@@ -255,7 +257,7 @@ def _syn_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         after_lost_syn(engine, tcb)
         congestion.on_lost_syn(tcb)
         tcb.retransmissions = 0
-    return 0
+    return congestion.on_established(engine, tcb)
 
 
 @kernel
@@ -416,6 +418,8 @@ def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     tcb.max_window = packet.window
     tcb.snd_wl1 = packet.sequence
     tcb.snd_wl2 = packet.acknowledgment
+    if packet.flags & (ECE | CWR):
+        ecn.take_syn_flags(engine, tcb, packet)
     return congestion.begin(engine, tcb)
 
 

@@ -11,12 +11,14 @@ from typing import Final
 
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine, counters_of
-from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp import congestion, ecn
+from ncore_ray.engine.tcp.blind import go_blind, lose_by_count
 from ncore_ray.engine.tcp.rack import detect_lost, lose_after_timeout, recovery_over, widen_window
-from ncore_ray.engine.tcp.scoreboard import drop_spans, furthest_arrived, in_flight, note_sacked
+from ncore_ray.engine.tcp.rtt import is_backed_off, take_sample
+from ncore_ray.engine.tcp.scoreboard import NO_ROOM, drop_spans, furthest_arrived, in_flight, note_sacked
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
 from ncore_ray.engine.tcp.spurious import begin_verification, is_holding_back, verify
-from ncore_ray.engine.tcp.state import Recheck, Recovery
+from ncore_ray.engine.tcp.state import Recheck, Recovery, Sack
 from ncore_ray.engine.tcp.tail import TailProbe, set_tail_timer, take_tail_acknowledgment
 from ncore_ray.engine.tcp.timestamps import UNKNOWN_INSTANT, echoed_until
 from ncore_ray.machine.jit import kernel
@@ -36,7 +38,7 @@ def take_selective(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
     if packet.sack_count or tcb.sacked_bytes or tcb.in_recovery or tcb.tail_probe:
         return _take_news(engine, tcb, packet, acked)
     if acked:
-        drop_spans(engine, tcb, tcb.snd_una, UNKNOWN_INSTANT)
+        engine.delivered = drop_spans(engine, tcb, tcb.snd_una, UNKNOWN_INSTANT)
         congestion.on_ack(engine, tcb, acked)
         set_tail_timer(engine, tcb)
     return 0
@@ -55,7 +57,13 @@ def _take_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
         tcb.duplicate_acks += 1
     if take_tail_acknowledgment(tcb, packet, acked):
         congestion.on_repaired_tail(tcb)
-    detect_lost(engine, tcb)
+    if tcb.sack_permitted == Sack.BLIND:
+        delivered += lose_by_count(engine, tcb, acked)
+    else:
+        detect_lost(engine, tcb)
+    engine.delivered = delivered
+    if engine.sample_rtt and is_backed_off(engine, tcb):
+        take_sample(engine, tcb, engine.sample_rtt)  # of what was sent only once: Karn allows it
     began = _after_news(engine, tcb, packet, acked, delivered)
     if acked:
         set_tail_timer(engine, tcb)
@@ -94,7 +102,11 @@ def _take_blocks(engine: Engine, tcb: Tcb, packet: Packet, furthest: int, until:
             if i == 0 and seq_le(seq_add(tcb.snd_una, -tcb.max_window), start):
                 packet.duplicate_end = end
         elif seq_le(tcb.snd_una, start):
-            fresh += note_sacked(engine, tcb, start, end, furthest, until)
+            noted = note_sacked(engine, tcb, start, end, furthest, until)
+            if noted != NO_ROOM:
+                fresh += noted
+            elif tcb.span_block == 0:
+                go_blind(engine, tcb)
     return fresh
 
 
@@ -125,6 +137,8 @@ def _begin(engine: Engine, tcb: Tcb, delivered: int) -> int:
     tcb.delivered_in_recovery = 0
     tcb.sent_in_recovery = 0
     _proportion(tcb, delivered)
+    if tcb.ecn & ecn.Ecn.CAPABLE:
+        ecn.has_reduced(tcb)
     return 1
 
 
@@ -134,6 +148,7 @@ def _end(tcb: Tcb) -> int:
     tcb.in_recovery = Recovery.NONE
     tcb.duplicate_acks = 0
     tcb.lost_again = 0
+    tcb.sack_permitted = Sack.FULL
     return recovery_over(tcb)
 
 
@@ -201,4 +216,6 @@ def on_timeout(engine: Engine, tcb: Tcb) -> int:
     tcb.probe_tail = 0
     tcb.recheck = Recheck.NOTHING
     tcb.recheck_at = 0
-    return 0
+    if tcb.ecn & ecn.Ecn.CAPABLE:
+        ecn.has_reduced(tcb)
+    return congestion.on_silence(engine, tcb)

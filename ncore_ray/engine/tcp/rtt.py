@@ -46,6 +46,13 @@ def restore_rto(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def is_backed_off(engine: Engine, tcb: Tcb) -> int:
+    """Return 1 if the time-out is longer than what was measured asks for."""
+    measured = (tcb.srtt >> 3) + max(_GRANULARITY_US, tcb.rttvar)
+    return 1 if tcb.rto > max(measured, engine.min_rto_us) and tcb.srtt else 0
+
+
+@kernel
 def after_lost_syn(engine: Engine, tcb: Tcb) -> int:
     """Begin with a long time-out where a SYN had to be sent again, and nothing is measured yet (§5.7)."""
     tcb.rto = min(max(_RTO_AFTER_LOST_SYN_US, engine.min_rto_us), engine.max_rto_us)

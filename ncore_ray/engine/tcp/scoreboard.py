@@ -29,6 +29,7 @@ from ncore_ray.engine.tcp.spans import (
 from ncore_ray.machine.jit import kernel
 
 NO_HOLE: Final = -1
+NO_ROOM: Final = -1
 _SPLITS: Final = 2
 _RESERVE: Final = 4
 """Spans that blocks leave free for what is sent again."""
@@ -72,12 +73,15 @@ def drop_spans(engine: Engine, tcb: Tcb, furthest: int, echoed_until: int) -> in
 
 @kernel
 def note_sacked(engine: Engine, tcb: Tcb, start: int, end: int, furthest: int, echoed_until: int) -> int:
-    """Enter a block within SND.UNA … SND.MAX; return how many of its bytes were not known to have arrived."""
+    """Enter a block within SND.UNA … SND.MAX; return how many of its bytes were not known to have arrived.
+
+    Without room for it: NO_ROOM.
+    """
     index = find_span(engine, tcb, start)
     if marks_of(span_of(engine, tcb, index)) & Mark.SACKED and seq_le(end, span_end(engine, tcb, index)):
         return 0  # said before: nearly always all blocks but one
     if not make_room(engine, tcb, _SPLITS + (_RESERVE if tcb.span_block else 0)):
-        return 0
+        return NO_ROOM
     first = split_span(engine, tcb, start)
     last = split_span(engine, tcb, end) - 1
     fresh = 0

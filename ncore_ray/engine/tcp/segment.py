@@ -23,6 +23,7 @@ from ncore_ray.engine.ip.header import (
     write_headers_to,
 )
 from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp.ecn import syn_flags, write_marks
 from ncore_ray.engine.tcp.sack import has_blocks, write_blocks
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
 from ncore_ray.engine.tcp.timestamps import options_length, write_own_timestamps
@@ -145,6 +146,8 @@ def send_segment(engine: Engine, tcb: Tcb, sequence: int, flags: int, length: in
     pseudo = pseudo_to(tcb, PROTOCOL_TCP, header + taken)
     at = _write_headers(engine, tcb, index, header + taken)
     window = _advertise(engine, tcb, 0)
+    if tcb.ecn:
+        flags = write_marks(tcb, header_address(engine, index) + ETHERNET_HEADER, flags, sequence, taken)
     write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags | ACK, window, header)
     if tcb.timestamps:
         write_own_timestamps(engine, tcb, at + TCP_HEADER)
@@ -226,7 +229,8 @@ def send_acknowledgment(engine: Engine, tcb: Tcb, sequence: int) -> int:
     slot_of(engine, index).header_length = before + length
     at = _write_headers(engine, tcb, index, length)
     window = _advertise(engine, tcb, 0)
-    write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, ACK, window, length)
+    flags = ACK | write_marks(tcb, at, 0, sequence, 0) if tcb.ecn else ACK
+    write_tcp(at, local_port(tcb), remote_port(tcb), sequence, tcb.rcv_nxt, flags, window, length)
     finish_tcp_checksum(at, length, pseudo_to(tcb, PROTOCOL_TCP, length))
     return _acknowledged(tcb)
 
@@ -245,6 +249,7 @@ def send_syn(engine: Engine, tcb: Tcb, flags: int) -> int:
     at = _write_headers(engine, tcb, index, length)
     acknowledgment = tcb.rcv_nxt if flags & ACK else 0
     window = _advertise(engine, tcb, 1)
+    flags |= syn_flags(engine, tcb, flags)
     write_tcp(at, local_port(tcb), remote_port(tcb), tcb.iss, acknowledgment, flags, window, length)
     finish_tcp_checksum(at, length, pseudo_to(tcb, PROTOCOL_TCP, length))
     return _acknowledged(tcb)

@@ -15,10 +15,11 @@ from typing import Final
 
 from ncore_ray.arena.header import check_index
 from ncore_ray.engine.connection import Tcb
-from ncore_ray.engine.partition import Engine, base_of
+from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.tcp.blocks import BLOCK_SIZE, block_address, free_block, take_block
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_lt
 from ncore_ray.machine.jit import CHECKED, kernel
-from ncore_ray.machine.memory import copy, load64, move, store64
+from ncore_ray.machine.memory import copy, move
 from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to, size_of
 
 
@@ -46,10 +47,7 @@ class Span(Record):
 span_at = pointer_to(Span)
 SPAN_SIZE: Final = size_of(Span)
 OWN_SPANS: Final = 2
-BLOCK_SPANS: Final = 64
-BLOCK_SIZE: Final = BLOCK_SPANS * SPAN_SIZE
-CONNECTIONS_PER_BLOCK: Final = 8
-FEWEST_BLOCKS: Final = 16
+BLOCK_SPANS: Final = BLOCK_SIZE // SPAN_SIZE
 _OWN: Final = offset_of(Tcb, "own_spans")
 _MARK_BITS: Final = 3
 _MARKS: Final = (1 << _MARK_BITS) - 1
@@ -75,15 +73,8 @@ def _address(engine: Engine, tcb: Tcb, index: int) -> int:
 @kernel
 def _storage(engine: Engine, tcb: Tcb) -> int:
     if tcb.span_block:
-        return _block(engine, tcb.span_block)
+        return block_address(engine, tcb.span_block)
     return address_of(tcb) + _OWN
-
-
-@kernel
-def _block(engine: Engine, number: int) -> int:
-    if CHECKED:
-        check_index(number - 1, engine.span_block_count)
-    return base_of(engine) + engine.spans + (number - 1) * BLOCK_SIZE
 
 
 @kernel
@@ -143,34 +134,21 @@ def make_room(engine: Engine, tcb: Tcb, wanted: int) -> int:
         storage = _storage(engine, tcb)
         move(storage, storage + tcb.span_first * SPAN_SIZE, tcb.span_count * SPAN_SIZE)
         tcb.span_first = 0
-    if tcb.span_count + wanted <= room or (tcb.span_block == 0 and take_block(engine, tcb)):
+    if tcb.span_count + wanted <= room or (tcb.span_block == 0 and move_to_block(engine, tcb)):
         return 1
     join_spans(engine, tcb, 0, tcb.span_count - 1, tcb.srtt >> _CONDENSED_SHIFT)
     return 1 if tcb.span_count + wanted <= room else 0
 
 
 @kernel
-def take_block(engine: Engine, tcb: Tcb) -> int:
-    """Move a connection's own spans to a block of the pool; return 1, or 0 if none is free."""
-    number = engine.free_span_block
-    if number:
-        engine.free_span_block = load64(_block(engine, number))
-    elif engine.span_blocks_used < engine.span_block_count:
-        engine.span_blocks_used += 1
-        number = engine.span_blocks_used
-    else:
+def move_to_block(engine: Engine, tcb: Tcb) -> int:
+    """Move a connection's own spans to a block of the pool, if one is free."""
+    number = take_block(engine)
+    if number == 0:
         return 0
-    copy(_block(engine, number), address_of(tcb) + _OWN, OWN_SPANS * SPAN_SIZE)
+    copy(block_address(engine, number), address_of(tcb) + _OWN, OWN_SPANS * SPAN_SIZE)
     tcb.span_block = number
     return 1
-
-
-@kernel
-def free_block(engine: Engine, number: int) -> int:
-    """Put a block, by its number plus 1, on the list of free ones."""
-    store64(_block(engine, number), engine.free_span_block)
-    engine.free_span_block = number
-    return 0
 
 
 @kernel
@@ -280,11 +258,38 @@ def _note_new(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _moves_boundary(engine: Engine, tcb: Tcb, start: int, end: int) -> int:
+    """Without room: let what is sent again join what was before it, so that the rest stays lost; return 0 if it cannot.
+
+    So a connection with nothing but its own two spans still sends all again after a time-out, one after the other.
+    """
+    index = find_span(engine, tcb, start)
+    span = span_of(engine, tcb, index)
+    if span.start != start or not seq_lt(end, span_end(engine, tcb, index)) or marks_of(span) & Mark.SACKED:
+        return 0
+    if index == 0:
+        if not make_room(engine, tcb, 1):
+            return 0
+        split_span(engine, tcb, end)
+        set_span(engine, tcb, 0, engine.now, Mark.RESENT)
+        return 1
+    before = span_of(engine, tcb, index - 1)
+    if marks_of(before) != Mark.RESENT:
+        return 0
+    if marks_of(span) & Mark.LOST:
+        tcb.lost_bytes -= seq_diff(end, start)
+    span.start = end
+    return set_span(engine, tcb, index - 1, engine.now, Mark.RESENT) + 1
+
+
+@kernel
 def _note_again(engine: Engine, tcb: Tcb, start: int, end: int) -> int:
     """Note that bytes in flight are sent again; without room the whole spans that hold them seem to be."""
     if make_room(engine, tcb, 2):
         first = split_span(engine, tcb, start)
         last = split_span(engine, tcb, end) - 1
+    elif _moves_boundary(engine, tcb, start, end):
+        return 0
     else:
         first = find_span(engine, tcb, start)
         last = find_span(engine, tcb, seq_add(end, -1))

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from ncore_ray.engine.connection import Tcb, send_chain
 from ncore_ray.engine.partition import Engine, counters_of
+from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.rtt import restore_rto
 from ncore_ray.engine.tcp.scoreboard import in_flight
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
@@ -103,5 +104,5 @@ def _undo(engine: Engine, tcb: Tcb) -> int:
     tcb.in_recovery = Recovery.NONE
     tcb.ssthresh = tcb.undo_threshold
     tcb.cwnd = max(tcb.cwnd, tcb.undo_window)
-    tcb.cubic_most = max(tcb.cubic_most, tcb.cwnd)
+    congestion.on_needless_timeout(tcb)
     return restore_rto(engine, tcb)

@@ -46,6 +46,15 @@ class Recheck(IntEnum):
     """Send a tail loss probe (RFC 8985 §7)."""
 
 
+class Sack(IntEnum):
+    """What a connection makes of selective acknowledgments."""
+
+    NONE = 0
+    FULL = 1
+    BLIND = 2
+    """The peer says what it holds, but there is no memory to note it: losses are repaired as without SACK."""
+
+
 @kernel
 def can_receive(state: int) -> int:
     """Return 1 in the states in which the peer's data is still taken (RFC 9293 §3.10.7.4, seventh step)."""

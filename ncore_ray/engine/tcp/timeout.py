@@ -110,6 +110,7 @@ def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
     if tcb.sack_permitted and tcb.snd_wnd > 0:
         return recovery.on_timeout(engine, tcb)
     congestion.on_timeout(tcb)
+    congestion.on_silence(engine, tcb)
     tcb.snd_nxt = tcb.snd_una
     return Expiry.NOTHING
 
