@@ -95,10 +95,10 @@ OwnCongestion = Annotated[CongestionControl, *word(CongestionControl)] | None
 class Tcp(Section):
     """Parameters of every TCP connection."""
 
-    receive_window: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 512 * KIB
-    """Bytes that a peer may send ahead of the reader."""
-    send_buffer: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 512 * KIB
-    """Bytes that may wait to be sent or acknowledged."""
+    receive_window: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 4 * MIB
+    """Bytes that a peer may send ahead of the reader at the most; 512 KiB unless a connection needs more."""
+    send_buffer: Annotated[Size, size_within(4 * KIB, 16 * MIB)] = 4 * MIB
+    """Bytes that may wait to be sent or acknowledged at the most; 512 KiB unless a connection needs more."""
     initial_window: Annotated[int, whole(1, 64)] = 10
     """Segments in flight at the start (RFC 6928)."""
     congestion: Annotated[CongestionControl, *word(CongestionControl)] = CongestionControl.CUBIC

@@ -145,6 +145,10 @@ class Tcb(Record):
 
     control: ControlWords
     """What the congestion control in use keeps for itself: `Cubic` or `Vegas`; BBR has a block, see `rate`."""
+    round_at: I64
+    """When the present round of receiving began …"""
+    received_before: I64
+    """… and `received_bytes` then."""
     pace_at: I64
     """Where segments are paced: not before this instant may the next one go out."""
     marked_until: I64
@@ -152,8 +156,8 @@ class Tcb(Record):
     cwnd: I64
     ssthresh: I64
     recover: I64
-    srtt: I64
-    rttvar: I64
+    srtt: I32
+    rttvar: I32
     rto: I64
     rtt_sequence: I64
     rtt_started_at: I64
@@ -274,7 +278,7 @@ class Tcb(Record):
     verification: I16
     """`Verification` of whether a time-out was spurious (F-RTO)."""
     pace_waits: I16
-    """1: something may go out at `pace_at`."""
+    """`Wait`: something may go out at `pace_at`."""
     ecn: I16
     """`Ecn` bits."""
 

@@ -44,10 +44,10 @@ class Engine(Record):
     """Numbers of further connections that are being changed with it."""
     delivered: I64
     """Bytes that the acknowledgment at hand says have arrived and that were not known to have."""
-    newest_end: I64
-    """Sequence number behind the latest of them that were sent only once; valid where `sample_rtt` is not 0."""
+    sample_sent_at: I64
+    """When the latest of them was sent, µs; 0: that cannot be told."""
     sample_rtt: I64
-    """Round-trip time that the acknowledgment at hand shows, µs; 0: none."""
+    """Round-trip time that the acknowledgment at hand shows, of what was sent only once, µs; 0: none."""
     draining: I64
     drain_next: I64
     """The connection at which the look for idle clients goes on."""
@@ -169,6 +169,9 @@ class Engine(Record):
 
     receive_limit: I64
     send_limit: I64
+    receive_most: I64
+    """To which these two grow for a connection that needs it; see `tcp/buffers.py`."""
+    send_most: I64
     receive_scale: I64
     initial_window: I64
     sack: I64

@@ -21,6 +21,7 @@ from ncore_ray.engine.ip.rooms import REASSEMBLY_SIZE, ROOM
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import HEADER_ROOM, Engine
 from ncore_ray.engine.tcp.blocks import BLOCK_SIZE, CONNECTIONS_PER_BLOCK, FEWEST_BLOCKS
+from ncore_ray.engine.tcp.buffers import FIRST_BUFFER
 from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.flow.records import Distributor
 from ncore_ray.machine.record import size_of, table, view
@@ -38,8 +39,8 @@ class EngineSettings:
 
     connections: int
     frames: int
-    receive_window: int = 512 << 10
-    send_buffer: int = 512 << 10
+    receive_window: int = 4 << 20
+    send_buffer: int = 4 << 20
     initial_window: int = 10
     sack: bool = True
     timestamps: bool = False
@@ -158,8 +159,10 @@ def init_engine(
 
 
 def _write_settings(engine: Engine, settings: EngineSettings) -> None:
-    engine.receive_limit = settings.receive_window
-    engine.send_limit = settings.send_buffer
+    engine.receive_limit = min(settings.receive_window, FIRST_BUFFER)
+    engine.receive_most = settings.receive_window
+    engine.send_limit = min(settings.send_buffer, FIRST_BUFFER)
+    engine.send_most = settings.send_buffer
     engine.receive_scale = _window_scale(settings.receive_window)
     engine.initial_window = settings.initial_window
     engine.sack = int(settings.sack)

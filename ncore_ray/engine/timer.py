@@ -33,7 +33,7 @@ def next_deadline(tcb: Tcb) -> int:
     """Return the connection's next deadline, µs, or 0."""
     deadline = _earlier(_earlier(tcb.retransmit_at, tcb.recheck_at), tcb.ack_at)
     deadline = _earlier(deadline, tcb.keepalive_at)
-    if tcb.pace_waits:
+    if tcb.pace_waits > 0:
         deadline = _earlier(deadline, tcb.pace_at)
     return _earlier(_earlier(deadline, tcb.application_at), tcb.close_at)
 

@@ -53,7 +53,16 @@ access_logs = st.fixed_dictionaries(
 
 keys = st.sampled_from(["none", {"cookie": "true"}, {"header": "X-1"}, {"parameter": "a,b"}, {"parameter": "12"}])
 units = mappings(unit=st.sampled_from(["flow", "transaction"]))
-tcp = mappings(congestion=st.sampled_from(["cubic", "newreno"]), sack=switches, retries=st.integers(1, 30))
+controls = st.sampled_from(["cubic", "newreno", "vegas", "bbr"])
+tcp = mappings(
+    congestion=controls,
+    sack=switches,
+    retries=st.integers(1, 30),
+    pacing=switches,
+    ecn=st.sampled_from(["never", "accept", "offer"]),
+    nagle=switches,
+    cork=st.sampled_from(["0ms", "5ms"]),
+)
 
 
 @st.composite
@@ -89,7 +98,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     count = draw(st.integers(1, 3))
     services = [
         {"name": name, "address": f"10.0.0.{100 + index}:{draw(st.integers(1, 65_535))}", "monitor": draw(monitors)}
-        | draw(mappings(weight=st.integers(1, 255), congestion=st.sampled_from(["cubic", "newreno"])))
+        | draw(mappings(weight=st.integers(1, 255), congestion=controls))
         for index, name in enumerate(draw(st.lists(names, unique=True, max_size=4)))
     ]
     known = [service["name"] for service in services]

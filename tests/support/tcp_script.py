@@ -37,7 +37,7 @@ CLIENT_MAC: Final = 0x0200_0000_0901
 WRAP: Final = 1 << 32
 BEFORE_WRAP: Final = WRAP - 3
 WINDOW: Final = 128 << 10
-FLAGS: Final = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
+FLAGS: Final = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 _TEXT: Final = """
 appliance: {{name: script, engines: {engines}}}
 distribution: {{{distribution}}}
@@ -83,6 +83,8 @@ class Segment:
     window: int
     options: bytes
     payload: bytes
+    mark: int = 0
+    """The ECN field of the IP header."""
 
 
 def read_segment(nic: int, frame: bytes) -> Segment:
@@ -105,6 +107,7 @@ def read_segment(nic: int, frame: bytes) -> Segment:
         window,
         segment[20:end],
         segment[end:],
+        header[1],
     )
 
 
@@ -158,6 +161,7 @@ class End:
         data: bytes = b"",
         window: int = 65535,
         options: bytes = b"",
+        mark: int = 0,
     ) -> bytes:
         """Return the frame of a segment with relative numbers."""
         acknowledgment = (ack + max(self.engine_first, 0)) % WRAP if "A" in flags else 0
@@ -171,7 +175,7 @@ class End:
             window=window,
             options=options,
         )
-        return ethernet(ipv4(self.own[0], self.engine[0], 6, body), 0x0800, NIC_MACS[self.nic], self.mac)
+        return ethernet(ipv4(self.own[0], self.engine[0], 6, body, mark=mark), 0x0800, NIC_MACS[self.nic], self.mac)
 
     def sends(
         self,
@@ -185,11 +189,12 @@ class End:
         scale: int = -1,
         sack: bool | Sequence[tuple[int, int]] = False,
         ts: tuple[int, int] | None = None,
+        mark: int = 0,
     ) -> None:
         """Hand a segment to the engine; it is taken at the next breath. ``data``: bytes, or a length of the pattern.
 
         ``sack``: True permits it (in a SYN), or the blocks by relative numbers, each with the number behind its last.
-        ``ts``: timestamp, and the one that is echoed.
+        ``ts``: timestamp, and the one that is echoed. ``mark``: the ECN field of the IP header.
         """
         at = self.next if seq is None else seq
         payload = pattern(at, data) if isinstance(data, int) else data
@@ -199,7 +204,7 @@ class End:
         options += struct.pack(">BBBB", 1, 3, 3, scale) if scale >= 0 else b""
         options += self._sack(sack)
         options += struct.pack(">BBBBII", 1, 1, 8, 10, *ts) if ts else b""
-        frame = self.segment(flags, at, self.received if ack is None else ack, payload, window, options)
+        frame = self.segment(flags, at, self.received if ack is None else ack, payload, window, options, mark)
         self.next = max(self.next, at + len(payload) + ("S" in flags) + ("F" in flags))
         # Nobody sums a packet that lies in several frames: the reader lets only those through that need it not.
         self.script.inject(self.nic, frame, checksum=Checksum.VALID if len(frame) > FRAME_SIZE else Checksum.UNKNOWN)
@@ -219,7 +224,7 @@ class End:
         assert texts == list(expected), f"{self.name} got {texts}"
 
     def _text(self, segment: Segment) -> str:
-        flags = "".join(letter for letter in "SFRPAU" if segment.flags & FLAGS[letter])
+        flags = "".join(letter for letter in "SFRPAUEC" if segment.flags & FLAGS[letter])
         if "S" in flags:
             self.engine_first = segment.sequence
         relative = (segment.sequence - max(self.engine_first, 0) + WRAP // 2) % WRAP - WRAP // 2
@@ -235,6 +240,8 @@ class End:
             length = len(segment.payload) + ("S" in flags) + ("F" in flags)
             if relative <= self.received:
                 self.received = max(self.received, relative + length)
+        if segment.mark:
+            text += f" ecn {segment.mark}"
         return text + self._options_text(segment.options, flags)
 
     def _window_text(self, segment: Segment, flags: str) -> str:
@@ -276,7 +283,9 @@ class End:
 
     def opens(self, *, mss: int = 1460, scale: int = 7, window: int = 65535, sack: bool = False) -> None:
         """Client: send a SYN. Service: answer the engine's."""
-        self.sends("S" if self is self.script.client else "SA", mss=mss, scale=scale, window=window, sack=sack)
+        is_client = self is self.script.client
+        flags = ("S" if is_client else "SA") + (("EC" if is_client else "E") if self.script.ecn else "")
+        self.sends(flags, mss=mss, scale=scale, window=window, sack=sack)
         if scale < 0:
             self.scale = 0
 
@@ -316,9 +325,11 @@ class Script:
         wrap: bool = True,
         learn: bool = True,
         sack: bool = False,
+        ecn: bool = False,
     ) -> None:
-        """``sack``: both ends permit selective acknowledgments."""
+        """``sack``: both ends permit selective acknowledgments; ``ecn``: both agree on ECN, where the engine does."""
         self.sack = sack
+        self.ecn = ecn
         self.lab = EngineLab(configuration_text(tcp=tcp, timeouts=timeouts), connections=connections, frames=frames)
         self.receive_limit = self.lab.engine().receive_limit
         self.offers_sack = bool(self.lab.engine().sack)
@@ -430,6 +441,7 @@ class Script:
                 tcb.keepalive_at,
                 tcb.application_at,
                 tcb.close_at,
+                tcb.pace_at if tcb.pace_waits > 0 else 0,
             ]
         return min(instant for instant in instants if instant)
 
@@ -549,11 +561,13 @@ def _options_of(script: Script, sack: bool) -> str:
 def open_client(script: Script) -> None:
     """Let the client connect; the engine connects to the service."""
     script.client.opens(sack=script.sack)
-    script.client.gets(f"SA 0 ack 1 {_options_of(script, script.sack and script.offers_sack)}")
+    use = script.lab.blueprint.configuration.tcp.ecn
+    agrees = "E" if script.ecn and use != "never" else ""
+    script.client.gets(f"SA{agrees} 0 ack 1 {_options_of(script, script.sack and script.offers_sack)}")
     script.lab.now += script.rtt_us
     script.client.sends("A")
     script.client.gets()
-    script.service.gets(f"S 0 {_options_of(script, script.offers_sack)}")
+    script.service.gets(f"S{'EC' if use == 'offer' else ''} 0 {_options_of(script, script.offers_sack)}")
 
 
 def open_pair(script: Script) -> None:

@@ -61,7 +61,7 @@ def _new_data_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         take_sample(engine, tcb, engine.now - tcb.rtt_started_at)
         if not tcb.sack_permitted:
             engine.sample_rtt = max(engine.now - tcb.rtt_started_at, 1)
-            engine.newest_end = acknowledgment
+            engine.sample_sent_at = tcb.rtt_started_at
         tcb.rtt_started_at = 0
     elif tcb.timestamps and (tcb.retransmissions or tcb.in_recovery):
         take_echo(engine, tcb, echoed_until(engine, tcb, packet))
@@ -115,6 +115,7 @@ def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     acked = seq_diff(packet.acknowledgment, tcb.snd_una)
     engine.delivered = 0
     engine.sample_rtt = 0
+    engine.sample_sent_at = 0
     freed = _new_data_acknowledged(engine, tcb, packet) if acked else 0
     if tcb.probing:
         tcb.retransmissions = 0  # an answer to a probe: the peer lives (RFC 9293 §3.8.6.1)

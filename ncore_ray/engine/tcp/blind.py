@@ -36,6 +36,7 @@ def lose_by_count(engine: Engine, tcb: Tcb, acked: int) -> int:
     if acked:
         if tcb.in_recovery == Recovery.FAST and seq_lt(tcb.snd_una, tcb.recover):
             _lose_first(engine, tcb)
+            tcb.resend = 1
         return 0
     tcb.duplicate_acks += 1
     if tcb.in_recovery == Recovery.NONE and tcb.duplicate_acks == _DUPLICATES:

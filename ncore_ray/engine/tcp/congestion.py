@@ -38,9 +38,9 @@ def _begin_control(tcb: Tcb) -> int:
 
 
 @kernel
-def on_established(engine: Engine, tcb: Tcb) -> int:
-    """Take what the algorithm needs of an open connection; where there is no room for BBR's model, CUBIC has to do."""
-    if tcb.congestion == Congestion.BBR and tcb.rate_block == 0 and not bbr_begin(engine, tcb):
+def on_first_sending(engine: Engine, tcb: Tcb) -> int:
+    """Take room for BBR's model, which hosts that only receive do not need; where there is none, CUBIC has to do."""
+    if not bbr_begin(engine, tcb):
         counters_of(engine).bbr_refused_connections += 1
         tcb.congestion = Congestion.CUBIC
         _begin_control(tcb)
@@ -166,14 +166,17 @@ def on_needless_timeout(tcb: Tcb) -> int:
 @kernel
 def on_marked(tcb: Tcb) -> int:
     """Packets were marked on the way: a congestion as any other, though nothing is lost (RFC 3168 §6.1.2)."""
-    tcb.ssthresh = reduced(tcb)
-    tcb.cwnd = min(tcb.cwnd, tcb.ssthresh)
-    return 0
+    return _reduce(tcb)
 
 
 @kernel
 def on_repaired_tail(tcb: Tcb) -> int:
     """A tail loss probe has repaired a loss, which is a congestion as any other (RFC 8985 §7.4.2)."""
+    return _reduce(tcb)
+
+
+@kernel
+def _reduce(tcb: Tcb) -> int:
     tcb.ssthresh = _reduced_from(tcb, tcb.cwnd)
     tcb.cwnd = min(tcb.cwnd, tcb.ssthresh)
     return 0

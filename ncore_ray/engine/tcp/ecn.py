@@ -12,7 +12,7 @@ from enum import IntEnum
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp import congestion
-from ncore_ray.engine.tcp.sequence import seq_le
+from ncore_ray.engine.tcp.sequence import seq_lt
 from ncore_ray.engine.tcp.state import Recovery
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.settings import EcnUse
@@ -81,7 +81,7 @@ def take_mark(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 @kernel
 def take_echo_of_mark(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Make the window smaller when the peer echoes a mark, once in a round trip (§6.1.2)."""
-    if tcb.marked_until and seq_le(tcb.marked_until - 1, tcb.snd_una):
+    if tcb.marked_until and seq_lt(tcb.marked_until - 1, tcb.snd_una):
         tcb.marked_until = 0
     if not packet.flags & ECE or tcb.marked_until or tcb.in_recovery != Recovery.NONE:
         return 0

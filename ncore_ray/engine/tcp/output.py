@@ -23,12 +23,14 @@ from ncore_ray.engine.tcp.segment import (
     window_step,
 )
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_lt, seq_max
+from ncore_ray.engine.tcp.small import forget_wait, waits_for_company
 from ncore_ray.engine.tcp.spans import note_sent, span_end, span_of
 from ncore_ray.engine.tcp.spurious import is_holding_back
-from ncore_ray.engine.tcp.state import TcpState, can_receive, can_send
+from ncore_ray.engine.tcp.state import TcpState, Wait, can_receive, can_send
 from ncore_ray.engine.tcp.tail import TailProbe, set_tail_timer
 from ncore_ray.engine.transmit import SPARE_SLOTS, resolve, slots_left
 from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.service import Congestion
 from ncore_ray.wire.tcp import ACK, FIN, PSH, SYN
 
 _ENOUGH_WINDOW: Final = 32 << 10
@@ -54,7 +56,8 @@ def tcp_output(engine: Engine, tcb: Tcb) -> int:
     """Send everything that may be sent now; return an `Output`."""
     if tcb.state == TcpState.CLOSED:
         return Output.DONE
-    tcb.pace_waits = 0
+    if tcb.pace_waits:
+        forget_wait(engine, tcb)
     if not _has_something(engine, tcb):
         return Output.DONE
     if slots_left(engine) <= SPARE_SLOTS:
@@ -171,8 +174,8 @@ def _send_at(engine: Engine, tcb: Tcb, sequence: int, length: int, fin: int) -> 
         return 0
     flags = PSH if seq_add(sequence, length) == fin_sequence(tcb) and length > 0 else 0
     taken = send_segment(engine, tcb, sequence, flags | (FIN if fin else 0), length)
-    if engine.pacing or tcb.rate_block:
-        _note_rate(engine, tcb, sequence, taken)
+    if engine.pacing or tcb.congestion == Congestion.BBR:
+        _note_rate(engine, tcb, taken)
     tcb.sent_bytes += taken
     tcb.sent_in_recovery += taken
     tcb.last_sent_at = engine.now
@@ -190,11 +193,11 @@ def _send_at(engine: Engine, tcb: Tcb, sequence: int, length: int, fin: int) -> 
 
 
 @kernel
-def _note_rate(engine: Engine, tcb: Tcb, sequence: int, taken: int) -> int:
+def _note_rate(engine: Engine, tcb: Tcb, taken: int) -> int:
+    if tcb.congestion == Congestion.BBR and tcb.rate_block == 0:
+        congestion.on_first_sending(engine, tcb)
     note_paced(engine, tcb, taken)
-    if tcb.rate_block and sequence == tcb.snd_max and taken:
-        note_sending(engine, tcb, taken)
-    return 0
+    return note_sending(engine, tcb) if tcb.rate_block else 0
 
 
 @kernel
@@ -304,11 +307,15 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
             break
         if slots_left(engine) <= SPARE_SLOTS:
             return Output.BLOCKED
+        if length < tcb.mss and not fin and (engine.nagle or engine.cork_us) and not tcb.probe_now:
+            if waits_for_company(engine, tcb):
+                return Output.DONE
         if paced and not tcb.probe_now and not may_send(engine, tcb):
             return Output.DONE
         if tcb.probing and not tcb.probe_now:
             leave_probing(engine, tcb)
         tcb.probe_now = 0
+        tcb.pace_waits = Wait.NONE
         taken = _send_at(engine, tcb, tcb.snd_nxt, length, fin)
         if taken == 0:
             break

@@ -13,7 +13,9 @@ from typing import Final
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.tcp.bbr import bbr_of
+from ncore_ray.engine.tcp.state import Wait
 from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.service import Congestion
 
 _SECOND_US: Final = 1_000_000
 _TICK_US: Final = 1_024
@@ -27,7 +29,7 @@ _FEWEST_SEGMENTS: Final = 2
 @kernel
 def is_paced(engine: Engine, tcb: Tcb) -> int:
     """Return 1 if a connection's segments are paced."""
-    return engine.pacing or tcb.rate_block
+    return 1 if engine.pacing or tcb.congestion == Congestion.BBR else 0
 
 
 @kernel
@@ -44,7 +46,7 @@ def may_send(engine: Engine, tcb: Tcb) -> int:
     """Return 1 if the next segment may go out now; else the connection comes up again when it may."""
     if engine.now >= tcb.pace_at:
         return 1
-    tcb.pace_waits = 1
+    tcb.pace_waits = Wait.PACED
     return 0
 
 

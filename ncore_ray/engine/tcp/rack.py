@@ -48,11 +48,11 @@ def note_delivered(
             return 0  # too soon for what was sent again: the first one arrived
     else:
         _note_rtt(engine, tcb, rtt)
-        if engine.sample_rtt == 0 or seq_lt(engine.newest_end, end):
-            engine.newest_end = end
+        if engine.sample_rtt == 0 or rtt < engine.sample_rtt:
             engine.sample_rtt = max(rtt, 1)
         if seq_lt(end, furthest):
             tcb.reordering = 1
+    engine.sample_sent_at = max(engine.sample_sent_at, sent_at)
     tcb.rack_rtt = rtt
     if sent_at > tcb.rack_sent_at or (sent_at == tcb.rack_sent_at and seq_lt(tcb.rack_end, end)):
         tcb.rack_sent_at = sent_at

@@ -1,9 +1,9 @@
 """The rate at which segments arrive at the peer (draft-cheng-iccrg-delivery-rate-estimation-00).
 
 Each acknowledgment says that a segment has arrived, and the bytes that arrived between its sending and now, by the time
-that took, are the rate of the way, or of the sender where that was slower. Only for connections that need it (BBR): the
-notes of what was sent when lie in a block of the pool. What is sent within a 16th of a round trip shares a note, and
-what is sent again gives no sample.
+that took, are the rate of the way, or of the sender where that was slower. Only for connections that need it (BBR):
+notes of what was known when a segment was sent lie in a block of the pool, by the time of sending, so that what is sent
+again is a sample as any other. What is sent within a 16th of a round trip shares a note; the latest two dozen are kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.tcp.blocks import BLOCK_SIZE, block_address
 from ncore_ray.engine.tcp.scoreboard import in_flight
-from ncore_ray.engine.tcp.sequence import seq_add, seq_le
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.record import I64, Record, pointer_to, size_of
 
@@ -22,10 +21,6 @@ RATE_ROOM: Final = 384
 """Bytes of a block before the notes: `Rate`, and what BBR keeps behind it."""
 _SECOND_US: Final = 1_000_000
 _GROUP_SHIFT: Final = 3 + 4
-_MASK: Final = (1 << 32) - 1
-_LIMITED: Final = 1 << 32
-_ELAPSED_SHIFT: Final = 33
-_MOST_ELAPSED: Final = (1 << 30) - 1
 
 
 class Rate(Record):
@@ -51,13 +46,13 @@ class Rate(Record):
 
 
 class Sending(Record):
-    """A note of what was sent at one time."""
+    """What was known when something was sent."""
 
     sent_at: I64
     delivered: I64
     delivered_at: I64
-    end: I64
-    """Sequence number behind it, with `_LIMITED`, and above that how long after `first_sent_at` it was sent."""
+    elapsed: I64
+    """How long after `first_sent_at` it was sent, µs << 1, and 1 if there was not more to send."""
 
 
 rate_at = pointer_to(Rate)
@@ -89,25 +84,25 @@ def rate_begin(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
-def note_sending(engine: Engine, tcb: Tcb, length: int) -> int:
-    """Note that ``length`` bytes are sent behind SND.MAX (§3.1.3 of the draft)."""
+def note_sending(engine: Engine, tcb: Tcb) -> int:
+    """Note what is known when a segment is sent (§3.1.3 of the draft); SND.MAX is still the one before."""
     rate = rate_of(engine, tcb)
     if tcb.snd_una == tcb.snd_max:
         rate.first_sent_at = rate.delivered_at = engine.now
         rate.count = 0
-    end = seq_add(tcb.snd_max, length)
     if rate.count:
         last = _note(engine, tcb, rate, rate.count - 1)
-        if rate.count == SENDINGS or engine.now - last.sent_at <= tcb.srtt >> _GROUP_SHIFT:
-            last.end = last.end & ~_MASK | end
+        if engine.now - last.sent_at <= tcb.srtt >> _GROUP_SHIFT:
             return 0
+    if rate.count == SENDINGS:
+        rate.first = (rate.first + 1) % SENDINGS
+        rate.count -= 1
     rate.count += 1
     note = _note(engine, tcb, rate, rate.count - 1)
     note.sent_at = engine.now
     note.delivered = rate.delivered
     note.delivered_at = rate.delivered_at
-    elapsed = min(engine.now - rate.first_sent_at, _MOST_ELAPSED)
-    note.end = end | (_LIMITED if rate.limited_until else 0) | elapsed << _ELAPSED_SHIFT
+    note.elapsed = (engine.now - rate.first_sent_at) << 1 | (1 if rate.limited_until else 0)
     return 0
 
 
@@ -130,27 +125,21 @@ def take_sample_of_rate(engine: Engine, tcb: Tcb) -> int:
     rate.delivered_at = engine.now
     if rate.limited_until and rate.delivered > rate.limited_until:
         rate.limited_until = 0
-    if engine.sample_rtt:
-        _sample(engine, tcb, rate)
-    while rate.count and seq_le(_note(engine, tcb, rate, 0).end & _MASK, tcb.snd_una):
-        rate.first = (rate.first + 1) % SENDINGS
-        rate.count -= 1
-    return 0
+    return _sample(engine, tcb, rate) if engine.sample_sent_at else 0
 
 
 @kernel
 def _sample(engine: Engine, tcb: Tcb, rate: Rate) -> int:
-    number = 0
-    while number < rate.count and not seq_le(engine.newest_end, _note(engine, tcb, rate, number).end & _MASK):
-        number += 1
-    if number == rate.count:
+    number = rate.count - 1
+    while number >= 0 and _note(engine, tcb, rate, number).sent_at > engine.sample_sent_at:
+        number -= 1
+    if number < 0:
         return 0
     note = _note(engine, tcb, rate, number)
-    sending_us = note.end >> _ELAPSED_SHIFT
-    interval = max(sending_us, engine.now - note.delivered_at)
-    rate.first_sent_at = note.sent_at
+    interval = max(note.elapsed >> 1, engine.now - note.delivered_at)
+    rate.first_sent_at = max(rate.first_sent_at, note.sent_at)
     rate.sample_prior = note.delivered
-    rate.sample_limited = 1 if note.end & _LIMITED else 0
+    rate.sample_limited = note.elapsed & 1
     if interval >= max(tcb.min_rtt, 1):
         rate.sample = (rate.delivered - note.delivered) * _SECOND_US // interval
     return 0

@@ -16,6 +16,7 @@ from ncore_ray.engine.lifecycle import destroy, enter_time_wait
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion, ecn
 from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
+from ncore_ray.engine.tcp.buffers import note_received
 from ncore_ray.engine.tcp.reassembly import Kept, clear_early, detach_early, keep_early, next_early
 from ncore_ray.engine.tcp.rtt import after_lost_syn, take_sample
 from ncore_ray.engine.tcp.sack import note_duplicate, note_early
@@ -257,7 +258,7 @@ def _syn_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         after_lost_syn(engine, tcb)
         congestion.on_lost_syn(tcb)
         tcb.retransmissions = 0
-    return congestion.on_established(engine, tcb)
+    return 0
 
 
 @kernel
@@ -345,6 +346,7 @@ def _receive_in_order(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if length:
         events |= Event.DATA
         advance_receive(engine, tcb, length)
+        note_received(engine, tcb)
         tcb.ack_pending += 1 if length <= FRAME_SIZE else 2
         # RFC 5681 §4.2: every second full segment at once, and at once what fills a gap.
         if tcb.ack_pending >= 2 or tcb.out_of_order != NO_FRAME or engine.delayed_ack_us == 0:

@@ -12,11 +12,14 @@ from ncore_ray.machine.jit import kernel
 INITIAL_RTO_US: Final = 1_000_000
 _RTO_AFTER_LOST_SYN_US: Final = 3_000_000
 _GRANULARITY_US: Final = 1_024
+_LONGEST_US: Final = 1 << 27
+"""Two minutes: scaled, it fits into 32 bits."""
 
 
 @kernel
 def take_sample(engine: Engine, tcb: Tcb, sample_us: int) -> int:
     """Enter a round-trip time (§2.2, §2.3); scaled integers: srtt × 8, rttvar × 4."""
+    sample_us = min(sample_us, _LONGEST_US)
     if tcb.srtt == 0:
         tcb.srtt = sample_us << 3
         tcb.rttvar = sample_us << 1

@@ -23,6 +23,7 @@ from ncore_ray.engine.ip.header import (
     write_headers_to,
 )
 from ncore_ray.engine.partition import Engine, base_of, counters_of
+from ncore_ray.engine.tcp.buffers import PRESSED_WINDOW, receive_limit_of
 from ncore_ray.engine.tcp.ecn import syn_flags, write_marks
 from ncore_ray.engine.tcp.sack import has_blocks, write_blocks
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
@@ -49,8 +50,6 @@ from ncore_ray.wire.tcp import (
 )
 
 _MAX_WINDOW: Final = 65535
-PRESSED_WINDOW: Final = 128 << 10
-"""The largest receive window while less than half of the pool is free."""
 _LARGE_PAYLOAD: Final = 61_440
 """Bytes of one large segment at the most: with its headers it has to fit into the IP header's length."""
 
@@ -62,14 +61,6 @@ def own_mss(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
-def _fair_limit(engine: Engine) -> int:
-    """Return how many bytes a connection may hold: many slow readers must not use up the pool with large windows."""
-    if engine.free_frame_count >= engine.frame_count >> 1:
-        return engine.receive_limit
-    return min(engine.receive_limit, PRESSED_WINDOW)
-
-
-@kernel
 def receive_room(engine: Engine, tcb: Tcb) -> int:
     """Return how many more bytes the connection may take in: its limit, less what is held here or waits in the peer."""
     if tcb.discard:
@@ -77,7 +68,7 @@ def receive_room(engine: Engine, tcb: Tcb) -> int:
     used = hold_chain(tcb).length
     if tcb.peer:
         used += send_chain(peer_of(engine, tcb)).length
-    return max(_fair_limit(engine) - used, 0)
+    return max(receive_limit_of(engine, tcb) - used, 0)
 
 
 @kernel

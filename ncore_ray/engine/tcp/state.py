@@ -46,6 +46,16 @@ class Recheck(IntEnum):
     """Send a tail loss probe (RFC 8985 §7)."""
 
 
+class Wait(IntEnum):
+    """Why something that the windows allow does not go out, at `Tcb.pace_waits`; positive: until `pace_at`."""
+
+    CORK_OVER = -1
+    """It has waited for company long enough."""
+    NONE = 0
+    PACED = 1
+    CORKED = 2
+
+
 class Sack(IntEnum):
     """What a connection makes of selective acknowledgments."""
 

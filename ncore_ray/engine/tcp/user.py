@@ -24,6 +24,7 @@ from ncore_ray.engine.connection import (
 from ncore_ray.engine.lifecycle import destroy, leave_pool, recycle_time_wait, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp.buffers import send_limit_of
 from ncore_ray.engine.tcp.receive import take_options
 from ncore_ray.engine.tcp.rtt import INITIAL_RTO_US
 from ncore_ray.engine.tcp.segment import own_mss, send_reset
@@ -210,7 +211,7 @@ def send_room(engine: Engine, tcb: Tcb) -> int:
     """Return how many bytes the send chain may still take."""
     if tcb.fin_wanted:
         return 0
-    return max(engine.send_limit - send_chain(tcb).length, 0)
+    return max(send_limit_of(engine, tcb) - send_chain(tcb).length, 0)
 
 
 @kernel

@@ -11,7 +11,7 @@ from typing import Final
 
 from ncore_ray.engine.connection import CONTROL_OFFSET, Tcb
 from ncore_ray.engine.partition import Engine
-from ncore_ray.engine.tcp.sequence import seq_lt
+from ncore_ray.engine.tcp.sequence import seq_le
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.record import I64, Record, address_of, pointer_to
 
@@ -33,7 +33,7 @@ class Vegas(Record):
     round_rtt: I64
     """The least one of this round."""
     round_end: I64
-    """The round ends when this sequence number is acknowledged."""
+    """The round ends when more than up to this sequence number is acknowledged."""
     samples: I64
     """Round-trip times measured in this round."""
 
@@ -79,7 +79,7 @@ def vegas_grow(engine: Engine, tcb: Tcb, acked: int) -> int:
     vegas = vegas_of(tcb)
     if engine.sample_rtt:
         _note_rtt(vegas, engine.sample_rtt)
-    if seq_lt(tcb.snd_una, vegas.round_end):
+    if seq_le(tcb.snd_una, vegas.round_end):
         if tcb.cwnd < tcb.ssthresh:
             tcb.cwnd += min(acked, 2 * tcb.mss)
         return 0

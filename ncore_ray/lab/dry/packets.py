@@ -39,13 +39,14 @@ def ipv4(
     offset: int = 0,
     more: bool = False,
     options: bytes = b"",
+    mark: int = 0,
 ) -> bytes:
-    """Return an IPv4 packet, or a fragment; ``offset`` counts bytes."""
+    """Return an IPv4 packet, or a fragment; ``offset`` counts bytes, ``mark`` is the ECN field."""
     fragment = offset // 8 | 0x2000 * more
     start = struct.pack(
         ">BBHHHBB",
         0x40 | 5 + len(options) // 4,
-        0,
+        mark,
         20 + len(options) + len(payload),
         identification,
         fragment,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ncore_ray.engine.connection import Tcb, tcb_at
 from ncore_ray.engine.partition import engine_at
 from ncore_ray.engine.tcp import rack, scoreboard, spans
+from ncore_ray.engine.tcp.blocks import BLOCK_SIZE
 from ncore_ray.engine.tcp.spans import BLOCK_SPANS
 from ncore_ray.engine.tcp.timestamps import UNKNOWN_INSTANT
 from ncore_ray.lab.dry.engine import EngineLab
@@ -247,7 +248,7 @@ def blocks_in_use() -> int:
     number = engine.free_span_block
     while number:
         free += 1
-        start = engine.spans + (number - 1) * spans.BLOCK_SIZE
+        start = engine.spans + (number - 1) * BLOCK_SIZE
         number = int(lab().array[start : start + 8].view("<i8")[0])
     return engine.span_blocks_used - free
 
