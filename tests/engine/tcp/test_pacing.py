@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from ncore_ray.tables.service import Congestion
@@ -25,7 +27,7 @@ def test_first_window_goes_out_within_half_a_round_trip() -> None:
         # Twice the window per round trip: a segment each 2 ms, ticks of about 1 ms; two ticks' worth at once at first.
         assert times[0] == 0
         assert times[-1] == pytest.approx(9 * RTT_MS / 20 - 2, abs=2)
-        assert all(b - a <= 4 for a, b in zip(times, times[1:], strict=False))
+        assert all(b - a <= 4 for a, b in itertools.pairwise(times))
         s.other.inbox.clear()
         s.mark()
 
