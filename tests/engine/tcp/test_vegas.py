@@ -95,7 +95,7 @@ def test_slow_start_ends_with_the_first_queue() -> None:
     # The first flight that makes a queue is that of 64; when it is judged, its acknowledgments have doubled it.
     assert found[:5] == [8, 16, 32, 64, 128]
     assert found[5] == pytest.approx(128 / float(way.rtt(64) / BASE) + 1, abs=1)
-    assert [a - b for a, b in itertools.pairwise(found)] == [1] * 6
+    assert [a - b for a, b in itertools.pairwise(found[5:])] == [1] * 6
     assert sender.tcb.ssthresh < sender.tcb.cwnd + MSS
 
 
