@@ -44,6 +44,8 @@ class Engine(Record):
     """Numbers of further connections that are being changed with it."""
     delivered: I64
     """Bytes that the acknowledgment at hand says have arrived and that were not known to have."""
+    unnoted: I64
+    """Bytes that it says have arrived and that there was no room to note: they will seem to arrive once more."""
     sample_sent_at: I64
     """When the latest of them was sent, µs; 0: that cannot be told."""
     sample_rtt: I64

@@ -13,9 +13,9 @@ from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import load64, store64
 
-BLOCK_SIZE: Final = 1024
+BLOCK_SIZE: Final = 2048
 """Bytes."""
-CONNECTIONS_PER_BLOCK: Final = 8
+CONNECTIONS_PER_BLOCK: Final = 16
 FEWEST_BLOCKS: Final = 64
 
 

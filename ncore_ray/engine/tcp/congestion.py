@@ -13,6 +13,7 @@ from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp.bbr import bbr_acknowledged, bbr_begin, bbr_resumed, bbr_timed_out
 from ncore_ray.engine.tcp.blocks import free_block
 from ncore_ray.engine.tcp.cubic import cubic_begin, cubic_grow, cubic_reduced, cubic_restart, cubic_undone
+from ncore_ray.engine.tcp.hystart import MOST_SEGMENTS, NO_THRESHOLD, hystart_grow
 from ncore_ray.engine.tcp.scoreboard import arrived_before
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le
 from ncore_ray.engine.tcp.state import Recovery
@@ -27,7 +28,7 @@ _MAX_RECOVER_AGE: Final = 1 << 30
 def begin(engine: Engine, tcb: Tcb) -> int:
     """Set the initial window when the maximum segment size is known."""
     tcb.cwnd = engine.initial_window * tcb.mss
-    tcb.ssthresh = 1 << 30
+    tcb.ssthresh = NO_THRESHOLD
     tcb.recover = tcb.iss
     return _begin_control(tcb)
 
@@ -99,11 +100,21 @@ def grow(engine: Engine, tcb: Tcb, acked: int) -> int:
     if tcb.congestion >= Congestion.VEGAS:
         return vegas_grow(engine, tcb, acked) if tcb.congestion == Congestion.VEGAS else 0
     if tcb.cwnd < tcb.ssthresh:
-        tcb.cwnd += min(acked, 2 * tcb.mss)  # slow start; RFC 3465 with L = 2
+        _start_slowly(engine, tcb, acked)
     elif tcb.congestion == Congestion.CUBIC:
         cubic_grow(tcb, acked, engine.now)
     else:
         tcb.cwnd += max(tcb.mss * tcb.mss // tcb.cwnd, 1)
+    return 0
+
+
+@kernel
+def _start_slowly(engine: Engine, tcb: Tcb, acked: int) -> int:
+    """RFC 5681 §3.1; the first time as RFC 9406 has it."""
+    if tcb.ssthresh < NO_THRESHOLD:
+        tcb.cwnd += min(acked, MOST_SEGMENTS * tcb.mss)
+    elif hystart_grow(tcb, acked, engine.sample_rtt):
+        cubic_begin(tcb)  # its words were HyStart's
     return 0
 
 

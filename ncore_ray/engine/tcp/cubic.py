@@ -29,10 +29,10 @@ class Cubic(Record):
     """When the present stage of congestion avoidance began, µs; 0: it has not."""
     start: I64
     """The window then (cwnd_epoch of RFC 9438)."""
-    most: I64
-    """The window before the last reduction (W_max)."""
     reno: I64
     """The window that Reno would have (W_est)."""
+    most: I64
+    """The window before the last reduction (W_max). The last one, as before any loss HyStart++ uses the others."""
 
 
 cubic_at = pointer_to(Cubic)

@@ -49,6 +49,7 @@ def _take_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
     furthest = furthest_arrived(engine, tcb, seq_add(tcb.snd_una, -acked))
     until = echoed_until(engine, tcb, packet)
     delivered = drop_spans(engine, tcb, furthest, until)
+    engine.unnoted = 0
     fresh = _take_blocks(engine, tcb, packet, furthest, until)
     delivered += fresh
     if packet.duplicate_end != _NOT_SAID:
@@ -64,6 +65,8 @@ def _take_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
     engine.delivered = delivered
     if engine.sample_rtt and is_backed_off(engine, tcb):
         take_sample(engine, tcb, engine.sample_rtt)  # of what was sent only once: Karn allows it
+    if tcb.sack_permitted == Sack.FULL:
+        delivered += engine.unnoted
     began = _after_news(engine, tcb, packet, acked, delivered)
     if acked:
         set_tail_timer(engine, tcb)
@@ -105,9 +108,16 @@ def _take_blocks(engine: Engine, tcb: Tcb, packet: Packet, furthest: int, until:
             noted = note_sacked(engine, tcb, start, end, furthest, until)
             if noted != NO_ROOM:
                 fresh += noted
-            elif tcb.span_block == 0:
-                go_blind(engine, tcb)
+            else:
+                _pass_over(engine, tcb, seq_diff(end, start) if i == 0 else 0)
     return fresh
+
+
+@kernel
+def _pass_over(engine: Engine, tcb: Tcb, length: int) -> int:
+    """There is no room to note a block; that something arrived still lets something out, if it is the latest."""
+    engine.unnoted += min(length, tcb.mss)
+    return go_blind(engine, tcb) if tcb.span_block == 0 else 0
 
 
 @kernel
