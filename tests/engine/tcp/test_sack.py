@@ -235,8 +235,9 @@ def test_more_holes_than_there_is_room_for() -> None:
             s.end.sends("A", ack=1, sack=[(start, start + 20)])
             s.settle()
         tcb = s.end.live()
-        assert 2 * 25 <= tcb.span_count <= BLOCK_SPANS
-        assert 25 * 20 <= tcb.sacked_bytes <= 30 * 20
+        most = BLOCK_SPANS // 2
+        assert 2 * (most - 7) <= tcb.span_count <= BLOCK_SPANS
+        assert (most - 7) * 20 <= tcb.sacked_bytes <= most * 20
         s.end.sends("A", ack=tcb_edge(s))
         s.settle()
         assert (tcb.sacked_bytes, tcb.span_block, tcb.in_recovery) == (0, 0, 0)
