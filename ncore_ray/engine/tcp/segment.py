@@ -34,6 +34,7 @@ from ncore_ray.nic.direct import PIECE_SIZE, Offload, Slot, piece_at
 from ncore_ray.tables.nic import nic_of
 from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.checksum import sum_bytes
+from ncore_ray.wire.ethernet import ETHERNET_HEADER
 from ncore_ray.wire.ip import ip_header
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
