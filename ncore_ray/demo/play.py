@@ -1,4 +1,7 @@
-"""What happens to the appliance while the load runs: more engines, one of them killed, fewer engines again."""
+"""What happens to the appliance while the load runs: an engine is killed, more engines come, and go again.
+
+In this order, because a process that takes a place is ready from the start, and those for more engines take seconds.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ from ncore_ray.errors import NcoreError
 
 MORE: Final = 4
 _FIRST: Final = 0.1
-_LAST: Final = 0.6
-"""Parts of the load after which the engines become more, and fewer again at the earliest."""
+_SECOND: Final = 0.2
+_LAST: Final = 0.7
+"""Parts of the load after which an engine is killed, and the engines become more, and fewer again, at the earliest."""
 _LOOK_S: Final = 0.05
 _WAIT_S: Final = 30.0
 _PAUSE_S: Final = 0.5
@@ -64,21 +68,21 @@ class Play:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
+        """Wait for the last act: on a machine with much to do it comes when the load is over."""
+        if error[0] is not None:
+            self._ended.set()
+        self._thread.join(2 * _WAIT_S)
         self._ended.set()
-        self._thread.join(_WAIT_S)
-
-    def wait(self) -> None:
-        """Wait for the last act."""
-        self._thread.join(_WAIT_S)
 
     def _work(self) -> None:
         try:
             self._until(_FIRST)
-            self.acts.more_s = self._scale(MORE)
             self._await(lambda: self._site.appliance.ask("status")["standbys_ready"], "a standby is ready")
-            self._ended.wait(_PAUSE_S)
             self._kill("engine-1")
+            self._until(_SECOND)
+            self.acts.more_s = self._scale(MORE)
+            self._ended.wait(_PAUSE_S)
             self._until(_LAST)
             self.acts.fewer_s = self._scale(self._engines)
         except NcoreError as error:
