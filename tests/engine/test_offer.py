@@ -15,6 +15,7 @@ from ncore_ray.machine.jit import JIT
 from tests.engine.takeover.mortal import die_at_line
 from tests.support.tcp_script import Script, established, pattern
 
+_OFFER, _BUFFER = "/engine/offer.py", "/engine/buffer.py"
 sides = pytest.mark.parametrize("side", ["client", "service"])
 
 
@@ -95,8 +96,8 @@ def test_without_memory_the_packet_is_dropped_and_its_frame_goes_home() -> None:
 
 
 @pytest.mark.skipif(JIT, reason="only plain Python can be cut off at a line")
-@pytest.mark.parametrize("size", [1_460, 2 * FRAME_SIZE])
-def test_death_at_any_line_of_an_exchange(size: int) -> None:
+@pytest.mark.parametrize(("size", "rooms"), [(1_460, (_OFFER, _BUFFER)), (2 * FRAME_SIZE, (_OFFER,))])
+def test_death_at_any_line_of_an_exchange(size: int, rooms: tuple[str, ...]) -> None:
     """Wherever the engine dies, each frame is somebody's, once: the reader's in the end, or the engine's."""
     line, died = 1, True
     seen: set[tuple[bool, bool]] = set()
@@ -104,7 +105,7 @@ def test_death_at_any_line_of_an_exchange(size: int) -> None:
         with established() as s:
             lab, engine = s.lab, s.lab.engine()
             s.end.sends("PA", data=size)
-            died = die_at_line(line, partial(lab.run_breath, 0), rooms=("/engine/offer.py", "/engine/buffer.py"))
+            died = die_at_line(line, partial(lab.run_breath, 0), rooms=rooms)
             if died:
                 seen.add((engine.offered != 0, engine.given != 0))
                 assert take_over(lab.array, 0, lab.now).unmarked == 0
