@@ -43,6 +43,7 @@ PARTS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
         ("ncore_ray.tables.own_address", "add_address", 6),
         ("ncore_ray.tables.service", "index_vserver", 3),
         ("ncore_ray.tables.settings", "put_in_force", 2),
+        ("ncore_ray.arena.lease", "claim", 2),
     ),
 }
 """Part → (module, entry kernel, number of its 64-bit arguments)."""

@@ -22,7 +22,6 @@ class ArenaOwner:
         self._reference = ray.put(np.zeros(size, np.uint8))
         self._mapped = ray.get(self._reference)
         self._stopping = threading.Event()
-        self._known: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return self.name
@@ -30,14 +29,6 @@ class ArenaOwner:
     def hand_out(self) -> tuple[list[Any], str, int]:
         """Return the reference, in a list so that Ray does not resolve it on the way, this node's id, and the pid."""
         return [self._reference], ray.get_runtime_context().get_node_id(), os.getpid()
-
-    def remember(self, known: dict[str, Any]) -> None:
-        """Keep what the next management has to know of the appliance, should this one die."""
-        self._known.update(known)
-
-    def recall(self) -> dict[str, Any]:
-        """Return what was to be remembered."""
-        return self._known
 
     def watch(self, timeout_s: float) -> str | None:
         """Return after ``timeout_s``: a caller that waits for it learns at once when this process dies."""

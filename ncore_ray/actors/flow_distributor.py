@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.actors.teller import Teller, begin_to_tell
 from ncore_ray.actors.worker import Loop, Worker
 from ncore_ray.arena.core import Actor
 from ncore_ray.flow.distributor import LocalMemory, distributor_run, make_local
@@ -20,6 +21,7 @@ class FlowDistributor(Worker):
         super().__init__(name, cpu)
         self._memory: LocalMemory = make_local(spin_us)
         self._loop: Loop | None = None
+        self._teller: Teller | None = None
 
     def prepare(self) -> None:
         """Run the kernel once."""
@@ -33,6 +35,7 @@ class FlowDistributor(Worker):
         """Let the distributor breathe."""
         self._loop = Loop(self.name, self._run, self.core(Actor.DISTRIBUTOR), self.cpu)
         self._loop.start()
+        self._teller = begin_to_tell(self.array, Actor.DISTRIBUTOR)
 
     def succeed(self, fanout: Fanout | None) -> str:
         """Mend the flow table and the rings, and distribute what the predecessor had taken and not handed on."""
@@ -53,4 +56,6 @@ class FlowDistributor(Worker):
     def stop(self) -> bool:
         """End the loop; return True when it has ended."""
         self.stopping.set()
+        if self._teller is not None:
+            self._teller.stop()
         return self._loop is None or self._loop.stop()

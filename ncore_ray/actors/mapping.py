@@ -50,7 +50,7 @@ class Mapping:
         here = ray.get_runtime_context().get_node_id()
         if here != node:
             raise ArenaError(f"this actor runs on node {here[:8]}, but its arena lies on node {node[:8]}")
-        self.reference = reference[0]
+        self.reference, self.node = reference[0], node
         self._held: npt.NDArray[np.uint8] = ray.get(self.reference)
         file = backing_file(self._held.__array_interface__["data"][0])
         if not file.startswith(SHARED_PREFIXES):

@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 from ncore_ray.actors.own_queues import EngineQueues
+from ncore_ray.actors.teller import Teller, begin_to_tell
 from ncore_ray.actors.worker import Loop, Worker
 from ncore_ray.arena.core import Actor
 from ncore_ray.engine.partition import Engine
@@ -36,6 +37,7 @@ class PacketEngine(Worker):
         self._queues = EngineQueues()
         self._loop: Loop | None = None
         self._guests: dict[int, PacketEngine] = {}
+        self._teller: Teller | None = None
 
     def prepare(self) -> None:
         """Open a send socket per NIC, make the private records, and run the kernel once."""
@@ -96,6 +98,7 @@ class PacketEngine(Worker):
     def _breathe(self) -> None:
         self._loop = Loop(self.name, self._run, self.core(self._actor), self.cpu)
         self._loop.start()
+        self._teller = begin_to_tell(self.array, self._actor)
 
     def steer(self, fanout: Fanout) -> None:
         """Give the groups of the receive queues another program."""
@@ -150,6 +153,8 @@ class PacketEngine(Worker):
     def stop(self) -> bool:
         """End the loop and close the sockets; return True when it has ended."""
         self.stopping.set()
+        if self._teller is not None:
+            self._teller.stop()
         dismissed = [self.dismiss(index) for index in list(self._guests)]
         ended = all(dismissed) and (self._loop is None or self._loop.stop()) and self._queues.stop()
         if ended:

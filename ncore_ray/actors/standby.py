@@ -31,6 +31,7 @@ class Standby(Worker):
     def __init__(self, name: str) -> None:
         super().__init__(name, None)
         self.worker: Worker | None = None
+        self._ready = False
 
     def __repr__(self) -> str:
         return self.name if self.worker is None else self.worker.name
@@ -40,6 +41,7 @@ class Standby(Worker):
         warm_engine()
         warm_up()
         int(self.array[::PAGE].sum())
+        self._ready = True
 
     def become(self, kind: str, arguments: tuple[Any, ...], fanout: Fanout | None) -> tuple[int, str, float]:
         """Take the place of an actor whose process has ended.
@@ -68,9 +70,12 @@ class Standby(Worker):
         """A standby has no predecessor: nothing is to be done."""
         return ""
 
-    def role(self) -> str | None:
-        """Return the name of the actor that this standby has become, if it has."""
-        return None if self.worker is None else self.worker.name
+    def role(self) -> tuple[str | None, int]:
+        """Return the name of the actor that this standby has become, if it has; and its process if it could become one.
+
+        0: it is not ready yet.
+        """
+        return None if self.worker is None else self.worker.name, os.getpid() if self._ready else 0
 
     def _engine(self) -> PacketEngine:
         if not isinstance(self.worker, PacketEngine):

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
+from ncore_ray.actors.answers import Answers
 from ncore_ray.actors.mapping import Mapping
 from ncore_ray.arena.core import Core, CoreState
 from ncore_ray.arena.header import Arena
@@ -72,6 +73,7 @@ class Worker(ABC):
         self.cpu = cpu
         self.mapping: Mapping | None = None
         self.stopping = threading.Event()
+        self._answers: dict[int, Answers] = {}
 
     def __repr__(self) -> str:
         return self.name
@@ -126,6 +128,12 @@ class Worker(ABC):
     def failure(self) -> str | None:
         """Return what ended a loop that was not asked to end."""
         return None
+
+    def told(self, core: int, raw: bytes) -> bytes:
+        """Answer a question of the management to one of this process's cores; both are msgpack."""
+        if core not in self._answers:
+            self._answers[core] = Answers(self.array, core)
+        return self._answers[core].answer_packed(raw)
 
     def watch(self, timeout_s: float = WATCH_S) -> str | None:
         """Return after ``timeout_s``, or at once when a loop ended by itself; then say why."""

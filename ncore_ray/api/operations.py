@@ -4,27 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
 from ncore_ray.api.schemas import (
     CHANGE,
     CHANGED,
+    CHECKED,
     COMMENT,
     CONFIGURATION,
+    DEPLOYED,
+    DRAIN,
     ENGINES,
     ENTRY,
+    FLOW,
+    FLOWS,
+    HISTORY,
+    KILLED,
+    LEFT,
     LIST_OF_VERSIONS,
     NAMES,
     OBJECT,
+    ONLY_WISH,
     PREVIEW,
     SCALING,
     VERSION,
     WISH,
 )
+from ncore_ray.blueprint.plan import plan_of
 from ncore_ray.config.change import LISTS, SINGLES, ChangeError
 from ncore_ray.config.load import dump, from_data, parse, to_data
 from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError
+from ncore_ray.management.store import StoreError
 
 Plain = dict[str, Any]
 AUTHOR: Final = "api"
@@ -42,6 +54,12 @@ class Appliances(Protocol):
 
     def ask(self, name: str, method: str, *arguments: Any) -> Any:
         """Call a method of an appliance's management. Raises NcoreError; NotFoundError for an unknown appliance."""
+
+    def deploy(self, configuration: Configuration) -> str:
+        """Let a new appliance run; return its name. Raises NcoreError."""
+
+    def shut_down(self, name: str) -> list[str]:
+        """End an appliance; return the actors that had to be killed. Raises NcoreError."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,66 @@ def read_counters(request: Request) -> Any:
 def read_events(request: Request) -> Plain:
     """Return its events above a number."""
     return {"events": request.ask("events", request.query.get("after", 0))}
+
+
+def read_history(request: Request) -> Any:
+    """Return the main counters as they were."""
+    return request.ask("statistics", float(request.query.get("span", 60)), request.query.get("period"))
+
+
+def list_flows(request: Request) -> Plain:
+    """Return connections that live."""
+    return {"flows": request.ask("flows", request.query.get("limit", 100))}
+
+
+def explain_flow(request: Request) -> Any:
+    """Return which engine a flow goes to, and why."""
+    body = request.body
+    for key in ("source", "destination"):
+        if not _is_address(body[key]):
+            raise ChangeError(f"{key}: found {body[key]}, expected an IP address")
+    if body["protocol"] not in ("tcp", "udp"):
+        raise ChangeError(f"protocol: found {body['protocol']}, expected tcp or udp")
+    keys = ("source", "source_port", "destination", "destination_port", "protocol")
+    return request.ask("explain_flow", *(body[key] for key in keys))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def drain_appliance(request: Request) -> Plain:
+    """Let it accept no new connections; return how many are left after the time."""
+    return {"left": request.ask("drain", float(request.body.get("seconds", 10)), AUTHOR)}
+
+
+def deploy_appliance(request: Request) -> Plain:
+    """Let a new appliance run."""
+    configuration = from_data(request.body["configuration"])
+    if configuration.appliance.name in request.appliances.names():
+        raise StoreError(f"an appliance named {configuration.appliance.name} runs already")
+    return {"appliance": request.appliances.deploy(configuration)}
+
+
+def shut_down_appliance(request: Request) -> Plain:
+    """End an appliance."""
+    name = request.path["appliance"]
+    if name not in request.appliances.names():
+        raise NotFoundError(f"there is no appliance {name}")
+    return {"killed": request.appliances.shut_down(name)}
+
+
+def check_configuration(request: Request) -> Plain:
+    """Return what is wrong with a configuration, and what it would build."""
+    try:
+        configuration = from_data(request.body["configuration"])
+        return {"valid": True, "problems": [], "plan": [row.plain() for row in plan_of(configuration)]}
+    except NcoreError as error:
+        return {"valid": False, "problems": str(error).splitlines(), "plan": []}
 
 
 def read_configuration(request: Request) -> Plain:
@@ -190,12 +268,35 @@ def _version(request: Request) -> Any:
 
 _ONE: Final = "/v1/appliances/{appliance}"
 _COUNT: Final = {"type": "integer", "minimum": 1, "maximum": 10_000}
+_SPAN: Final = {"type": "integer", "minimum": 1, "maximum": 86_400}
+_PERIOD: Final = {"type": "integer", "minimum": 1, "maximum": 60, "enum": [1, 10, 60]}
 _NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": (1 << 53) - 1}
 
 OPERATIONS: Final = (
     Operation("GET", "/v1/appliances", "List the appliances that run", NAMES, list_appliances),
+    Operation("POST", "/v1/appliances", "Deploy a new one", DEPLOYED, deploy_appliance, ONLY_WISH),
+    Operation("DELETE", _ONE, "Shut it down", KILLED, shut_down_appliance),
+    Operation(
+        "POST",
+        "/v1/check",
+        "Check a configuration; the plan of its memory and cores",
+        CHECKED,
+        check_configuration,
+        ONLY_WISH,
+    ),
     Operation("GET", f"{_ONE}/status", "How it is: its actors, services, vServers", OBJECT, read_status),
     Operation("GET", f"{_ONE}/stat", "All its counters", OBJECT, read_counters),
+    Operation(
+        "GET",
+        f"{_ONE}/statistics/history",
+        "How it was: rates",
+        HISTORY,
+        read_history,
+        query={"span": _SPAN, "period": _PERIOD},
+    ),
+    Operation("GET", f"{_ONE}/flows", "Connections that live", FLOWS, list_flows, query={"limit": _COUNT}),
+    Operation("POST", f"{_ONE}/explain", "Where a flow goes, and why", OBJECT, explain_flow, FLOW),
+    Operation("POST", f"{_ONE}/drain", "Accept no new connections", LEFT, drain_appliance, DRAIN),
     Operation("GET", f"{_ONE}/events", "What happened to it", OBJECT, read_events, query={"after": _NUMBER}),
     Operation("GET", f"{_ONE}/configuration", "The configuration it works by", CONFIGURATION, read_configuration),
     Operation("PUT", f"{_ONE}/configuration", "Apply a configuration", CHANGED, replace_configuration, WISH),

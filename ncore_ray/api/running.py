@@ -9,8 +9,9 @@ from typing import Any
 
 from ncore_ray.api.operations import NotFoundError
 from ncore_ray.appliance import session
+from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError
-from ncore_ray.management.store import state_folder
+from ncore_ray.management.store import state_folder, store_path
 
 
 class RunningAppliances:
@@ -25,6 +26,16 @@ class RunningAppliances:
         if name not in session.names():
             raise NotFoundError(f"there is no appliance {name}")
         return session.find(name).ask(method, *arguments)
+
+    def deploy(self, configuration: Configuration) -> str:
+        """Let a new appliance run, detached; return its name. Raises NcoreError."""
+        name = configuration.appliance.name
+        session.create(configuration, "the API", detached=True, store=store_path(name))
+        return name
+
+    def shut_down(self, name: str) -> list[str]:
+        """End an appliance; return the actors that had to be killed. Raises NcoreError."""
+        return session.find(name).take_down("api")
 
 
 def token_file() -> Path:

@@ -53,6 +53,23 @@ CHANGED: Final[Schema] = _object(
     },
     *("version", "commands", "acknowledged_ms", "total_ms", "late"),
 )
+_LIST: Final = {"type": "array", "items": {"type": "object"}}
+_PORT: Final = {"type": "integer", "minimum": 1, "maximum": 65_535}
+ONLY_WISH: Final[Schema] = _object({"configuration": OBJECT}, "configuration", closed=True)
+DEPLOYED: Final[Schema] = _object({"appliance": _TEXT}, "appliance")
+KILLED: Final[Schema] = _object({"killed": _TEXTS}, "killed")
+CHECKED: Final[Schema] = _object(
+    {"valid": {"type": "boolean"}, "problems": _TEXTS, "plan": _LIST}, "valid", "problems", "plan"
+)
+HISTORY: Final[Schema] = _object({"period_s": _WHOLE, "samples": _LIST}, "period_s", "samples")
+FLOWS: Final[Schema] = _object({"flows": _LIST}, "flows")
+FLOW: Final[Schema] = _object(
+    {"source": _SHORT, "source_port": _PORT, "destination": _SHORT, "destination_port": _PORT, "protocol": _SHORT},
+    *("source", "source_port", "destination", "destination_port", "protocol"),
+    closed=True,
+)
+DRAIN: Final[Schema] = _object({"seconds": {"type": "integer", "minimum": 0, "maximum": 20}}, closed=True)
+LEFT: Final[Schema] = _object({"left": _WHOLE}, "left")
 PREVIEW: Final[Schema] = _object({"commands": _TEXTS, "restart": _TEXTS}, "commands", "restart")
 VERSION: Final[Schema] = _object(
     {
@@ -82,6 +99,8 @@ def problems_of(value: object, schema: Schema, at: str = "") -> list[str]:
     if isinstance(value, bool) or not isinstance(value, int):
         return [f"{where} is no whole number"]
     low, high = schema.get("minimum", value), schema.get("maximum", value)
+    if value not in schema.get("enum", (value,)):
+        return [f"{where} is none of {', '.join(map(str, schema['enum']))}"]
     return [] if low <= value <= high else [f"{where} is not from {low} to {high}"]
 
 

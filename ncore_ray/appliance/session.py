@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ncore_ray.actors.management import Management
+from ncore_ray.actors.management_core import SEATS, WAITS, ManagementCore
 from ncore_ray.appliance.ray_node import RayNode, connect, disconnect, running_ray
 from ncore_ray.config.load import dump, load
 from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError, first_line
 from ncore_ray.management.processes import wait_gone, wait_until
+from ncore_ray.management.seat import NotActiveError
 from ncore_ray.management.store import author
 from ncore_ray.management.team import NAMESPACE
 
@@ -34,10 +36,22 @@ __all__ = [
     "start",
 ]
 
-_SUFFIX: Final = "/management"
+_SUFFIXES: Final = tuple(f"/{seat}" for seat in SEATS)
 _BUILD_S: Final = 600
 _STOP_S: Final = 60
 _GONE_S: Final = 5.0
+
+
+_READS: Final = frozenset(
+    (
+        *("configuration", "events", "wait_events", "status", "overview", "stat", "process", "processes"),
+        *("flows", "explain", "explain_flow", "statistics"),
+    )
+)
+"""What may be asked again when the one that was asked has died: it changes nothing."""
+_TAKE_OVER_S: Final = 10.0
+_AGAIN_S: Final = 0.02
+_LONGEST_S: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -46,30 +60,86 @@ class Appliance:
 
     name: str
     management: Any
+    backup: Any = None
+    """The second seat, if there is one. Either of both may be at work."""
 
     def ask(self, method: str, *arguments: Any, timeout_s: float = 30.0) -> Any:
-        """Call a method of the management actor. Raises NcoreError when it fails or does not answer."""
+        """Call a method of the management at work. Raises NcoreError when it fails or does not answer.
+
+        When one has died, the other is asked, once it has taken over; but what would change something is never asked
+        twice.
+        """
+        if self.backup is None:
+            return self._call(self.management, method, arguments, timeout_s)
+        if method not in _READS:
+            return self._call(self._at_work(timeout_s), method, arguments, timeout_s)
+        return self._find_at_work(method, arguments, timeout_s)[1]
+
+    def _at_work(self, timeout_s: float) -> Any:
+        return self._find_at_work("process", (), timeout_s)[0]
+
+    def _find_at_work(self, method: str, arguments: tuple[Any, ...], timeout_s: float) -> tuple[Any, Any]:
+        """Return which of both seats answers, and what.
+
+        Both are asked at once. One that waits says so and is asked again a little later, and so is one that has died:
+        Ray may take a second until it says that.
+        """
+        began_at, pause_s = time.monotonic(), _AGAIN_S
+        pending: dict[Any, Any] = {}
+        due_at = dict.fromkeys((self.management, self.backup), began_at)
+        while (now := time.monotonic()) - began_at < timeout_s:
+            for seat in [seat for seat, at in due_at.items() if at <= now]:
+                pending[seat.ask.remote(method, *arguments)] = seat
+                del due_at[seat]
+            for call in ray.wait(list(pending), timeout=pause_s)[0] if pending else ():
+                seat = pending.pop(call)
+                try:
+                    return seat, self._answer(call, timeout_s)
+                except (NotActiveError, ManagementDiedError):
+                    if now - began_at > _TAKE_OVER_S and not pending:
+                        raise
+                due_at[seat] = now + pause_s
+                pause_s = min(pause_s * 1.2, _LONGEST_S)
+            if not pending:
+                time.sleep(_AGAIN_S)
+        raise NcoreError(f"appliance {self.name} did not answer within {timeout_s:.0f} s")
+
+    def _call(self, seat: Any, method: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
+        return self._answer(seat.ask.remote(method, *arguments), timeout_s)
+
+    def _answer(self, call: Any, timeout_s: float) -> Any:
         try:
-            return ray.get(getattr(self.management, method).remote(*arguments), timeout=timeout_s)
+            answer = ray.get(call, timeout=timeout_s)
         except GetTimeoutError:
             raise NcoreError(f"appliance {self.name} did not answer within {timeout_s:.0f} s") from None
         except RayActorError:
-            raise NcoreError(f"the management of appliance {self.name} has died") from None
+            raise ManagementDiedError(f"the management of appliance {self.name} has died") from None
         except RayError as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, NcoreError):
                 raise cause from None
             raise NcoreError(f"appliance {self.name} failed: {first_line(cause or error)}") from None
+        if answer == WAITS:
+            raise NotActiveError(f"another management of appliance {self.name} is at work")
+        return answer
 
-    def take_down(self) -> list[str]:
+    def take_down(self, by: str = "") -> list[str]:
         """Stop all actors and the management; return those that had to be killed."""
-        process: int = self.ask("process")
         try:
-            late: list[str] = self.ask("stop", timeout_s=_STOP_S)
+            process: int = self.ask("process")
+        except (NotActiveError, ManagementDiedError):  # nobody is at work any more
+            remove(self.name)
+            return []
+        try:
+            late: list[str] = self.ask("stop", by or author(), timeout_s=_STOP_S)
         finally:
             remove(self.name)
         wait_gone([process], _GONE_S)
         return late
+
+
+class ManagementDiedError(NcoreError):
+    """The process that was asked is gone."""
 
 
 def create(configuration: Configuration, source: str, *, detached: bool, store: Path | None = None) -> Appliance:
@@ -88,16 +158,22 @@ def create(configuration: Configuration, source: str, *, detached: bool, store: 
     options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )  # its NICs are those of the machine where it was asked for
-    factory = ray.remote(Management).options(
-        name=name + _SUFFIX, namespace=NAMESPACE, num_cpus=0, max_concurrency=32, **options
-    )
+
+    def seat(which: str) -> Any:
+        factory = ray.remote(ManagementCore).options(
+            name=f"{name}/{which}", namespace=NAMESPACE, num_cpus=0, max_concurrency=32, **options
+        )
+        return factory.remote(name, which, detached=detached)
+
     try:
-        appliance = Appliance(name, factory.remote(name, detached=detached))
+        appliance = Appliance(name, seat(SEATS[0]))
     except ValueError:  # the name was taken since we looked
         raise NcoreError(f"an appliance named {name} is being built by another program") from None
     try:
         file = None if store is None else str(store.absolute())
         appliance.ask("build", dump(configuration), source, str(Path.cwd()), file, author(), timeout_s=_BUILD_S)
+        if detached and configuration.appliance.backup:
+            appliance = Appliance(name, appliance.management, seat(SEATS[1]))
     except BaseException:
         remove(name)
         raise
@@ -116,17 +192,23 @@ def _all_actors() -> list[str]:
 
 def remove(name: str) -> list[str]:
     """Kill whatever is there of an appliance, without asking; return the names of those actors."""
-    found = _actors(name)
+    found = _kill(name)
+    wait_until(lambda: not _kill(name), _GONE_S)
+    return found
+
+
+def _kill(name: str) -> list[str]:
+    """Kill all actors of an appliance, its managements first: they would replace the others. Return their names."""
+    found = sorted(_actors(name), key=lambda actor: not actor.endswith(_SUFFIXES))
     for actor in found:
         with suppress(ValueError):  # gone meanwhile
             ray.kill(ray.get_actor(actor, namespace=NAMESPACE), no_restart=True)
-    wait_until(lambda: not _actors(name), _GONE_S)
     return found
 
 
 def names() -> list[str]:
     """Return the names of the appliances on this Ray."""
-    return sorted(actor.removesuffix(_SUFFIX) for actor in _all_actors() if actor.endswith(_SUFFIX))
+    return sorted({actor.partition("/")[0] for actor in _all_actors() if actor.endswith(_SUFFIXES)})
 
 
 def remains() -> list[str]:
@@ -143,7 +225,12 @@ def find(name: str | None = None) -> Appliance:
         if name in remains():
             raise NcoreError(f"the management of appliance {name} has died (ncore shutdown {name} removes the rest)")
         raise NcoreError(f"there is no appliance named {name}" + (f", only {', '.join(known)}" if known else ""))
-    return Appliance(name, ray.get_actor(name + _SUFFIX, namespace=NAMESPACE))
+    seats = [
+        ray.get_actor(name + suffix, namespace=NAMESPACE) for suffix in _SUFFIXES if name + suffix in _all_actors()
+    ]
+    if not seats:
+        raise NcoreError(f"appliance {name} has ended")
+    return Appliance(name, *seats)
 
 
 def _only(known: list[str]) -> str:

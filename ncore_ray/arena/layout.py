@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 PAGE: Final = 4096
 _NAME_BYTES: Final = 24
 MAX_REGIONS: Final = 2048
-"""Rows of the table of regions: 15 for each of 64 engines, and the shared ones."""
+"""Rows of the table of regions: 20 for each of 64 engines, and the shared ones."""
 
 
 class ArenaError(NcoreError):

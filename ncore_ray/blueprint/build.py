@@ -39,6 +39,7 @@ from ncore_ray.machine.record import CACHE_LINE, size_of, view
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.messages.arena import init_messages, plan_messages
 from ncore_ray.nic.partition import init_reader, reader_stride
+from ncore_ray.office.place import init_office, plan_office
 from ncore_ray.tables.neighbour import Neighbour
 from ncore_ray.tables.nic import Nic, Transmit
 from ncore_ray.tables.own_address import OwnAddress, address_slots
@@ -79,7 +80,8 @@ class Blueprint:
     """Fields of the arena's header."""
     engines: list[dict[str, int]]
     """Regions of each engine's partition."""
-    settings: EngineSettings
+    settings: list[EngineSettings]
+    """Of each engine."""
     texts: Texts
     error_rows: list[tuple[int, int, int, int]]
     links: tuple[LinkPlan, LinkSpans] | None = None
@@ -124,11 +126,12 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
     )
 
 
-def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> EngineSettings:
+def _engine_settings(configuration: Configuration, dimensions: Dimensions, index: int) -> EngineSettings:
+    connections, frames = dimensions.of_engine(index)
     tcp, timeouts, access = configuration.tcp, configuration.timeouts, configuration.access_log
     return EngineSettings(
-        connections=dimensions.connections,
-        frames=dimensions.engine_frames,
+        connections=connections,
+        frames=frames,
         receive_window=tcp.receive_window,
         send_buffer=tcp.send_buffer,
         initial_window=tcp.initial_window,
@@ -144,7 +147,7 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions) -> En
         idle_server_connections=configuration.limits.idle_server_connections,
         reassemblies=configuration.limits.reassemblies,
         bridges=any(nic.bridge for nic in configuration.nics),
-        timer_us=configuration.appliance.timer or 0,
+        timer_us=configuration.override(index).timer or configuration.appliance.timer or 0,
         access_log=access.buffer if access else 0,
         access_share=access.sample if access else 0,
     )
@@ -166,7 +169,7 @@ def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, i
         "decider_count": deciders,
         "decides_itself": int(configuration.distribution.placement is not Placement.CORE),
         "actor_count": 1 + engines + queues + nics,
-        "frame_count": queues * dimensions.nic_frames + engines * dimensions.engine_frames,
+        "frame_count": queues * dimensions.nic_frames + sum(dimensions.of_engine(k)[1] for k in range(engines)),
         "ring_stride": ring_size(dimensions.nic_frames),
         "address_count": address_slots(addresses + SPARE),
         "route_count": route_room(configuration),
@@ -253,11 +256,12 @@ def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, 
     header = counts | _reserve_shared(layout, counts, dimensions)
     plan = _distributor_plan(configuration)
     spans = plan_distributor(layout, plan)
-    settings = _engine_settings(configuration, dimensions)
+    settings = [_engine_settings(configuration, dimensions, k) for k in range(counts["engine_count"])]
     vservers, services = counts["vserver_count"], counts["service_count"]
-    engines = [plan_engine(layout, k, settings, vservers, services) for k in range(counts["engine_count"])]
+    engines = [plan_engine(layout, k, one, vservers, services) for k, one in enumerate(settings)]
     links = _reserve_links(layout, configuration, dimensions, engines)
     plan_messages(layout, len(engines))
+    plan_office(layout, vservers + services)
     texts = Texts()
     rows = error_rows(texts)
     header |= _reserve_texts(layout, counts, len(texts.content))
@@ -312,6 +316,7 @@ def build(
     init_distributor(array, blueprint.distributor, blueprint.distributor_spans)
     _write_engines(array, blueprint, arena, monotonic_us() if now is None else now)
     init_messages(array, arena.engine_count)
+    init_office(array, arena.vserver_count + arena.service_count)
     if blueprint.links is not None:
         init_links(array, arena, *blueprint.links)
     return arena
@@ -350,15 +355,16 @@ def _write_nic(array: Bytes, blueprint: Blueprint, arena: Arena, index: int, tra
 
 def _write_engines(array: Bytes, blueprint: Blueprint, arena: Arena, now: int) -> None:
     first = arena.queue_count * blueprint.dimensions.nic_frames
-    for index, regions in enumerate(blueprint.engines):
+    for index, (regions, settings) in enumerate(zip(blueprint.engines, blueprint.settings, strict=True)):
         init_engine(
             array,
             arena,
             index,
             regions,
-            blueprint.settings,
-            first_frame=first + index * blueprint.dimensions.engine_frames,
+            settings,
+            first_frame=first,
             ports=port_ranges(arena.engine_count)[index],
             error_texts=blueprint.header["error_texts"],
             now=now,
         )
+        first += settings.frames

@@ -49,6 +49,12 @@ class Dimensions:
     """Per engine."""
     messages: int = 4096
     """Capacity of a ring of messages between two engines: a power of two."""
+    uneven: tuple[tuple[int, int], ...] = ()
+    """Connections and frames of each engine, where not all have the same."""
+
+    def of_engine(self, index: int) -> tuple[int, int]:
+        """Return how many connections and frames an engine has."""
+        return self.uneven[index] if self.uneven else (self.connections, self.engine_frames)
 
 
 def deciders_of(configuration: Configuration) -> int:
@@ -78,8 +84,23 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
     engines, arena = configuration.appliance.engine_room, configuration.appliance.arena
     nic_frames = _nic_frames(arena, len(configuration.nics) * deciders_of(configuration))
     least = Dimensions(nic_frames, _MIN_FRAMES, _MIN_CONNECTIONS)
-    each = (arena - measure(least)) // engines - _PADDING
-    others = engines - 1 if has_links(configuration) else 0
+    room = arena - measure(least)
+    shares = [configuration.override(k).memory for k in range(engines)]
+    split = [_split(configuration, room * share // sum(shares) - _PADDING) for share in shares]
+    connections, frames = min(split)
+    if connections < _MIN_CONNECTIONS or min(frames for _, frames in split) < _MIN_FRAMES:
+        raise ArenaError(
+            f"appliance.arena: {arena >> 20} MiB is too small for {engines} engines, {len(configuration.nics)} NICs and"
+            f" {connections} connections per engine; give it more, or lower limits.connections or distribution.flows"
+        )
+    if len(set(shares)) == 1:
+        return Dimensions(nic_frames, frames, connections)
+    return Dimensions(nic_frames, frames, connections, uneven=tuple(split))
+
+
+def _split(configuration: Configuration, each: int) -> tuple[int, int]:
+    """Return the connections and frames that fit into an engine's memory."""
+    others = configuration.appliance.engine_room - 1 if has_links(configuration) else 0
     others += has_transactions(configuration)  # an engine's link to itself
     connection, frame = _CONNECTION + others * _LINKED_CONNECTION, _FRAME + others * _LINKED_FRAME
     connection += TURN_SIZE * has_transactions(configuration)
@@ -87,10 +108,4 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
     connections = configuration.limits.connections
     if connections is None:
         connections = max(each // (connection + _FRAMES_PER_CONNECTION * frame), 0)
-    frames = (each - connections * connection) // frame
-    if connections < _MIN_CONNECTIONS or frames < _MIN_FRAMES:
-        raise ArenaError(
-            f"appliance.arena: {arena >> 20} MiB is too small for {engines} engines, {len(configuration.nics)} NICs and"
-            f" {connections} connections per engine; give it more, or lower limits.connections or distribution.flows"
-        )
-    return Dimensions(nic_frames, frames, connections)
+    return connections, (each - connections * connection) // frame

@@ -38,7 +38,7 @@ def engine_sets(configuration: Configuration, vservers: int) -> tuple[int, ...]:
     if parallelism is Configured.VIP:
         return _vserver_sets(configuration, engines)
     if parallelism is Configured.FUNCTIONAL:
-        transports = _mask(function.transports for function in configuration.distribution.functions_of(engines))
+        transports = _mask(function.transports for function in configuration.functions())
         return (transports,) * vservers
     if parallelism is Configured.NIC:
         free = iter(shared_out(sum(nic.engines is None for nic in configuration.nics), engines))
@@ -55,9 +55,7 @@ def application_engines(configuration: Configuration, vserver: VServer) -> int:
     if configuration.distribution.parallelism is Configured.VIP:
         sets = _vserver_sets(configuration, configuration.appliance.engines)
         return sets[configuration.vservers.index(vserver)]
-    return _mask(
-        function.applies for function in configuration.distribution.functions_of(configuration.appliance.engines)
-    )
+    return _mask(function.applies for function in configuration.functions())
 
 
 def has_links(configuration: Configuration) -> bool:

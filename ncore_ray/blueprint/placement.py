@@ -27,6 +27,7 @@ def place(configuration: Configuration, available: list[int]) -> CorePlan:
     listed = list(appliance.cores) if appliance.cores is not None else (cpus[1:] or cpus)
     if appliance.cores is None and appliance.engine_room > len(listed):
         listed = [*cpus[1:], cpus[0]]
-    engines = tuple(listed[k % len(listed)] for k in range(appliance.engine_room))
+    own = [configuration.override(k).core for k in range(appliance.engine_room)]
+    engines = tuple(listed[k % len(listed)] if core is None else core for k, core in enumerate(own))
     first = next((cpu for cpu in cpus if cpu not in engines), cpus[0])
     return CorePlan(first, engines, tuple(first for _ in configuration.nics))

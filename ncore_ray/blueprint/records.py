@@ -8,6 +8,7 @@ from ncore_ray.arena.core import Core
 from ncore_ray.arena.frame import FrameMeta
 from ncore_ray.arena.header import Arena, Region
 from ncore_ray.arena.layout import records_digest
+from ncore_ray.arena.lease import Lease
 from ncore_ray.arena.ring import Ring
 from ncore_ray.engine.access.notes import RequestNote, ResponseNote
 from ncore_ray.engine.access.ring import NoteRing
@@ -15,6 +16,7 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import ErrorText, Exchange
 from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.latency.histogram import Latency
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.remote.link import Half, Link
@@ -31,7 +33,7 @@ from ncore_ray.tables.settings import Settings
 _RECORDS: Final[list[Any]] = [
     *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
     *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Pace, Slot, Piece),
-    *(Link, Half, NoteRing, RequestNote, ResponseNote, Watch, Settings),
+    *(Link, Half, NoteRing, RequestNote, ResponseNote, Watch, Settings, Lease, Latency),
     *FLOW_RECORDS,
     *PARTITION_RECORDS,
 ]

@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at configuration files.")
 def register(root: typer.Typer) -> None:
     """Add these commands to `ncore`."""
     root.add_typer(app, name="config")
+    root.command()(plan)
 
 
 @app.callback()
@@ -40,11 +41,42 @@ def check(path: ConfigPath, as_json: AsJson = False) -> None:
         print_json({"valid": False, "problems": _problem_rows(error)})
         raise typer.Exit(2) from None
     tables = summary_tables(configuration)
+    tables.append(plan_rows(configuration))
     if as_json:
         print_json({"valid": True, **{table.name: list(table.rows) for table in tables}})
     else:
         print_rows(tables)
         print_line(f"{path}: the configuration is valid.", "green")
+
+
+def plan(path: ConfigPath, as_json: AsJson = False) -> None:
+    """Show the plan of a configuration: core and function of each actor, its memory, and what that holds.
+
+    The cores are those of this machine. Exit status 2 if the arena is too small.
+    """
+    from ncore_ray.config.load import load
+
+    print_rows([plan_rows(load(path))], as_json=as_json)
+
+
+def plan_rows(configuration: Configuration) -> Rows:
+    """Return the plan as a table. Raises NcoreError when the arena is too small."""
+    from ncore_ray.blueprint.plan import plan_of
+    from ncore_ray.cli.figures import volume
+
+    rows: list[Row] = [
+        {
+            "name": row.name,
+            "core": "any" if row.core is None else str(row.core),
+            "function": row.function,
+            "memory": volume(row.memory),
+            "memory_bytes": row.memory,
+            "connections": row.connections,
+            "frames": row.frames,
+        }
+        for row in plan_of(configuration)
+    ]
+    return Rows("plan", rows)
 
 
 def _problem_rows(error: ConfigurationError) -> list[dict[str, str | int]]:

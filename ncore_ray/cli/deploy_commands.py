@@ -126,9 +126,11 @@ def _build_or_restore(configuration: Configuration, source: str, before: tuple[s
 
 
 def _end(one: Appliance, drain: float) -> None:
+    from ncore_ray.management.store import author
+
     if drain > 0:
         with step(f"Draining {one.name} for at most {drain:g} s", say=True):
-            left = one.ask("drain", drain, timeout_s=drain + 30)
+            left = one.ask("drain", drain, author(), timeout_s=drain + 30)
         if left:
             print_line(f"{left:,} connections were not done in time.", "yellow")
     late = one.take_down()
@@ -144,9 +146,11 @@ def drain(
 
     Exit status 1 if some are left after the time. Idle keep-alive connections do not count.
     """
+    from ncore_ray.management.store import author
+
     one = appliance(name)
     with step(f"Draining {one.name} for at most {timeout:g} s", say=True):
-        left: int = one.ask("drain", timeout, timeout_s=timeout + 30)
+        left: int = one.ask("drain", timeout, author(), timeout_s=timeout + 30)
     if left:
         print_line(f"{left:,} connections are left.", "yellow")
         raise typer.Exit(1)

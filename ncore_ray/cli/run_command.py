@@ -132,7 +132,7 @@ class _Watch:
         import ray
         from ray.exceptions import RayError
 
-        answer = getattr(self._appliance.management, method).remote(*arguments)
+        answer = self._appliance.management.ask.remote(method, *arguments)
         while self._signals < until:
             done, _ = ray.wait([answer], timeout=_LOOK_S)
             if done:

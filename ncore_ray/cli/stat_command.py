@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from ncore_ray.cli.history_table import seconds_of
+from ncore_ray.cli.latency_table import latency_tables
 from ncore_ray.cli.options import AsJson, Name, appliance
 from ncore_ray.cli.output import console, print_drawn, print_json
 from ncore_ray.cli.timer_table import timer_tables
@@ -44,6 +46,13 @@ def stat(
     watch: Annotated[
         float | None, typer.Option("--watch", "-w", metavar="SECONDS", min=0.1, help="Show them again and again.")
     ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option("--history", metavar="SPAN", help="Instead, how it was in the last 90s, 15m, 6h … (rates)."),
+    ] = None,
+    period: Annotated[
+        str | None, typer.Option("--period", metavar="1s|10s|1m", help="With --history: from which ring.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the counters per actor, per vServer and per service since the start; those that are 0 are left out.
@@ -51,12 +60,28 @@ def stat(
     Every packet that is not passed on is counted under its cause: look for drop_… (yellow).
     """
     one = appliance(name)
-    if as_json:
+    if history is not None:
+        _show_history(one.ask("statistics", *history_arguments(history, period)), as_json)
+    elif as_json:
         print_json(one.ask("stat"))
     elif watch is None:
         print_drawn(*tables(one.ask("stat"), everything))
     else:
         _watch(lambda: tables(one.ask("stat"), everything), watch)
+
+
+def history_arguments(span: str, period: str | None) -> tuple[float, int | None]:
+    """Return the seconds that the options mean. Raises NcoreError."""
+    return seconds_of(span, "--history"), None if period is None else int(seconds_of(period, "--period"))
+
+
+def _show_history(found: Mapping[str, Any], as_json: bool) -> None:
+    from ncore_ray.cli.history_table import history_table
+
+    if as_json:
+        print_json(found)
+    else:
+        print_drawn(history_table(found))
 
 
 def _watch(make: Any, seconds: float) -> None:
@@ -76,6 +101,7 @@ def tables(found: Mapping[str, Any], everything: bool, width: int | None = None)
     for title, prefix in _GROUPS:
         actors = {name: numbers for name, numbers in found["actors"].items() if name.startswith(prefix)}
         drawn += _matrices(title, actors, everything, width or console().width)
+    drawn += latency_tables(found["latencies"])
     drawn += timer_tables(found["timers"])
     return [table for table in drawn if table.row_count]
 

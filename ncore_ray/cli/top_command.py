@@ -38,7 +38,7 @@ def top(
     before = one.ask("stat")
     time.sleep(min(interval, 1.0) if not (once or as_json) else interval)
     rates = Rates(before, one.ask("stat"))
-    view = TopView()
+    view = TopView(one.ask("statistics", 60.0))
     if as_json:
         print_json(as_data(rates))
     elif once:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -15,7 +16,7 @@ from ncore_ray.cli.figures import bar, bits, rate, span, sparkline
 from ncore_ray.cli.output import cell_text, new_table
 from ncore_ray.cli.rates import Rates
 
-_HISTORY: Final = 40
+_HISTORY: Final = 24
 _BAR: Final = 8
 _WARM: Final = 0.7
 _HOT: Final = 0.9
@@ -23,15 +24,40 @@ _HOT: Final = 0.9
 Plain = dict[str, Any]
 
 
-class TopView:
-    """Draws one picture for each new pair of answers; remembers the requests per second for a small curve."""
+_CURVES: Final[Mapping[str, Callable[[Rates], float]]] = {
+    "requests/s": lambda rates: rates.total("vservers", "requests"),
+    "connections": lambda rates: rates.total_now("vservers", "connections"),
+    "to clients": lambda rates: rates.total("vservers", "sent_bytes"),
+    "busy": lambda rates: sum(rates.busy(actor) for actor in rates.after["cores"] if actor.startswith("engine-")),
+}
+_SERIES: Final = {"requests/s": "requests", "connections": "connections", "to clients": "sent_bytes"}
 
-    def __init__(self) -> None:
-        self._history: deque[float] = deque(maxlen=_HISTORY)
+
+def _past(sample: Mapping[str, Any], name: str) -> float:
+    """Return what a sample of the history says for a curve."""
+    if name in _SERIES:
+        return float(sample.get(_SERIES[name], 0))
+    return sum(float(value) for key, value in sample.items() if key.startswith("busy_us.")) / 1e6
+
+
+def _curve(name: str, values: Iterable[float]) -> Text:
+    return Text.assemble((sparkline(list(values)), "green"), (f" {name}", "bright_black"))
+
+
+class TopView:
+    """Draws one picture for each new pair of answers; remembers what it needs for some small curves."""
+
+    def __init__(self, history: Mapping[str, Any] | None = None) -> None:
+        """``history`` is what the management has kept of the last seconds: the curves begin with it."""
+        past = history["samples"] if history else []
+        self._curves: dict[str, deque[float]] = {
+            name: deque((_past(sample, name) for sample in past), maxlen=_HISTORY) for name in _CURVES
+        }
 
     def draw(self, status: Plain, rates: Rates) -> RenderableType:
         """Return the picture."""
-        self._history.append(rates.total("vservers", "requests"))
+        for name, read in _CURVES.items():
+            self._curves[name].append(read(rates))
         return Group(
             self._head(status, rates), _actors(status, rates), _vservers(status, rates), _services(rates, status)
         )
@@ -42,9 +68,10 @@ class TopView:
         grid.add_row(
             *(Text.assemble((value, "bold"), (f" {label}", "bright_black")) for label, value in self._totals(rates))
         )
-        curve = Text.assemble((sparkline(list(self._history)), "green"), ("  requests/s", "bright_black"))
+        curves = Table.grid(padding=(0, 3))
+        curves.add_row(*(_curve(name, values) for name, values in self._curves.items()))
         up = Text(f" up {span(time.time() - status['since'])} ", style="bright_black")
-        return Panel(Group(grid, curve), title=title, title_align="left", subtitle=up, subtitle_align="right")
+        return Panel(Group(grid, curves), title=title, title_align="left", subtitle=up, subtitle_align="right")
 
     @staticmethod
     def _totals(rates: Rates) -> list[tuple[str, str]]:

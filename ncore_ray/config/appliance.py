@@ -21,7 +21,7 @@ from ncore_ray.config.units import (
     time_among,
     time_within,
 )
-from ncore_ray.config.words import Label, entries, none_is, whole, word
+from ncore_ray.config.words import Label, Switch, entries, none_is, whole, word
 
 
 class Parallelism(StrEnum):
@@ -117,6 +117,17 @@ class KeyField(StrEnum):
     PROTOCOL = "protocol"
 
 
+class Replication(StrEnum):
+    """How the replicator learns by what engines work, and has them agree to a change."""
+
+    MEMORY = "memory"
+    """It reads shared memory."""
+    MESSAGES = "messages"
+    """By core-to-core messages."""
+    CALLS = "calls"
+    """By calls of their actors."""
+
+
 TIMER_PERIODS: Final = tuple(period * MILLISECOND for period in (1, 2, 3, 5, 10, 25, 50, 100))
 CoreNumber = Annotated[int, whole(0, 4095)]
 EngineNumbers = Annotated[Annotated[tuple[Annotated[int, whole(0, 63)], ...], entries(1, 64)] | None, *none_is("auto")]
@@ -139,6 +150,10 @@ class Appliance(Section):
     """The core of the control actors; None: any."""
     standbys: Annotated[Annotated[int, whole(0, 8)] | None, *none_is("auto")] = None
     """Processes that wait to take the place of an actor that dies; None (`auto`): one, from three engines on two."""
+    backup: Switch = True
+    """Whether a second management waits to take over from the first, where the appliance is detached."""
+    replication: Annotated[Replication, *word(Replication)] = Replication.MEMORY
+    """How the replicator talks with the engines."""
     arena: Annotated[Size, size_within(32 * MIB, TIB)] = 256 * MIB
     """Bytes of the shared memory."""
     timer: Annotated[Annotated[Microseconds, time_among(*TIMER_PERIODS)] | None, *none_is("adaptive")] = None

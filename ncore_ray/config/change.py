@@ -16,9 +16,9 @@ Value = Scalar | tuple[Scalar, ...]
 """The empty tuple stands for a mapping without keys: no list of a configuration may be empty."""
 Values = tuple[tuple[str, Value], ...]
 
-LISTS: Final = {"nic": "nics", "service": "services", "vserver": "vservers"}
+LISTS: Final = {"override": "overrides", "nic": "nics", "service": "services", "vserver": "vservers"}
 """What there are several of, each with a name: what a command calls one → the section."""
-SINGLES: Final = ("appliance", "distribution", "timeouts", "tcp", "limits", "access_log")
+SINGLES: Final = ("appliance", "distribution", "timeouts", "tcp", "limits", "access_log", "logs", "statistics")
 """Sections that there is one of."""
 FIRST: Final = ""
 """In place of the name of the entry before: there is none."""

@@ -10,11 +10,12 @@ from ncore_ray.config.addresses import IpAddress, is_host_in
 from ncore_ray.config.appliance import Appliance, Distribution, Parallelism
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
+from ncore_ray.config.overrides import Override
 from ncore_ray.config.servers import Service, Unit, VServer
 from ncore_ray.config.transport import TimeoutOverrides, Timeouts
 from ncore_ray.config.units import format_time
 
-NAMED_SECTIONS: Final = ("nics", "services", "vservers")
+NAMED_SECTIONS: Final = ("overrides", "nics", "services", "vservers")
 _QUIET_TIMEOUTS: Final = ("client_idle", "server", "udp")
 """Timeouts during which a flow may be silent and still be alive."""
 
@@ -25,6 +26,7 @@ _Entry = TypeVar("_Entry")
 class Draft:
     """What is known of a configuration. An entry that is wrong by itself is None here, but its name counts."""
 
+    overrides: Sequence[Override | None]
     nics: Sequence[Nic | None]
     services: Sequence[Service | None]
     vservers: Sequence[VServer | None]
@@ -53,6 +55,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _a_weight_for_each_engine,
         _a_function_for_each_engine,
         _engines_of_things,
+        _overrides_of_engines,
         _transactions_on_all_engines,
     )
     for check in checks:
@@ -257,6 +260,25 @@ def _engines_of_things(draft: Draft) -> Iterator[Finding]:
             if draft.appliance and engine >= draft.appliance.engines:
                 text = f"found {engine}, expected the number of an engine, 0 to {draft.appliance.engines - 1}"
                 yield Finding((section, index, "engines", position), text)
+
+
+def _overrides_of_engines(draft: Draft) -> Iterator[Finding]:
+    """Yield overrides of engines that there are not, and what does not go together with the rest."""
+    uneven = {index: one for index, one in _entries(draft.overrides) if one.memory != 100}
+    for index, one in _entries(draft.overrides):
+        if draft.appliance and one.engine >= draft.appliance.engines:
+            last = draft.appliance.engines - 1
+            text = f"found {shown(one.name)}, expected the name of an engine, engine-0 to engine-{last}"
+            yield Finding(("overrides", index, "name"), text)
+        functional = draft.distribution and draft.distribution.parallelism is Parallelism.FUNCTIONAL
+        if one.function is not None and not functional:
+            text = 'found a function, which belongs to distribution.parallelism "functional" only'
+            yield Finding(("overrides", index, "function"), text)
+    linked = any(vserver.key or vserver.unit is Unit.TRANSACTION for _, vserver in _entries(draft.vservers))
+    if linked or (draft.distribution and draft.distribution.parallelism is Parallelism.FUNCTIONAL):
+        for index, one in uneven.items():
+            text = f"found {one.memory}, expected 100: engines with virtual connections have the same memory each"
+            yield Finding(("overrides", index, "memory"), text)
 
 
 def _transactions_on_all_engines(draft: Draft) -> Iterator[Finding]:

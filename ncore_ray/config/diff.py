@@ -39,7 +39,7 @@ def diff(old: Configuration, new: Configuration) -> list[Change]:
     changes += _removals("vserver", before, after)
     for kind in LISTS:
         changes += _arrivals(kind, before, after)
-    for kind in ("service", "nic"):
+    for kind in ("service", "nic", "override"):
         changes += _removals(kind, before, after)
     return changes
 

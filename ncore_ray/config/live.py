@@ -21,6 +21,7 @@ _LIVE: Final = {
 }
 """Sections of which some keys may change; all of services and nearly all of vServers may."""
 _WHY: Final = {
+    "override": "each engine's memory and core are settled when the appliance is built",
     "nic": "a NIC's actors and sockets are made when the appliance is built",
     "appliance": "actors and shared memory are made when the appliance is built",
     "distribution": "the flow table and the rings are made for it when the appliance is built",
@@ -28,6 +29,8 @@ _WHY: Final = {
     "tcp": "the memory of connections that live is shared out by it",
     "limits": "the tables are made as large when the appliance is built",
     "access_log": "its buffers and its file are made when the appliance is built",
+    "logs": "its files are opened when the appliance is built",
+    "statistics": "the actors begin to report when the appliance is built",
 }
 
 
@@ -45,8 +48,8 @@ def _reasons(change: Change, running: Configuration, has_links: bool) -> Iterato
             return
         case Add(kind="vserver") | Remove(kind="vserver") if running.distribution.parallelism is Parallelism.VIP:
             yield _sentence(f"vserver {change.name}", "which engines run which VIP is settled when it is built (vip)")
-        case Move(kind="nic") | Add(kind="nic") | Remove(kind="nic"):
-            yield _sentence(f"nic {change.name}", _WHY["nic"])
+        case Move(kind="nic" | "override") | Add(kind="nic" | "override") | Remove(kind="nic" | "override"):
+            yield _sentence(f"{change.kind} {change.name}", _WHY[change.kind])
         case Add() | Set():
             for key, _ in change.values:
                 yield from _reasons_of_key(change, key, running, has_links)

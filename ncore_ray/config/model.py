@@ -21,10 +21,13 @@ from ncore_ray.config.appliance import (
     KeyField,
     Parallelism,
     Placement,
+    Replication,
 )
 from ncore_ray.config.checks import NAMED_SECTIONS, Draft, cross_check
 from ncore_ray.config.expect import Finding
+from ncore_ray.config.management import Logs, Source, Statistics
 from ncore_ray.config.nics import Driver, Faults, Nic
+from ncore_ray.config.overrides import Override
 from ncore_ray.config.section import Section
 from ncore_ray.config.servers import (
     HttpMonitor,
@@ -59,14 +62,19 @@ __all__ = [
     "KeyField",
     "Limits",
     "LogFormat",
+    "Logs",
     "Method",
     "Monitor",
     "Nic",
+    "Override",
     "Parallelism",
     "PayloadKey",
     "Placement",
     "Protocol",
+    "Replication",
     "Service",
+    "Source",
+    "Statistics",
     "Tcp",
     "TcpMonitor",
     "TimeoutOverrides",
@@ -81,6 +89,8 @@ class Configuration(Section):
 
     appliance: Appliance
     distribution: Distribution = Distribution()
+    overrides: tuple[Override, ...] = ()
+    """What holds for one engine only."""
     nics: Annotated[tuple[Nic, ...], entries(1, 64, once=False)]
     services: tuple[Service, ...] = ()
     vservers: tuple[VServer, ...] = ()
@@ -89,10 +99,23 @@ class Configuration(Section):
     limits: Limits = Limits()
     access_log: Annotated[AccessLog | None, *none_is("none")] = None
     """A line for each HTTP request; None: there is no access log."""
+    logs: Logs = Logs()
+    statistics: Statistics = Statistics()
 
     def service(self, name: str) -> Service:
         """Return the service of a name; `KeyError` when there is none."""
         return {service.name: service for service in self.services}[name]
+
+    def override(self, engine: int) -> Override:
+        """Return what holds for one engine only, if anything does."""
+        found = (one for one in self.overrides if one.engine == engine)
+        return next(found, Override(name=f"engine-{engine}"))
+
+    def functions(self) -> tuple[Function, ...]:
+        """Return the function of each engine."""
+        engines = self.appliance.engines
+        listed = self.distribution.functions_of(engines)
+        return tuple(self.override(k).function or listed[k] for k in range(engines))
 
     def timeouts_of(self, vserver: VServer) -> Timeouts:
         """Return the timeouts of a vServer: its own, else the appliance's."""
@@ -103,6 +126,7 @@ class Configuration(Section):
         yield from cross_check(
             Draft(
                 nics=self.nics,
+                overrides=self.overrides,
                 services=self.services,
                 vservers=self.vservers,
                 appliance=self.appliance,

@@ -12,6 +12,7 @@ from ncore_ray.config.checks import NAMED_SECTIONS, Draft, cross_check
 from ncore_ray.config.expect import FindingsError, Location, Source, shown, suggestion
 from ncore_ray.config.model import Configuration
 from ncore_ray.config.nics import Nic
+from ncore_ray.config.overrides import Override
 from ncore_ray.config.problems import Problem
 from ncore_ray.config.section import Section
 from ncore_ray.config.servers import Service, VServer
@@ -103,6 +104,7 @@ def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def _draft(tree: Tree, broken: set[Location], source: Source) -> Draft:
     """Return what is right in a tree. ``broken`` are the locations of the errors."""
     return Draft(
+        overrides=_right_entries(Override, "overrides", tree, broken, source),
         nics=_right_entries(Nic, "nics", tree, broken, source),
         services=_right_entries(Service, "services", tree, broken, source),
         vservers=_right_entries(VServer, "vservers", tree, broken, source),

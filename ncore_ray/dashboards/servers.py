@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ncore_ray.dashboards.board import Choice, Row, dashboard
 from ncore_ray.dashboards.panels import GREEN, RED, Json, Query, bars, lines, states
-from ncore_ray.dashboards.promql import rate, value
+from ncore_ray.dashboards.promql import quantile, rate, value
 
 
 def _of(subject: str, name: str, legend: str = "", factor: str = "") -> Query:
@@ -17,6 +17,32 @@ def _of(subject: str, name: str, legend: str = "", factor: str = "") -> Query:
 def _now(subject: str, name: str, legend: str = "") -> Query:
     found = value(f"{subject}_{name}", subject, **{subject: f"${subject}"})
     return Query(found, legend or f"{{{{{subject}}}}}")
+
+
+def _latency() -> Row:
+    chosen = {"vserver": "$vserver"}
+    times = [
+        Query(
+            quantile(share, "vserver_response_seconds_bucket", "vserver", **chosen),
+            f"{{{{vserver}}}} p{share:.0%}"[:-1],
+        )
+        for share in (0.5, 0.9, 0.99)
+    ]
+    total, count = "vserver_response_seconds_sum", "vserver_response_seconds_bucket"
+    number = rate(count, "vserver", "actor", vserver="$vserver", le="[+]Inf")
+    mean = f"{rate(total, 'vserver', 'actor', **chosen)} / ({number} > 0)"
+    return Row(
+        "Time to the first byte of a response",
+        [
+            lines(
+                "Half, nine of ten, 99 of 100 are quicker than",
+                *times,
+                unit="s",
+                description="From the head of a request to the head of its response, from the arena's histograms.",
+            ),
+            lines("Mean of each engine", Query(mean, "{{vserver}} {{actor}}"), unit="s"),
+        ],
+    )
 
 
 def _vservers() -> Row:
@@ -81,7 +107,7 @@ def servers() -> Json:
         "servers",
         "vServers and services",
         "What clients ask for, and who answers.",
-        [_vservers(), _services()],
+        [_vservers(), _latency(), _services()],
         [
             Choice("vserver", "vServer", "vserver_open_connections"),
             Choice("service", "Service", "service_up"),

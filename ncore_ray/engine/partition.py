@@ -59,6 +59,8 @@ class Engine(Record):
     counters: I64
     vserver_stats: I64
     service_stats: I64
+    latencies: I64
+    """`Latency` of each row of vServers."""
 
     connections: I64
     connection_count: I64

@@ -18,6 +18,7 @@ from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
 from ncore_ray.engine.http.message.body import Body
 from ncore_ray.engine.ip.errors import BURST
 from ncore_ray.engine.ip.rooms import REASSEMBLY_SIZE, ROOM
+from ncore_ray.engine.latency.histogram import Latency
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import HEADER_ROOM, Engine
 from ncore_ray.engine.tcp.blocks import BLOCK_SIZE, CONNECTIONS_PER_BLOCK, FEWEST_BLOCKS
@@ -83,6 +84,7 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
     return optional | {
         "counters": reserve("counters", size_of(EngineCounters)),
         "vserver_stats": reserve("vservers", size_of(VserverStats) * max(vservers, 1)),
+        "latencies": reserve("latencies", size_of(Latency) * max(vservers, 1)),
         "service_stats": reserve("services", size_of(ServiceStats) * max(services, 1)),
         "connections": reserve("connections", size_of(Tcb) * count),
         "buckets": reserve("buckets", 4 * _power_of_two(2 * count)),

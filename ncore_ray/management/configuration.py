@@ -19,6 +19,7 @@ from ncore_ray.config.model import Configuration
 from ncore_ray.config.problems import ConfigurationError
 from ncore_ray.config.scale import scaling_reasons
 from ncore_ray.errors import NcoreError
+from ncore_ray.management.courier import Courier
 from ncore_ray.management.live import LiveTables
 from ncore_ray.management.replicator import Pass, Replicator
 from ncore_ray.management.store import Store, Version
@@ -46,6 +47,7 @@ class ConfigurationService:
         has_links: bool,
         tell: Callable[[str, str], None],
         changed: Callable[[Configuration], None],
+        courier: Courier | None = None,
     ) -> None:
         """Serve an appliance that was built for a configuration; ``wanted`` if it has changed since.
 
@@ -58,7 +60,7 @@ class ConfigurationService:
         self._has_links = has_links
         self._tell = tell
         self._changed = changed
-        self._replicator = Replicator(live)
+        self._replicator = Replicator(live, courier)
         self._number = 0
         """The version that is wanted."""
         self._lock = threading.RLock()

@@ -9,10 +9,10 @@ import numpy as np
 from ncore_ray.arena.core import Core, CoreState
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
-from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
+from ncore_ray.engine.counters import EngineCounters
 from ncore_ray.engine.partition import Engine
 from ncore_ray.flow.distributor import DistributorCounters, counters_view, forwarded_packets, live_flows, slot_view
-from ncore_ray.machine.record import dtype_of, size_of, table, view
+from ncore_ray.machine.record import dtype_of, size_of, view
 from ncore_ray.management.directory import active, service_rows
 from ncore_ray.management.numbers import Numbers, summed
 from ncore_ray.nic.partition import COUNTERS
@@ -84,34 +84,6 @@ def _queue_counters(array: Bytes, queue: int) -> Numbers:
         for name, value in values_of(record, view(record, array, start + offset)).items():
             numbers[name if name not in numbers else f"{who}_{name}"] = value
     return numbers
-
-
-def _sum_over_engines(array: Bytes, record: type, field: str, count: int) -> list[Numbers]:
-    """Return per row of a statistics table the sums over all engines."""
-    arena = view(Arena, array)
-    names = [name for name in dtype_of(record).names or () if name not in PRIVATE]
-    totals: list[Numbers] = [dict.fromkeys(names, 0) for _ in range(count)]
-    for index in range(arena.engine_count):
-        rows = table(record, array, getattr(engine_view(array, index), field), count)
-        for total, row in zip(totals, rows, strict=True):
-            for name in names:
-                total[name] += int(row[name])
-    return totals
-
-
-def vserver_totals(array: Bytes) -> list[Numbers]:
-    """Return the counters of each row of vServers."""
-    return _sum_over_engines(array, VserverStats, "vserver_stats", view(Arena, array).vserver_count)
-
-
-def service_totals(array: Bytes) -> list[Numbers]:
-    """Return the counters of each row of services, with its probes."""
-    arena = view(Arena, array)
-    totals = _sum_over_engines(array, ServiceStats, "service_stats", arena.service_count)
-    for index, total in enumerate(totals):
-        watch = watch_view(array, index)
-        total["probes"], total["failed_probes"] = watch.probes, watch.failed_probes
-    return totals
 
 
 def watch_view(array: Bytes, index: int) -> Watch:

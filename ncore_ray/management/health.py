@@ -25,6 +25,10 @@ class HealthWatch:
         """Start the thread."""
         self._thread.start()
 
+    def begin(self) -> None:
+        """Take the services as they are: what was before is known."""
+        self._before = self._read()
+
     def look(self) -> None:
         """Tell what has changed since the last look."""
         now = self._read()

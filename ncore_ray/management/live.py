@@ -28,6 +28,7 @@ from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration
 from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.counters import ServiceStats, VserverStats
+from ncore_ray.engine.latency.histogram import Latency
 from ncore_ray.engine.partition import Engine
 from ncore_ray.errors import NcoreError
 from ncore_ray.machine.record import dtype_of, size_of, table, view
@@ -97,6 +98,8 @@ class LiveTables:
         self._engines = engines or (lambda: static.appliance.engines)
         self._pause = pause
         self._nics_are_new = True
+        self.guard: Callable[[], None] = lambda: None
+        """Raises when the caller may change nothing any more."""
 
     def assume(self, wanted: Configuration) -> None:
         """Take what no table says from what is wanted: engines and their flows are brought to it by others."""
@@ -209,8 +212,10 @@ class LiveTables:
         used = np.flatnonzero(rows["state"] != RowState.FREE)
         return bool(np.any(rows["monitor_engine"][used] != used % engines))
 
-    def change(self, wanted: Configuration) -> Commit:
+    def change(self, wanted: Configuration, agree: Callable[[], None] = lambda: None) -> Commit:
         """Bring a configuration into force, whole or not at all.
+
+        ``agree`` is called when it is written and not in force yet: if it raises, nothing is changed.
 
         Raises:
             LiveError: an actor still looks at the tables that would be written.
@@ -222,6 +227,7 @@ class LiveTables:
         bank = 0 if self._arena.bank else self._arena.bank_stride
         write_routes(self._array, self._arena, wanted, named.routes | self._routes_in_force())
         self._prepare(bank, rows, wanted, named)
+        agree()
         return self._commit(bank)
 
     def _routes_in_force(self) -> set[int]:
@@ -245,6 +251,7 @@ class LiveTables:
         before = self.rows()
         for number in rows.vservers.keys() - before.vservers.keys():
             self._clear("vserver_stats", VserverStats, number)
+            self._clear("latencies", Latency, number)
         for number in rows.services.keys() - before.services.keys():
             self._clear("service_stats", ServiceStats, number)
         for number in rows.services:
@@ -277,6 +284,7 @@ class LiveTables:
         return view(Service, self._array, self._arena.services + bank + number * size_of(Service)).monitor
 
     def _commit(self, bank: int) -> Commit:
+        self.guard()
         began_at = time.perf_counter()
         put_in_force(self._array.ctypes.data, bank)
         epoch = self.epoch

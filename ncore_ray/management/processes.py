@@ -93,6 +93,12 @@ def command_line(process: int) -> list[str]:
         return []
 
 
+def is_worker(process: int) -> bool:
+    """Return whether a process runs and is one of Ray's: those call themselves so."""
+    words = command_line(process) if process > 0 and is_running(process) else []
+    return bool(words) and words[0].startswith("ray::")
+
+
 class Held:
     """Processes held by handles of the kernel (pidfd): another one that gets the same number is never meant."""
 

@@ -12,7 +12,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -59,6 +59,15 @@ class Pauses:
         self._replaced_at: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
 
+    def plain(self) -> dict[str, list[float]]:
+        """Return everything as plain data: when each was replaced, and how often in a row."""
+        return {name: [at, self._strikes.get(name, 0)] for name, at in self._replaced_at.items()}
+
+    def restore(self, known: Mapping[str, Sequence[float]]) -> None:
+        """Go on where another process was; the monotonic clock is the node's."""
+        for name, (at, strikes) in known.items():
+            self._replaced_at[name], self._strikes[name] = at, int(strikes)
+
     def before(self, name: str, now_s: float) -> float:
         """Return how long to wait with an actor that has just died, in seconds."""
         soon = now_s - self._replaced_at.get(name, -_SETTLED_S) < _SETTLED_S
@@ -99,6 +108,7 @@ class Repair:
         on_repaired: Callable[[], None],
         members: Sequence[int],
         standbys: int | None = None,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:
         """Watch a team whose loops run.
 
@@ -112,11 +122,13 @@ class Repair:
             members: the engines, in the order of their sockets.
             standbys: how many processes wait; None: one, or two where many engines may die. With 0, one is made when it
                 is needed.
+            renew: called with every look: who does not look any more is no management.
         """
+        self._renew = renew
         self._team, self._place, self._pulse = team, place, pulse
         self._fanout, self._tell, self._on_repaired = fanout, tell, on_repaired
         self._deaths = Deaths()
-        self._pauses = Pauses()
+        self.pauses = Pauses()
         self._work: queue.Queue[Member | None] = queue.Queue()
         self._ready: queue.Queue[Member] = queue.Queue()
         self._stopping = threading.Event()
@@ -133,8 +145,16 @@ class Repair:
             threading.Thread(target=self._repair_all, name="repair", daemon=True),
         ]
 
+    def adopt(self, standbys: Sequence[Member]) -> None:
+        """Go on with processes that waited for a former management; call it before `start`."""
+        for standby in standbys:
+            self._team.standbys.append(standby)
+            self._deaths.add(standby.process)
+            self._ready.put(standby)
+            self._there += 1
+
     def start(self) -> None:
-        """Begin to watch, and make the standbys."""
+        """Begin to watch, and make the standbys that are missing."""
         for member in self._team.members:
             self._deaths.add(member.process)
         for thread in self._threads:
@@ -180,6 +200,7 @@ class Repair:
     def _watch(self) -> None:
         last = time.monotonic()
         while not self._stopping.is_set():
+            self._renew()
             for process in self._deaths.wait(LOOK_S):
                 self._bury(process)
             now = time.monotonic()
@@ -212,7 +233,7 @@ class Repair:
                 self._make_standbys()
 
     def _repair(self, member: Member) -> None:
-        pause_s = self._pauses.before(member.name, time.monotonic())
+        pause_s = self.pauses.before(member.name, time.monotonic())
         if pause_s:
             self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
             self._stopping.wait(pause_s)
@@ -247,13 +268,14 @@ class Repair:
         begins = member.is_new
         self._pulse.core(member.number).restarts += not begins
         member.host = ""
+        member.actor = standby.actor
         self._team.replaced(member, standby.handle, process)
         if not is_running(process):
             self._bury(process)
         if begins:
             self._tell("info", f"{member.name} begins in process {process}, after {seconds * 1000:.0f} ms")
         else:
-            self._pauses.replaced(member.name, time.monotonic())
+            self.pauses.replaced(member.name, time.monotonic())
             self._tell("info", f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: {found}")
         self._on_repaired()
         with self._lock:
@@ -305,7 +327,7 @@ class Repair:
             name = f"standby-{self._made}"
             with suppress(ValueError):
                 handle = self._team.create_actor(name, Standby, f"{self._team.name}/{name}")
-                standby = Member(name, "Standby", -1, None, handle)
+                standby = Member(name, "Standby", -1, None, handle, actor=f"{self._team.name}/{name}")
                 self._team.standbys.append(standby)
                 return standby
 

@@ -21,6 +21,9 @@ from ncore_ray.management.application import application_of
 from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
 from ncore_ray.management.directory import by_name, service_rows, vserver_rows
 from ncore_ray.management.dump import dump_flows
+from ncore_ray.management.latencies import latencies
+from ncore_ray.management.reports import total_services, total_vservers
+from ncore_ray.management.sources import CounterSource
 from ncore_ray.management.team import Member, Team
 from ncore_ray.management.timers import timers
 from ncore_ray.wire.address import end_text, words_of
@@ -36,6 +39,8 @@ class Reporter:
     """As it is now; the service of the configuration changes it."""
     team: Team
     array: Bytes
+    source: CounterSource
+    """Where the counters of the cores come from."""
     state_of_engine: Callable[[Member], str] | None = None
     """Returns what an engine is up to: set by who lets engines come and go."""
 
@@ -98,18 +103,20 @@ class Reporter:
 
     def stat(self) -> Plain:
         """Return all counters: per actor, vServer and service, with the instant (µs) they were read at."""
-        array, configuration = self.array, self.configuration
-        actors = {"distributor": counters.distributor_counters(array)}
+        array, configuration, found = self.array, self.configuration, self.source.reports()
+        told = found.get(Actor.DISTRIBUTOR)
+        actors = {"distributor": told.counters if told else counters.distributor_counters(array)}
         actors |= {f"nic-{nic.name}": counters.nic_counters(array, k) for k, nic in enumerate(configuration.nics)}
-        actors |= {f"engine-{k}": counters.engine_counters(array, k) for k in self.engines()}
-        services = by_name(service_rows(array), counters.service_totals(array))
+        actors |= {f"engine-{k}": found[Actor.ENGINE + k].counters for k in self.engines()}
+        services = by_name(service_rows(array), total_services(array, found.values()))
         health = self.health()
         return {
             "at_us": monotonic_us(),
             "actors": actors,
             "cores": {name: counters.core_numbers(array, number) for name, number in self.cores().items()},
             "timers": timers(array),
-            "vservers": by_name(vserver_rows(array), counters.vserver_totals(array)),
+            "latencies": latencies(array, vserver_rows(array)),
+            "vservers": by_name(vserver_rows(array), total_vservers(array, found.values())),
             "services": {name: {"health": health.get(name, "unknown"), **services[name]} for name in services},
         }
 

@@ -277,6 +277,7 @@ class Scaling:
             self._repair.failed(member)
             return
         member.host = host.name
+        member.actor = host.actor
         self._team.replaced(member, host.handle, host.process)
         connections = self._quiet.connections(index)
         self._tell(

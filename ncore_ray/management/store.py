@@ -47,6 +47,10 @@ class Version:
 class Store(Protocol):
     """Where versions are kept."""
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the versions outlive the process."""
+
     def latest(self) -> Version | None:
         """Return the version that is wanted now, or None in an empty store."""
 
@@ -117,6 +121,11 @@ class SqliteStore:
             self._convert(steps)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"the configuration's store {path} cannot be used: {error}") from None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the versions outlive the process."""
+        return self._path is not None
 
     def _open(self, path: Path | None) -> sqlite3.Connection:
         database = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)

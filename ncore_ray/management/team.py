@@ -38,6 +38,10 @@ _WATCH_S: Final = 0.5
 log: Final = logging.getLogger("ncore_ray")
 
 
+Living = Mapping[str, tuple[Any, str]]
+"""Handle and Ray's name of the actors that live, by the names of the members whose work they do."""
+
+
 @dataclass
 class Member:
     """One actor of the team."""
@@ -56,6 +60,8 @@ class Member:
     """It is to begin, in the process of a standby."""
     host: str = ""
     """The engine in whose process this one is at work, if it has none of its own."""
+    actor: str = ""
+    """Ray's name of the actor that does its work: its own, or that of a standby which has become it."""
 
 
 class Team:
@@ -68,10 +74,10 @@ class Team:
         *,
         detached: bool,
         on_failure: Callable[[Member], None],
-        living: Mapping[str, Any] | None = None,
+        living: Living | None = None,
         engines: int | None = None,
     ):
-        """Create the arena's owner; with ``living`` actors, by their names, take these instead of making any.
+        """Create the arena's owner; with ``living`` actors, take these instead of making any.
 
         ``engines`` is how many are wanted by now, where that is not what the blueprint says.
         """
@@ -88,12 +94,17 @@ class Team:
         """Those that wait."""
         self._living = living
         self.owner = self._make("arena", ArenaOwner, f"{self.name}/arena", blueprint.size + PAGE)
-        self.members: list[Member] = [Member("arena", "ArenaOwner", -1, None, self.owner)]
+        self.members: list[Member] = [
+            Member("arena", "ArenaOwner", -1, None, self.owner, actor=self._actor_name("arena"))
+        ]
 
     def _make(self, name: str, actor: type, *arguments: Any) -> Any:
         if self._living is None:
             return self.create_actor(name, actor, *arguments)
-        return self._living.get(f"{self.name}/{name}")
+        return self._living.get(name, (None, ""))[0]
+
+    def _actor_name(self, name: str) -> str:
+        return f"{self.name}/{name}" if self._living is None else self._living.get(name, (None, ""))[1]
 
     def create_actor(self, name: str, actor: type, *arguments: Any) -> Any:
         """Create an actor on this node and return its handle at once."""
@@ -109,6 +120,10 @@ class Team:
         if self._detached:
             options["lifetime"] = "detached"
         return ray.remote(actor).options(**options).remote(*arguments)
+
+    def actors(self) -> dict[str, str]:
+        """Return Ray's name of the actor that does each member's work."""
+        return {member.name: member.actor for member in self.members if member.handle is not None}
 
     def arena_reference(self) -> tuple[list[Any], str]:
         """Return the arena's reference and node. Raises NcoreError if the owner did not get its memory."""
@@ -127,14 +142,15 @@ class Team:
             self._create_readers(nics)
         for index in range(self.blueprint.configuration.appliance.engine_room):
             living = self._living or {}
-            if index < self._engines or f"{self.name}/engine-{index}" in living:
+            if index < self._engines or f"engine-{index}" in living:
                 cpu = self._plan.engines[index]
                 self._add(f"engine-{index}", PacketEngine, Actor.ENGINE + index, cpu, index, cpu, nics)
 
     def _add(self, name: str, actor: type, number: int, cpu: int | None, *arguments: Any) -> None:
         named = (f"{self.name}/{name}", *arguments)
         handle = self._make(name, actor, *named)
-        self.members.append(Member(name, actor.__name__, number, cpu, handle, arguments=named))
+        member = Member(name, actor.__name__, number, cpu, handle, arguments=named, actor=self._actor_name(name))
+        self.members.append(member)
 
     def add_engine(self, index: int) -> Member:
         """Add an engine that is to begin; its process is yet to be found."""

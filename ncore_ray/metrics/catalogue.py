@@ -275,6 +275,33 @@ _VSERVER: Final = (
             ("services_up", "services", "vitals.vserver_services_up", "Those that are up."),
         ),
     ),
+    *_rows(
+        Kind.COUNTER,
+        "vserver",
+        ("vserver", "actor"),
+        (
+            (
+                "response_seconds_sum",
+                "seconds",
+                "latency.total_us",
+                "From the heads of requests to the heads of their responses, all together.",
+            ),
+        ),
+        _MICROSECOND,
+    ),
+    *_rows(
+        Kind.HISTOGRAM,
+        "vserver",
+        ("vserver", "actor"),
+        (
+            (
+                "response_seconds_bucket",
+                "responses",
+                "latency.times.*=le",
+                "Responses of servers whose heads were there less than so many seconds after the requests' heads.",
+            ),
+        ),
+    ),
 )
 
 _SERVICE: Final = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ class Ledger:
         self._archived = _words(self._keys, archived or {})
         self._live = np.zeros(len(self._keys), np.int64)
         self._told = np.zeros(len(self._keys), np.int64)
-        self._retired: dict[Hashable, int] = {}
+        self._retired = {key: total for key, total in (archived or {}).items() if total and key not in set(keys)}
 
     def advance(self, words: Words) -> Words:
         """Take the words as they are now; return by how much each total has grown since the last call."""
@@ -54,6 +55,16 @@ class Ledger:
         self._told = _words(self._keys, before)
         self._live = _words(self._keys, live)
         self._archived = self._told - self._live
+
+
+def to_plain(archived: Mapping[Hashable, int]) -> list[Any]:
+    """Return what `Ledger.archived` says as lists, without what is 0."""
+    return [[*key, total] for key, total in archived.items() if total and isinstance(key, tuple)]
+
+
+def from_plain(rows: Sequence[Any]) -> dict[Hashable, int]:
+    """Return what `to_plain` was given."""
+    return {(owner, source, tuple(map(tuple, labels))): total for owner, source, labels, total in rows}
 
 
 def _words(keys: Sequence[Hashable], values: Mapping[Hashable, int]) -> Words:

@@ -16,6 +16,8 @@ from ncore_ray.arena.core import Core
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
+from ncore_ray.engine.latency.bounds import exported_bounds
+from ncore_ray.engine.latency.histogram import Latency
 from ncore_ray.engine.pacing import BUCKETS, Pace
 from ncore_ray.engine.partition import Engine
 from ncore_ray.flow.distributor import DistributorCounters, distributor_view
@@ -122,6 +124,10 @@ def _engine_words(array: Bytes, index: int, names: Names) -> Iterator[Word]:
     yield from _fields("partition", Engine, start, label, owner)
     yield from _stats("vserver", VserverStats, engine.vserver_stats, names.vservers, owner)
     yield from _stats("service", ServiceStats, engine.service_stats, names.services, owner)
+    for row, name in names.vservers.items():
+        yield from _latency_words(
+            engine.latencies + row * size_of(Latency), (("vserver", name), *label), f"{owner}.{row}"
+        )
     if view(Pace, array, engine.pace).period_us:
         yield from _fields("timer", Pace, engine.pace, label, owner)
         yield from _timer_buckets(engine.pace + offset_of(Pace, "errors"), label, owner)
@@ -138,6 +144,16 @@ def _timer_buckets(start: int, labels: tuple[tuple[str, str], ...], owner: str) 
         bound = "+Inf" if bucket == BUCKETS - 1 else f"{((1 << bucket) - 1) / _SECOND:g}"
         for part in range(bucket + 1):
             yield Word(f"timer.errors.{bound}", labels, start + part * _WORD, f"{owner}.{part}")
+
+
+def _latency_words(start: int, labels: tuple[tuple[str, str], ...], owner: str) -> Iterator[Word]:
+    """Yield the words of the cumulative buckets of responses' times, one for each power of two."""
+    yield Word("latency.total_us", labels, start + offset_of(Latency, "total_us"), owner)
+    times = start + offset_of(Latency, "times")
+    for bound_us, count in exported_bounds():
+        bound = "+Inf" if bound_us is None else f"{bound_us / _SECOND:g}"
+        for part in range(count):
+            yield Word(f"latency.times.{bound}", labels, times + part * _WORD, f"{owner}.{part}")
 
 
 def _decider_words(array: Bytes, number: int) -> Iterator[Word]:

@@ -16,6 +16,8 @@ from aiohttp import web
 from ncore_ray.api.operations import NotFoundError
 from ncore_ray.api.server import application
 from ncore_ray.config.load import dump
+from ncore_ray.config.model import Configuration
+from ncore_ray.management.history import History
 from tests.management.test_configuration import Served
 from tests.support.http_lab import configuration
 
@@ -40,7 +42,17 @@ class MadeUp:
             return dump(self.served.service.wanted)
         if method == "scaling":
             return {"wanted": 1, "taking_flows": 1, "engines": [], "settled": True}
-        return [] if method == "events" else {"asked": method}
+        if method == "drain":
+            return 0
+        if method == "statistics":
+            return History().since(*arguments)
+        return [] if method in ("events", "flows") else {"asked": method}
+
+    def deploy(self, configuration: Configuration) -> str:
+        return configuration.appliance.name
+
+    def shut_down(self, name: str) -> list[str]:
+        return []
 
 
 class Client:

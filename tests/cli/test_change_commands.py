@@ -96,10 +96,10 @@ def assert_apply(folder: Path) -> None:
     assert ncore("apply", path).exit_code == 0
     assert (ncore("diff", path).exit_code, ncore("diff", path).stdout) == (0, "There is no difference.\n")
     other = folder / "other.yaml"
-    other.write_text(path.read_text().replace("engines: 2", "engines: 1"))
+    other.write_text(path.read_text().replace("arena: 32MiB", "arena: 48MiB"))
     restart = data_of_difference(other)
-    assert restart["commands"] == ["unset appliance engines"]
-    assert restart["restart"][0].startswith("appliance.engines needs a restart")
+    assert restart["commands"] == ["set appliance arena=48MiB"]
+    assert restart["restart"][0].startswith("appliance.arena needs a restart")
     script = folder / "script"
     script.write_text("# two at once\nset service web1 weight=5\nset timeouts header=4s\n")
     assert data("apply", str(script))["commands"] == ["set timeouts header=4s", "set service web1 weight=5"]

@@ -12,6 +12,7 @@ from ncore_ray.cli.rates import Rates
 from ncore_ray.cli.stat_command import tables
 from ncore_ray.cli.summary import actor_rows, service_rows, summary
 from ncore_ray.cli.top_view import TopView
+from ncore_ray.management.latencies import summary as latency_summary
 
 Plain = dict[str, Any]
 WIDTH = 100
@@ -38,6 +39,7 @@ def stat(scale: int) -> Plain:
         "actors": {"distributor": {"received_packets": 5 * scale, "forwarded_packets": 4 * scale}, "engine-0": engine},
         "cores": {"engine-0": {"busy_us": 910_000 * scale}},
         "timers": {},
+        "latencies": {"www": latency_summary([0] * 8 + [900, 100] + [0] * 36, 300_000)},
         "vservers": {"www": vserver, "db": dict.fromkeys(vserver, 0)},
         "services": {"web1": service, "web2": {**service, "health": "down"}},
     }
@@ -106,6 +108,7 @@ def test_stat_leaves_out_what_is_zero() -> None:
     text = drawn(*tables(stat(100), everything=False, width=WIDTH))
     assert "drop_tcp_no_memory_packets" in text
     assert "2,000,000" in text
+    assert all(words in text for words in ["99.9 %", "300 µs", "1,000 "])
     assert "errors" not in text
     assert "errors" in drawn(*tables(stat(100), everything=True, width=WIDTH), cut=True)
 

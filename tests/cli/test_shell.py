@@ -50,7 +50,7 @@ def shell(text: str = "") -> Shell:
     ("before", "expected"),
     [
         ("", ["add", "set", "unset", "rm", "move", "bind", "unbind"]),
-        ("rm", ["nic", "service", "vserver"]),
+        ("rm", ["override", "nic", "service", "vserver"]),
         ("rm service", ["web-1", "web-2"]),
         ("rm service web-1", []),
         ("add service", []),

@@ -91,7 +91,8 @@ def test_empty(text: str) -> None:
 def test_not_a_mapping(text: str, found: str) -> None:
     assert problems_of(text) == [
         f"1:1: found {found}, expected a mapping with the keys "
-        "appliance, distribution, nics, services, vservers, timeouts, tcp, limits, access_log"
+        "appliance, distribution, overrides, nics, services, vservers, timeouts, tcp, limits, access_log, "
+        "logs, statistics"
     ]
 
 
@@ -178,7 +179,10 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
-SECTIONS = ["appliance", "distribution", "nics", "services", "vservers", "timeouts", "tcp", "limits", "access_log"]
+SECTIONS = [
+    *("appliance", "distribution", "nics", "services", "vservers", "timeouts", "tcp", "limits", "access_log"),
+    *("logs", "statistics", "overrides"),
+]
 
 
 @example({"appliance": float("inf")})

@@ -18,6 +18,7 @@ SECTIONS: list[tuple[str, list[type[BaseModel]]]] = [
     ("(top level)", [model.Configuration]),
     ("appliance", [model.Appliance]),
     ("distribution", [model.Distribution]),
+    ("overrides", [model.Override]),
     ("nics", [model.Nic]),
     ("nics[].faults", [model.Faults]),
     ("services", [model.Service]),
@@ -29,6 +30,8 @@ SECTIONS: list[tuple[str, list[type[BaseModel]]]] = [
     ("tcp", [model.Tcp]),
     ("limits", [model.Limits]),
     ("access_log", [model.AccessLog]),
+    ("logs", [model.Logs]),
+    ("statistics", [model.Statistics]),
 ]
 FULL = """
 appliance: {name: edge}
@@ -66,6 +69,7 @@ def test_default_values() -> None:
     instances = [
         ("appliance", configuration.appliance),
         ("distribution", configuration.distribution),
+        ("overrides", configuration.override(0)),
         ("nics", nic),
         ("nics[].faults", nic.faults),
         ("services[].monitor", service.monitor),
@@ -75,6 +79,8 @@ def test_default_values() -> None:
         ("tcp", configuration.tcp),
         ("limits", configuration.limits),
         ("access_log", configuration.access_log),
+        ("logs", configuration.logs),
+        ("statistics", configuration.statistics),
     ]
     for title, section in instances:
         assert isinstance(section, BaseModel)

@@ -27,7 +27,9 @@ _hosts = itertools.count(110)
 """Last bytes of the addresses that tests take for VIPs of their own, each once."""
 
 TEMPLATE = """\
-appliance: {{name: {name}, engines: {engines}{scaling}, standbys: {standbys}, arena: {arena}, timer: {timer}}}
+appliance:
+  {{name: {name}, engines: {engines}{scaling}, standbys: {standbys}, backup: {backup}, arena: {arena}, timer: {timer},
+   replication: {replication}}}
 distribution: {{{distribution}}}
 nics:
   - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24, "2001:db8:1::10/64"]{faults}}}
@@ -48,6 +50,7 @@ vservers:
   - {{name: ws, address: "10.1.0.100:8080", protocol: HTTP, services: [ws1]}}
   - {{name: ngx, address: "10.1.0.100:8081", protocol: HTTP, services: [ngx1], unit: {unit}}}
 access_log: {access_log}
+statistics: {{source: {source}}}
 """
 MONITOR = "{type: http, path: /health, interval: 250ms, timeout: 200ms, fall: 2}"
 
@@ -183,6 +186,7 @@ def configuration_text(name: str, netns: str, **options: Any) -> str:
     """Return the YAML of a bed's appliance."""
     known = {"engines": 2, "arena": "96MiB", "timer": "adaptive", "faults": "", "monitor": MONITOR, "key": "none"}
     known |= {"unit": "flow", "distribution": "placement: core", "access_log": "none", "standbys": 0, "scaling": ""}
+    known |= {"backup": "false", "replication": "memory", "source": "memory"}
     return TEMPLATE.format(name=name, netns=netns, **{**known, **options})
 
 
@@ -194,7 +198,8 @@ def make_bed(purpose: str, folder: Path, **options: Any) -> Iterator[Bed]:
     with Network(Layout(prefix=name, servers=2, host_offloads=offloads)) as network:
         origins = start_origins(network)
         configuration = parse(configuration_text(name, network.appliance.namespace.name, **options))
-        appliance = session.create(configuration, name, detached=detached)
+        store = folder / f"{name}.sqlite" if detached else None
+        appliance = session.create(configuration, name, detached=detached, store=store)
         try:
             site = Site(network, appliance, configuration)
             site.wait_until_up()

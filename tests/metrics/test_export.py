@@ -16,6 +16,8 @@ from ncore_ray.engine.pacing import BUCKETS
 from ncore_ray.flow.distributor import DistributorCounters
 from ncore_ray.machine.record import dtype_of, table, view
 from ncore_ray.management import counters
+from ncore_ray.management.reports import total_services
+from ncore_ray.management.sources import MemorySource
 from ncore_ray.management.timers import pace_view
 from ncore_ray.metrics.catalogue import CATALOGUE, metric_of
 from ncore_ray.metrics.exporter import Exporter, Vital
@@ -110,7 +112,7 @@ def test_what_is_exported_agrees_with_ncore_stat(placement: str) -> None:
     assert total("ray_ncore_nic_received_packets_total", nic="nc1") == nic["received_packets"]
     assert total("ray_ncore_nic_dropped_packets_total", nic="nc1") == dropped
     assert total("ray_ncore_nic_sent_bytes_total", nic="nc1") == nic["sent_bytes"]
-    service = counters.service_totals(array)[1]
+    service = total_services(array, MemorySource(array).reports().values())[1]
     assert total("ray_ncore_service_requests_total", service="web2") == service["requests"]
     assert total("ray_ncore_service_probes_total", service="web2") == service["probes"]
     busy = counters.core_numbers(array, Actor.ENGINE)["busy_us"]

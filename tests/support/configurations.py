@@ -51,6 +51,16 @@ access_logs = st.fixed_dictionaries(
 )
 
 
+overrides = st.fixed_dictionaries(
+    {"name": st.just("engine-0")},
+    optional={"core": st.integers(0, 63), "memory": st.just(100), "timer": st.sampled_from(["auto", "5ms"])},
+)
+logs = mappings(
+    events=st.sampled_from(["auto", "none", "/tmp/events"]),
+    audit=st.sampled_from(["auto", "none", "/tmp/a, b"]),
+    size=st.integers(4_096, 1 << 30),
+    keep=st.integers(0, 100),
+)
 keys = st.sampled_from(["none", {"cookie": "true"}, {"header": "X-1"}, {"parameter": "a,b"}, {"parameter": "12"}])
 units = mappings(unit=st.sampled_from(["flow", "transaction"]))
 controls = st.sampled_from(["cubic", "newreno", "vegas", "bbr"])
@@ -128,4 +138,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         "tcp": draw(tcp),
         "limits": draw(mappings(connections=st.just("auto") | st.integers(16, 1_000_000))),
         "access_log": draw(st.just("none") | access_logs),
+        "overrides": draw(st.lists(overrides, max_size=1)),
+        "logs": draw(logs),
+        "statistics": draw(mappings(source=st.sampled_from(["memory", "messages", "queue"]), period=st.just("50ms"))),
     }

@@ -20,7 +20,7 @@ from ncore_ray.config.model import Configuration
 STORE: Final = 160 << 20
 """Room for several of the little appliances."""
 PLAIN: Final = """
-appliance: {{name: {name}, engines: {engines}, standbys: 0, arena: 32MiB}}
+appliance: {{name: {name}, engines: {engines}, standbys: 0, backup: false, arena: 32MiB}}
 distribution: {{placement: {placement}}}
 nics:
   - {{name: nc0, driver: memory, addresses: [10.1.0.10/24, 10.2.0.10/24]}}

@@ -42,6 +42,7 @@ from ncore_ray.engine.http.message.request import parse_request, refuse_unfinish
 from ncore_ray.engine.http.message.rewrite import write_request
 from ncore_ray.engine.http.pool import obtain_server
 from ncore_ray.engine.http.respond import SERVICE_UNAVAILABLE, close_client, respond
+from ncore_ray.engine.latency.histogram import note_asked
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
 from ncore_ray.engine.proxy.relay import count_received, hold, queue_bytes, relay, relay_end, wake_peer
@@ -181,6 +182,7 @@ def _forward_head(engine: Engine, tcb: Tcb, exchange: Exchange, head: Head, sour
     """Pass an accepted request's head on; return 0, or the status to refuse it with."""
     counters_of(engine).http_requests += 1
     vserver_stats(engine, tcb.vserver).requests += 1
+    note_asked(engine, exchange)
     note_request(engine, tcb, exchange, head, source)
     number = obtain_server(engine, tcb, NO_SERVICE, 0)
     if number == 0:

@@ -13,7 +13,7 @@ from ncore_ray.engine.http.message.rewrite import Rewrite, rewrite_at
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import clear
-from ncore_ray.machine.record import I16, I64, Record, address_of, pointer_to, size_of
+from ncore_ray.machine.record import I16, I32, I64, Record, address_of, pointer_to, size_of
 
 
 class Phase(IntEnum):
@@ -47,6 +47,8 @@ class Exchange(Record):
     """Client: number of the request for the access log; 0: none is under way; −1: it is left out."""
     status: I16
     """Client: of the final response, once it is queued."""
+    asked_at: I32
+    """Client: when the request's head was read, in the steps of `engine.latency`."""
 
 
 exchange_at = pointer_to(Exchange)

@@ -42,6 +42,7 @@ from ncore_ray.engine.http.message.response import parse_response
 from ncore_ray.engine.http.message.rewrite import write_response
 from ncore_ray.engine.http.pool import let_go, obtain_server
 from ncore_ray.engine.http.respond import BAD_GATEWAY, GATEWAY_TIMEOUT, SERVICE_UNAVAILABLE, close_client, respond
+from ncore_ray.engine.latency.histogram import note_answered
 from ncore_ray.engine.lifecycle import destroy, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats
 from ncore_ray.engine.proxy.relay import count_received, count_waiting, hold, queue_bytes, reconnect, relay, relay_end
@@ -218,8 +219,10 @@ def _begin_tunnel(engine: Engine, client: Tcb, tcb: Tcb, head: Head, source: int
 @kernel
 def _response_begun(engine: Engine, client: Tcb, tcb: Tcb) -> int:
     """The final response is here: the request will not be sent again."""
-    exchange_of(engine, client).responding = 1
+    request = exchange_of(engine, client)
+    request.responding = 1
     counters_of(engine).http_responses += 1
+    note_answered(engine, client, request)
     tcb.retain = 0
     return drop_acknowledged(engine, tcb)
 
