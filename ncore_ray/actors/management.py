@@ -344,16 +344,17 @@ class Management:
         from ncore_ray.metrics.vitals import Vitals
 
         vitals = Vitals(built, self._started_at, lambda: self._state)
-        known = vitals.names()
+        known, noted = vitals.names(), 0
         exporter, instruments = Exporter(built.array, known, vitals, self._archived), RayInstruments()
 
         def export() -> None:
-            nonlocal known
+            nonlocal known, noted
             if (names := vitals.names()) != known:  # the configuration has changed
                 known = names
                 exporter.follow(built.array, names)
             exporter.export(instruments)
-            if self._office is not None:
+            if self._office is not None and exporter.ledger.changes != noted:
+                noted = exporter.ledger.changes
                 self._office.note(archived=to_plain(exporter.ledger.archived()))
 
         return export

@@ -24,11 +24,16 @@ class Ledger:
         self._archived = _words(self._keys, archived or {})
         self._live = np.zeros(len(self._keys), np.int64)
         self._told = np.zeros(len(self._keys), np.int64)
+        self.changes = 0
+        """How often what is archived has changed: who keeps it elsewhere need not look at all of it."""
         self._retired = {key: total for key, total in (archived or {}).items() if total and key not in set(keys)}
 
     def advance(self, words: Words) -> Words:
         """Take the words as they are now; return by how much each total has grown since the last call."""
-        self._archived += np.where(words < self._live, self._live, 0)
+        fell = words < self._live
+        if fell.any():
+            self._archived += np.where(fell, self._live, 0)
+            self.changes += 1
         self._live = words
         total = self._live + self._archived
         grown = total - self._told
@@ -48,6 +53,7 @@ class Ledger:
 
         Words of keys that stay go on; a key that comes back after it was gone goes on where it was.
         """
+        self.changes += 1
         before = self.totals()
         live = dict(zip(self._keys, self._live.tolist(), strict=True))
         self._retired = {key: total for key, total in before.items() if key not in set(keys)}

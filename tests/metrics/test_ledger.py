@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Hashable
 
@@ -9,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncore_ray.metrics.ledger import Ledger, Words
+from ncore_ray.metrics.ledger import Ledger, Words, from_plain, to_plain
 
 
 def words(*values: int) -> Words:
@@ -80,3 +81,18 @@ def test_any_sequence_of_counts_restarts_and_looks(steps: list[tuple[int, str]])
             keys = list("abc"[: number + 1])
             ledger.follow(keys)
     assert told == sum(counted.values()) == sum(ledger.totals().values())
+
+
+def test_what_is_archived_outlives_a_management_as_plain_data() -> None:
+    keys = [("engine-0", "vserver.requests", (("vserver", "www"),)), ("engine-1", "vserver.requests", ())]
+    ledger = Ledger(keys)
+    ledger.advance(np.array([5, 7]))
+    assert (ledger.changes, to_plain(ledger.archived())) == (0, [])
+    ledger.advance(np.array([2, 8]))
+    assert (ledger.changes, to_plain(ledger.archived())) == (1, [[*keys[0], 5]])
+    left = json.loads(json.dumps(to_plain(ledger.archived())))  # lists, not tuples, as msgpack gives them
+    again = Ledger(keys[1:], from_plain(left))
+    again.follow(keys)
+    assert again.totals()[keys[0]] == 5
+    successor = Ledger(keys, from_plain(left))
+    assert successor.advance(np.array([3, 9])).tolist() == [8, 9]
