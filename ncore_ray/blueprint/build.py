@@ -122,8 +122,13 @@ def _distributor_plan(configuration: Configuration) -> DistributorPlan:
         hash_key=SYMMETRIC_KEY if symmetric else MICROSOFT_KEY,
         fragments=max(_power_of_two(configuration.limits.fragments), 16),
         flow_timeout=distribution.flow_timeout,
-        closing_timeout=configuration.timeouts.time_wait + 60_000_000,
+        closing_timeout=_longest_time_wait(configuration) + 60_000_000,
     )
+
+
+def _longest_time_wait(configuration: Configuration) -> int:
+    times = [configuration.timeouts_of(vserver).time_wait for vserver in configuration.vservers]
+    return max([configuration.timeouts.time_wait, *times])
 
 
 def _engine_settings(configuration: Configuration, dimensions: Dimensions, index: int) -> EngineSettings:
@@ -144,6 +149,9 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions, index
         retries=tcp.retries,
         time_wait_us=timeouts.time_wait,
         keepalive_us=timeouts.keepalive,
+        user_us=timeouts.user,
+        challenge_limit=tcp.challenge_acks,
+        fast_open_limit=tcp.fast_open or 0,
         idle_server_connections=configuration.limits.idle_server_connections,
         reassemblies=configuration.limits.reassemblies,
         bridges=any(nic.bridge for nic in configuration.nics),

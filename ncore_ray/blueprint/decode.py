@@ -11,7 +11,7 @@ import numpy as np
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.rows import OWN_TIMEOUTS, Rows, ServiceRow, VserverRow
-from ncore_ray.blueprint.words import CONGESTION, ECN, KEY_KINDS, METHODS, PROTOCOLS
+from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHODS, PROTOCOLS
 from ncore_ray.config.addresses import Endpoint
 from ncore_ray.config.model import (
     Configuration,
@@ -19,9 +19,11 @@ from ncore_ray.config.model import (
     HttpOptions,
     Method,
     Monitor,
+    OwnTcp,
     PayloadKey,
     Protocol,
     Service,
+    SynCookies,
     TcpMonitor,
     TimeoutOverrides,
     Timeouts,
@@ -34,6 +36,7 @@ from ncore_ray.tables.service import Service as ServiceRecord
 from ncore_ray.wire.address import text_of
 
 _CONGESTION: Final = {int(word): name for name, word in CONGESTION.items()}
+_COOKIES: Final = {int(word): name for name, word in COOKIES.items()}
 _ECN: Final = {int(word): name for name, word in ECN.items()}
 _KEY_KINDS: Final = {int(word): name for name, word in KEY_KINDS.items()}
 _METHODS: Final = {int(word): name for name, word in METHODS.items()}
@@ -110,6 +113,7 @@ def _service(array: Bytes, arena: Arena, record: ServiceRecord) -> ServiceRow:
         weight=record.weight,
         monitor=_monitor(array, arena, record),
         congestion=_CONGESTION.get(record.congestion),
+        mss=record.mss or None,
     )
     return ServiceRow(service, record.state == RowState.DRAINING)
 
@@ -152,11 +156,22 @@ def _vserver(array: Bytes, arena: Arena, record: Vserver, names: dict[int, str],
         method=_METHODS.get(record.method, Method.ROUNDROBIN),
         timeouts=TimeoutOverrides.model_construct(**times),
         congestion=_CONGESTION.get(record.congestion),
+        tcp=_tcp(record),
         http=_http(record),
         key=_key(array, arena, record),
         unit=Unit.TRANSACTION if record.arrival == Arrival.TRANSACTION else Unit.FLOW,
     )
     return VserverRow(vserver, services, record.engines, draining=record.state == RowState.DRAINING or not is_listed)
+
+
+def _tcp(record: Vserver) -> OwnTcp:
+    return OwnTcp.model_construct(
+        syn_cookies=_COOKIES.get(record.syn_cookies),
+        half_open=record.half_open_limit or None,
+        connections=record.connection_limit or None,
+        mss=record.mss or None,
+        send_buffer=record.send_limit or None,
+    )
 
 
 def _http(record: Vserver) -> HttpOptions:
@@ -181,7 +196,9 @@ def _key(array: Bytes, arena: Arena, record: Vserver) -> PayloadKey | None:
 
 def read_live(settings: Any, static: Configuration) -> Configuration:
     """Return what an engine's header, or the settings of a bank, say of engines as a whole; the rest is ``static``."""
-    keepalive = settings.keepalive_us
+    timeouts = Timeouts.model_construct(
+        keepalive=settings.keepalive_us, time_wait=static.timeouts.time_wait, user=settings.user_us
+    )
     tcp = {
         "initial_window": settings.initial_window,
         "sack": bool(settings.sack),
@@ -195,10 +212,13 @@ def read_live(settings: Any, static: Configuration) -> Configuration:
         "syn_retries": settings.syn_retries,
         "retries": settings.retries,
         "congestion": Configuration.model_fields["tcp"].default.congestion,
+        "syn_cookies": SynCookies.AUTO,
+        "challenge_acks": settings.challenge_limit,
+        "fast_open": settings.fast_open_limit or None,
     }
     return static.model_copy(
         update={
-            "timeouts": Timeouts.model_construct(keepalive=keepalive, time_wait=static.timeouts.time_wait),
+            "timeouts": timeouts,
             "tcp": static.tcp.model_copy(update=tcp),
             "limits": static.limits.model_copy(update={"idle_server_connections": settings.idle_limit}),
         }

@@ -13,13 +13,13 @@ from typing import Final, TypeVar
 from ncore_ray.blueprint.parallelism import application_engines
 from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration, HttpMonitor, Service, TimeoutOverrides, Timeouts, Unit, VServer
-from ncore_ray.config.transport import CongestionControl
+from ncore_ray.config.transport import CongestionControl, SynCookies
 from ncore_ray.errors import NcoreError
 
 SPARE: Final = 64
 """Rows of services and of vServers at least, unless the configuration says how many."""
 _SPARE_BINDINGS: Final = 256
-OWN_TIMEOUTS: Final = ("client_idle", "header", "connect", "server", "udp")
+OWN_TIMEOUTS: Final = ("client_idle", "header", "connect", "server", "keepalive", "time_wait", "user", "udp")
 """Time-outs that stand in a vServer's row."""
 
 
@@ -97,13 +97,14 @@ def effective(configuration: Configuration) -> Configuration:
     tcp = configuration.tcp
     services = [_effective_service(service, tcp.congestion) for service in configuration.services]
     vservers = [_effective_vserver(configuration, vserver) for vserver in configuration.vservers]
-    timeouts = Timeouts(keepalive=configuration.timeouts.keepalive, time_wait=configuration.timeouts.time_wait)
+    general = configuration.timeouts
+    timeouts = Timeouts(keepalive=general.keepalive, time_wait=general.time_wait, user=general.user)
     return configuration.model_copy(
         update={
             "services": tuple(sorted(services, key=lambda service: service.name)),
             "vservers": tuple(sorted(vservers, key=lambda vserver: vserver.name)),
             "timeouts": timeouts,
-            "tcp": tcp.model_copy(update={"congestion": CongestionControl.CUBIC}),
+            "tcp": tcp.model_copy(update={"congestion": CongestionControl.CUBIC, "syn_cookies": SynCookies.AUTO}),
         }
     )
 
@@ -118,9 +119,19 @@ def _effective_service(service: Service, congestion: CongestionControl) -> Servi
 def _effective_vserver(configuration: Configuration, vserver: VServer) -> VServer:
     timeouts = configuration.timeouts_of(vserver)
     own = TimeoutOverrides(**{key: getattr(timeouts, key) for key in OWN_TIMEOUTS})
-    congestion = vserver.congestion or configuration.tcp.congestion
+    tcp = configuration.tcp
+    congestion = vserver.congestion or tcp.congestion
+    own_tcp = {"syn_cookies": vserver.tcp.syn_cookies or tcp.syn_cookies}
     unit = vserver.unit if configuration.appliance.engines > 1 else Unit.FLOW  # with one, nothing has to be decided
-    return vserver.model_copy(update={"timeouts": own, "congestion": congestion, "engines": None, "unit": unit})
+    return vserver.model_copy(
+        update={
+            "timeouts": own,
+            "congestion": congestion,
+            "tcp": vserver.tcp.model_copy(update=own_tcp),
+            "engines": None,
+            "unit": unit,
+        }
+    )
 
 
 def configuration_of(rows: Rows, static: Configuration, live: Configuration) -> Configuration:

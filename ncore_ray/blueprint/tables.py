@@ -9,7 +9,7 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.routes import route_to
 from ncore_ray.blueprint.rows import Rows, TableFullError, VserverRow
 from ncore_ray.blueprint.texts import Texts, probe_text
-from ncore_ray.blueprint.words import CONGESTION, ECN, KEY_KINDS, METHODS, PROTOCOLS
+from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHODS, PROTOCOLS
 from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, Unit, VServer
 from ncore_ray.machine.record import size_of, view
@@ -72,7 +72,8 @@ def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Config
     settings.delayed_ack_us = tcp.delayed_ack
     settings.min_rto_us, settings.max_rto_us = tcp.min_rto, tcp.max_rto
     settings.syn_retries, settings.retries = tcp.syn_retries, tcp.retries
-    settings.keepalive_us = configuration.timeouts.keepalive
+    settings.keepalive_us, settings.user_us = configuration.timeouts.keepalive, configuration.timeouts.user
+    settings.challenge_limit, settings.fast_open_limit = tcp.challenge_acks, tcp.fast_open or 0
     settings.idle_limit = configuration.limits.idle_server_connections
 
 
@@ -106,6 +107,7 @@ def _write_service(
     record.port, record.weight = service.address.port, service.weight
     record.route = route_to(array, arena, configuration, service.address.address)
     record.congestion = CONGESTION[service.congestion or configuration.tcp.congestion]
+    record.mss = service.mss or 0
     record.host, record.host_length = texts.add(str(service.address).encode("ascii"))
     record.name, record.name_length = texts.add(service.name.encode("ascii"))
     record.monitor_engine = number % configuration.appliance.engines
@@ -154,6 +156,7 @@ def _write_vserver(record: Vserver, row: VserverRow, configuration: Configuratio
     record.state = RowState.DRAINING if row.draining else RowState.ACTIVE
     record.engines = row.engines
     _write_limits(record, configuration, vserver)
+    _write_tcp(record, configuration, vserver)
     _write_key(record, configuration, vserver, texts)
 
 
@@ -166,6 +169,14 @@ def _write_limits(record: Vserver, configuration: Configuration, vserver: VServe
     record.max_fields = http.max_fields
     record.max_body = -1 if http.max_body is None else http.max_body
     record.access_log = int(http.access_log)
+
+
+def _write_tcp(record: Vserver, configuration: Configuration, vserver: VServer) -> None:
+    timeouts, own, tcp = configuration.timeouts_of(vserver), vserver.tcp, configuration.tcp
+    record.keepalive_us, record.time_wait_us, record.user_us = timeouts.keepalive, timeouts.time_wait, timeouts.user
+    record.syn_cookies = COOKIES[own.syn_cookies or tcp.syn_cookies]
+    record.half_open_limit, record.connection_limit = own.half_open or 0, own.connections or 0
+    record.mss, record.send_limit = own.mss or 0, own.send_buffer or 0
 
 
 def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, texts: Texts) -> None:

@@ -6,9 +6,9 @@ from typing import Final
 
 from ncore_ray.config.model import Method as ConfiguredMethod
 from ncore_ray.config.model import Protocol
-from ncore_ray.config.transport import CongestionControl, EcnChoice
+from ncore_ray.config.transport import CongestionControl, EcnChoice, SynCookies
 from ncore_ray.engine.http.message.key import KeyKind
-from ncore_ray.tables.service import Congestion, Method, VserverProtocol
+from ncore_ray.tables.service import Congestion, CookieMode, Method, VserverProtocol
 from ncore_ray.tables.settings import EcnUse
 
 PROTOCOLS: Final = {
@@ -26,6 +26,11 @@ ECN: Final = {
     EcnChoice.NEVER: EcnUse.NEVER,
     EcnChoice.ACCEPT: EcnUse.ACCEPT,
     EcnChoice.OFFER: EcnUse.OFFER,
+}
+COOKIES: Final = {
+    SynCookies.AUTO: CookieMode.AUTO,
+    SynCookies.ALWAYS: CookieMode.ALWAYS,
+    SynCookies.OFF: CookieMode.OFF,
 }
 KEY_KINDS: Final = {"cookie": KeyKind.COOKIE, "parameter": KeyKind.PARAMETER, "header": KeyKind.HEADER}
 METHODS: Final = {

@@ -12,10 +12,11 @@ _LIVE: Final = {
     "nic": ("addresses", "gateway", "gateway6", "routes"),
     "appliance": ("engines", "drain_time"),
     "distribution": ("algorithm", "weights"),
-    "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "udp"),
+    "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "user", "udp"),
     "tcp": (
         *("initial_window", "congestion", "sack", "delayed_ack", "pacing", "ecn", "nagle", "cork"),
-        *("min_rto", "max_rto", "syn_retries", "retries"),
+        *("min_rto", "max_rto", "syn_retries", "retries", "syn_cookies", "challenge_acks"),
+        "fast_open",
     ),
     "limits": ("idle_server_connections",),
 }

@@ -41,7 +41,7 @@ from ncore_ray.config.servers import (
     Unit,
     VServer,
 )
-from ncore_ray.config.transport import Limits, Tcp, TimeoutOverrides, Timeouts
+from ncore_ray.config.transport import Limits, OwnTcp, SynCookies, Tcp, TimeoutOverrides, Timeouts
 from ncore_ray.config.words import entries, none_is
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "Monitor",
     "Nic",
     "Override",
+    "OwnTcp",
     "Parallelism",
     "PayloadKey",
     "Placement",
@@ -75,6 +76,7 @@ __all__ = [
     "Service",
     "Source",
     "Statistics",
+    "SynCookies",
     "Tcp",
     "TcpMonitor",
     "TimeoutOverrides",

@@ -19,7 +19,7 @@ from ncore_ray.config.expect import (
     suggestion,
 )
 from ncore_ray.config.section import Section
-from ncore_ray.config.transport import OwnCongestion, TimeoutOverrides
+from ncore_ray.config.transport import OwnCongestion, OwnTcp, TimeoutOverrides
 from ncore_ray.config.units import (
     DAY,
     HOUR,
@@ -149,6 +149,8 @@ class Service(Section):
     monitor: Monitor = TcpMonitor()
     congestion: OwnCongestion = None
     """Of the appliance's connections to it."""
+    mss: Annotated[Annotated[int, whole(64, 65_495)] | None, *none_is("none")] = None
+    """Bytes of a segment at the most, both ways; None: what the way lets through."""
 
 
 class HttpOptions(Section):
@@ -221,6 +223,8 @@ class VServer(Section):
     method: Annotated[Method, *word(Method)] = Method.ROUNDROBIN
     timeouts: TimeoutOverrides = TimeoutOverrides()
     congestion: OwnCongestion = None
+    """Of the clients' connections."""
+    tcp: OwnTcp = OwnTcp()
     """Of the clients' connections."""
     http: HttpOptions = HttpOptions()
     """Of no meaning unless the protocol is HTTP."""

@@ -28,6 +28,7 @@ from ncore_ray.config.words import Switch, none_is, whole, word
 _Wait = Annotated[Microseconds, time_within(MILLISECOND, 7 * DAY)]
 _KeepAlive = Annotated[MicrosecondsOrOff, time_within(SECOND, 7 * DAY, or_off=True)]
 _TimeWait = Annotated[Microseconds, time_within(0, 4 * MINUTE)]
+_User = Annotated[MicrosecondsOrOff, time_within(SECOND, 7 * DAY, or_off=True)]
 
 
 class Timeouts(Section):
@@ -45,6 +46,8 @@ class Timeouts(Section):
     """Silence after which TCP asks the peer whether it is still there; 0: never."""
     time_wait: _TimeWait = 5 * SECOND
     """Length of TIME-WAIT; RFC 9293 says 4 minutes, see docs/configuration.md."""
+    user: _User = 0
+    """How long sent data may stay unacknowledged (RFC 9293, section 3.8.3); 0: as many retransmissions as `retries`."""
     udp: _Wait = 30 * SECOND
     """Without a datagram: the session ends."""
 
@@ -62,6 +65,7 @@ class TimeoutOverrides(Section):
     server: _Wait | None = None
     keepalive: _KeepAlive | None = None
     time_wait: _TimeWait | None = None
+    user: _User | None = None
     udp: _Wait | None = None
 
 
@@ -88,6 +92,16 @@ class EcnChoice(StrEnum):
     """And offered to servers."""
 
 
+class SynCookies(StrEnum):
+    """When a SYN is answered by a cookie (RFC 4987, section 3.6), so that it takes no memory."""
+
+    AUTO = "auto"
+    """When too many handshakes are under way."""
+    ALWAYS = "always"
+    OFF = "off"
+    """Never: what is too much is dropped."""
+
+
 OwnCongestion = Annotated[CongestionControl, *word(CongestionControl)] | None
 """A vServer's or service's own choice; None: as in `tcp`."""
 
@@ -102,6 +116,12 @@ class Tcp(Section):
     initial_window: Annotated[int, whole(1, 64)] = 10
     """Segments in flight at the start (RFC 6928)."""
     congestion: Annotated[CongestionControl, *word(CongestionControl)] = CongestionControl.CUBIC
+    syn_cookies: Annotated[SynCookies, *word(SynCookies)] = SynCookies.AUTO
+    """When SYNs are answered without memory of them (RFC 4987)."""
+    challenge_acks: Annotated[int, whole(1, 1_000_000)] = 1_000
+    """Challenge ACKs per engine and second at the most (RFC 5961, section 7)."""
+    fast_open: Annotated[Annotated[int, whole(1, 1 << 20)] | None, *none_is("off")] = None
+    """Connections per engine whose client has sent data with its SYN and not proven yet that it is there (RFC 7413)."""
     sack: Switch = True
     """Selective acknowledgments, where the peer understands them too (RFC 2018)."""
     pacing: Switch = False
@@ -129,6 +149,20 @@ class Tcp(Section):
         if self.max_rto < self.min_rto:
             text = f"found {shown(format_time(self.max_rto))}, expected at least min_rto, {format_time(self.min_rto)}"
             yield Finding(("max_rto",), text)
+
+
+class OwnTcp(Section):
+    """A vServer's own parameters of its clients' connections; None: as in `tcp`."""
+
+    syn_cookies: Annotated[SynCookies, *word(SynCookies)] | None = None
+    half_open: Annotated[Annotated[int, whole(1, 1 << 24)] | None, *none_is("auto")] = None
+    """Handshakes under way at one engine; None (`auto`): as many as the engine has room for."""
+    connections: Annotated[Annotated[int, whole(1, 1 << 24)] | None, *none_is("none")] = None
+    """Open connections at one engine; None: any number."""
+    mss: Annotated[Annotated[int, whole(64, 65_495)] | None, *none_is("none")] = None
+    """Bytes of a segment at the most, both ways; None: what the ways let through."""
+    send_buffer: Annotated[Size, size_within(4 * KIB, 16 * MIB)] | None = None
+    """Bytes that may wait for a client which is slower than the service."""
 
 
 class Limits(Section):

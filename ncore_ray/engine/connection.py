@@ -107,7 +107,7 @@ class Tcb(Record):
     rcv_nxt: I64
     rcv_edge: I64
     """The right edge of the window that was advertised."""
-    mss: I64
+    mss: I32
     """Largest payload to send in one segment."""
 
     early_0: I64
@@ -187,7 +187,7 @@ class Tcb(Record):
     wheel_next: I32
     wheel_previous: I32
     list_next: I32
-    """Next in the pool of idle connections, or in the queue of TIME-WAIT."""
+    """Next in the pool of idle connections, or in the queue of SYN-RECEIVED or TIME-WAIT."""
     list_previous: I32
     cursor_frame: I32
     out_of_order: I32
@@ -219,6 +219,8 @@ class Tcb(Record):
     undo_window: I32
     """`cwnd` and `ssthresh` before the time-out, in case it turns out to be spurious."""
     undo_threshold: I32
+    silent_since: I32
+    """Tick (31 bits) at which that was sent which is unacknowledged, if `retransmissions` is not 0; see `patience`."""
     fin_wanted: I16
     """1 when the stream ends behind the bytes in the send chain."""
     fin_received: I16
@@ -281,6 +283,8 @@ class Tcb(Record):
     """`Wait`: something may go out at `pace_at`."""
     ecn: I16
     """`Ecn` bits."""
+    fast_open: I16
+    """`FastOpen`: what the client's SYN brought about."""
 
     received_bytes: I64
     sent_bytes: I64

@@ -56,6 +56,8 @@ class EngineCounters(Record):
     """Answered with a reset, unless it was one."""
     drop_tcp_table_full_packets: I64
     drop_tcp_half_open_limit_packets: I64
+    drop_tcp_connection_limit_packets: I64
+    """Of a vServer that has as many clients as it may."""
     drop_tcp_draining_packets: I64
     drop_tcp_bad_sequence_packets: I64
     drop_tcp_old_acknowledgment_packets: I64
@@ -106,6 +108,24 @@ class EngineCounters(Record):
     resets_sent: I64
     challenge_acks: I64
     challenge_acks_suppressed: I64
+
+    syn_cookies_sent: I64
+    """SYNs answered without memory of them (RFC 4987)."""
+    syn_cookies_accepted: I64
+    syn_cookies_refused: I64
+    """Acknowledgments that brought no cookie of ours, or an old one."""
+    fast_open_cookies: I64
+    """Clients that were told a cookie for the next time (RFC 7413)."""
+    fast_open_taken: I64
+    """SYNs whose data were taken."""
+    fast_open_refused: I64
+    """SYNs with a wrong or old cookie, and those whose data there was no room for."""
+    half_open_evicted: I64
+    """Handshakes under way that gave their place to a connection."""
+    urgent_segments: I64
+    """With the flag URG, which is passed over (RFC 6093)."""
+    user_timeouts: I64
+    """Connections given up because what was sent stayed unacknowledged for too long (RFC 9293 §3.8.3)."""
 
     connections_accepted: I64
     connections_opened: I64
@@ -204,6 +224,12 @@ class VserverStats(Record):
     sent_bytes: I64
     """Payload to clients."""
     errors: I64
+    half_open: I64
+    """Handshakes under way."""
+    refused: I64
+    """SYNs dropped because of the vServer's limits, or of those of the engine."""
+    cookies: I64
+    """SYNs answered with a cookie."""
     cursor: I64
     """Round robin: the binding whose turn it is."""
     credit: I64

@@ -29,6 +29,9 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     engine.syn_retries = settings.syn_retries
     engine.retries = settings.retries
     engine.keepalive_us = settings.keepalive_us
+    engine.user_us = settings.user_us
+    engine.challenge_limit = settings.challenge_limit
+    engine.fast_open_limit = settings.fast_open_limit
     engine.idle_limit = settings.idle_limit
     engine.bank = bank
     begin_announcing(engine)

@@ -14,16 +14,19 @@ from ncore_ray.engine.connection import (
     remote_port,
     tcb_of,
 )
+from ncore_ray.engine.half_open import enter_half_open, leave_half_open
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.remote.closing import part
 from ncore_ray.engine.tcp import congestion
+from ncore_ray.engine.tcp.patience import time_wait_of
 from ncore_ray.engine.tcp.reassembly import clear_early
 from ncore_ray.engine.tcp.spans import clear_spans
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.timer import disarm
 from ncore_ray.flow.records import distributor_at
-from ncore_ray.flow.repair import close_flow
+from ncore_ray.flow.repair import close_flow, close_own_flow
 from ncore_ray.machine.jit import kernel
+from ncore_ray.wire.packet import Packet
 
 
 @kernel
@@ -38,7 +41,7 @@ def unpair(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def enter_time_wait(engine: Engine, tcb: Tcb) -> int:
-    """Enter TIME-WAIT, or begin it anew (RFC 9293 §3.6.1); the queue is in the order of the ends."""
+    """Enter TIME-WAIT, or begin it anew (RFC 9293 §3.6.1); the queue is in the order of the beginnings."""
     if tcb.state == TcpState.TIME_WAIT:
         _leave_queue(engine, tcb)
     else:
@@ -49,7 +52,7 @@ def enter_time_wait(engine: Engine, tcb: Tcb) -> int:
         tcb.retransmit_at = 0
         tcb.keepalive_at = 0
         tcb.application_at = 0
-    tcb.close_at = engine.now + engine.time_wait_us
+    tcb.close_at = engine.now + time_wait_of(engine, tcb)
     return queue_time_wait(engine, tcb)
 
 
@@ -121,8 +124,6 @@ def count_live(engine: Engine, tcb: Tcb, change: int) -> int:
         service_stats(engine, tcb.service).connections += change
     if tcb.busy:
         service_stats(engine, tcb.service).busy += change
-    if tcb.state == TcpState.SYN_RECEIVED:
-        engine.half_open += change
     return 0
 
 
@@ -135,6 +136,8 @@ def enter_lists(engine: Engine, tcb: Tcb) -> int:
         queue_time_wait(engine, tcb)
     elif tcb.pooled:
         enter_pool(engine, tcb)
+    elif tcb.state == TcpState.SYN_RECEIVED:
+        enter_half_open(engine, tcb)
     return count_live(engine, tcb, 1)
 
 
@@ -143,6 +146,8 @@ def _leave_lists(engine: Engine, tcb: Tcb) -> int:
     """Free a connection and all that it holds, wherever it stands."""
     if tcb.state == TcpState.TIME_WAIT:
         _leave_queue(engine, tcb)
+    elif tcb.state == TcpState.SYN_RECEIVED:
+        leave_half_open(engine, tcb)
     if tcb.pooled:
         leave_pool(engine, tcb)
     count_live(engine, tcb, -1)
@@ -168,6 +173,16 @@ def forget_flow(engine: Engine, tcb: Tcb) -> int:
         protocol_of(tcb),
         engine.now,
     )
+
+
+@kernel
+def forget_stray(engine: Engine, packet: Packet) -> int:
+    """Tell the flow table that a client's segment belongs to no connection here, if it is this engine's flow.
+
+    Else whoever sends a SYN and an acknowledgment for each of many made-up addresses would fill it for minutes.
+    """
+    base = base_of(engine)
+    return close_own_flow(base, distributor_at(base + engine.flow_key), packet, engine.index, engine.now)
 
 
 @kernel
@@ -207,4 +222,19 @@ def recycle_time_wait(engine: Engine) -> int:
         return 0
     destroy(engine, tcb_of(engine, engine.time_wait_first - 1))
     counters_of(engine).time_wait_recycled += 1
+    return 1
+
+
+@kernel
+def make_room(engine: Engine) -> int:
+    """Free the connection that is worth least: the oldest in TIME-WAIT, else the oldest handshake; 0 if there is none.
+
+    A handshake under way may be a forged SYN; what asks for its place has proven that somebody is there.
+    """
+    if recycle_time_wait(engine):
+        return 1
+    if engine.half_open_first == 0:
+        return 0
+    destroy(engine, tcb_of(engine, engine.half_open_first - 1))
+    counters_of(engine).half_open_evicted += 1
     return 1

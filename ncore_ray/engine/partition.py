@@ -69,6 +69,13 @@ class Engine(Record):
     live_connections: I64
     half_open: I64
     half_open_limit: I64
+    half_open_first: I64
+    """Oldest connection in SYN-RECEIVED plus 1, or 0 (derived)."""
+    half_open_last: I64
+    fast_open_pending: I64
+    """Of those in SYN-RECEIVED, the ones whose data were taken with the SYN (derived)."""
+    cookies_until: I64
+    """The last instant at which an acknowledgment may bring back a cookie of this engine's; 0: none was sent."""
     buckets: I64
     """Hash index of the connections: 32-bit words, connection number plus 1 (derived)."""
     bucket_count: I64
@@ -169,7 +176,10 @@ class Engine(Record):
     """Place of the next address in their table."""
 
     challenge_window_at: I64
-    challenge_count: I64
+    challenges_left: I64
+    """Of the window that began then."""
+    challenge_limit: I64
+    """Per window."""
 
     receive_limit: I64
     send_limit: I64
@@ -197,6 +207,9 @@ class Engine(Record):
     retries: I64
     time_wait_us: I64
     keepalive_us: I64
+    user_us: I64
+    fast_open_limit: I64
+    """0: no data are taken with a SYN."""
     idle_limit: I64
     """Idle connections kept per service."""
     monitor_at: I64

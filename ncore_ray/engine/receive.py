@@ -18,12 +18,14 @@ from ncore_ray.engine.application import on_events, on_lost
 from ncore_ray.engine.buffer import NO_FRAME, free_frame
 from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
 from ncore_ray.engine.connection import Role, Tcb, find_connection, make_ports, tcb_of
+from ncore_ray.engine.handshake.admit import NO_COOKIE, begin_handshake, end_handshake
+from ncore_ray.engine.handshake.early_data import take_early_data
 from ncore_ray.engine.ip.arp import receive_arp
 from ncore_ray.engine.ip.bridge import pass_on
 from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
 from ncore_ray.engine.ip.icmpv6 import quoted6_sequence, receive_icmpv6
 from ncore_ray.engine.ip.reassembly import reassemble
-from ncore_ray.engine.lifecycle import destroy
+from ncore_ray.engine.lifecycle import destroy, forget_stray
 from ncore_ray.engine.offer import LEAST_KEPT, end_offer, offer_frame
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.pieces import piece_address, piece_length
@@ -31,7 +33,7 @@ from ncore_ray.engine.tcp.receive import Event, continue_early, receive_segment
 from ncore_ray.engine.tcp.segment import answer_reset
 from ncore_ray.engine.tcp.sequence import seq_le, seq_lt
 from ncore_ray.engine.tcp.state import TcpState
-from ncore_ray.engine.tcp.user import number_after, open_passive
+from ncore_ray.engine.tcp.user import number_after
 from ncore_ray.engine.udp.session import receive_udp
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.own_address import AddressKind, find_address
@@ -43,7 +45,7 @@ from ncore_ray.wire.icmpv6 import PACKET_TOO_BIG, told_mtu
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
 from ncore_ray.wire.ipv6 import IPV6_HEADER, LEAST_MTU, PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
 from ncore_ray.wire.packet import Packet, Verdict
-from ncore_ray.wire.tcp import ACK, RST, SYN, TCP_HEADER, read_tcp
+from ncore_ray.wire.tcp import ACK, NO_FAST_OPEN, RST, SYN, TCP_HEADER, read_tcp
 
 _FIRST_MULTICAST: Final = 0xE000_0000
 """No host sends from here on: multicast and broadcast addresses (RFC 1122 §3.2.1.3, RFC 9293 MUST-57)."""
@@ -205,7 +207,7 @@ def _receive_tcp(engine: Engine, packet: Packet) -> int:
     )
     begin_change(engine, number if number else NEW_ONE)
     if number == 0:
-        _receive_unknown(engine, packet)
+        _receive_unknown(engine, packet, 0)
     elif _is_new_incarnation(tcb_of(engine, number - 1), packet):
         _reincarnate(engine, tcb_of(engine, number - 1), packet)
     else:
@@ -226,12 +228,12 @@ def _reincarnate(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Let a new connection take the place of one in TIME-WAIT."""
     previous = tcb.snd_max
     destroy(engine, tcb)
-    number = _receive_unknown(engine, packet)
+    number = _receive_unknown(engine, packet, 1)
     return number_after(tcb_of(engine, number - 1), previous) if number else 0
 
 
 @kernel
-def _receive_unknown(engine: Engine, packet: Packet) -> int:
+def _receive_unknown(engine: Engine, packet: Packet, reborn: int) -> int:
     """A segment of no connection: a SYN to a vServer begins one, all else is answered with a reset.
 
     Returns the new connection's number plus 1, or 0.
@@ -245,11 +247,16 @@ def _receive_unknown(engine: Engine, packet: Packet) -> int:
             counters.drop_tcp_draining_packets += 1
             return answer_reset(engine, packet)
         if vserver != NO_VSERVER:
-            return open_passive(engine, packet, vserver)
+            return _begin_handshake(engine, packet, vserver, reborn)
     if packet.flags & (SYN | ACK | RST) == 0 and _is_listening(engine, packet):
         counters.drop_tcp_no_acknowledgment_packets += 1  # RFC 9293 §3.10.7.2, fourth: dropped without an answer
         return 0
+    if packet.flags & (SYN | ACK | RST) == ACK and engine.cookies_until >= engine.now:
+        number = end_handshake(engine, packet)
+        if number != NO_COOKIE:
+            return _go_on(engine, packet, number)
     counters.drop_tcp_no_connection_packets += 1
+    forget_stray(engine, packet)
     return answer_reset(engine, packet)
 
 
@@ -258,6 +265,20 @@ def _is_listening(engine: Engine, packet: Packet) -> int:
     """Return 1 if there is a vServer at the destination of a segment."""
     vserver = find_vserver(base_of(engine), packet.destination_high, packet.destination_low, packet.destination_port, 0)
     return 1 if vserver != NO_VSERVER else 0
+
+
+@kernel
+def _begin_handshake(engine: Engine, packet: Packet, vserver: int, reborn: int) -> int:
+    number = begin_handshake(engine, packet, vserver, reborn)
+    if number and not reborn and packet.fast_open != NO_FAST_OPEN:
+        take_early_data(engine, tcb_of(engine, number - 1), packet)
+    return number
+
+
+@kernel
+def _go_on(engine: Engine, packet: Packet, number: int) -> int:
+    """Give the segment that ended a handshake to the connection that was made of it, if there was room for one."""
+    return _receive_known(engine, tcb_of(engine, number - 1), packet) if number else 0
 
 
 @kernel

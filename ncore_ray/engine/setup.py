@@ -52,6 +52,9 @@ class EngineSettings:
     retries: int = 8
     time_wait_us: int = 5_000_000
     keepalive_us: int = 0
+    user_us: int = 0
+    challenge_limit: int = 1_000
+    fast_open_limit: int = 0
     idle_server_connections: int = 1024
     bridges: bool = False
     """Whether NICs are joined by a bridge."""
@@ -175,7 +178,8 @@ def _write_settings(engine: Engine, settings: EngineSettings) -> None:
     engine.syn_retries = settings.syn_retries
     engine.retries = settings.retries
     engine.time_wait_us = settings.time_wait_us
-    engine.keepalive_us = settings.keepalive_us
+    engine.keepalive_us, engine.user_us = settings.keepalive_us, settings.user_us
+    engine.challenge_limit, engine.fast_open_limit = settings.challenge_limit, settings.fast_open_limit
     engine.idle_limit = settings.idle_server_connections
     engine.access_share = settings.access_share
 

@@ -25,11 +25,13 @@ from ncore_ray.flow.records import (
     distributor_of,
     flows_word,
 )
-from ncore_ray.flow.table import find_flow, set_state
+from ncore_ray.flow.table import engine_of, find_flow, set_state
 from ncore_ray.machine.atomic import fetch_add, load_acquire
 from ncore_ray.machine.jit import entry_kernel, kernel
 from ncore_ray.machine.memory import store64
 from ncore_ray.machine.record import view
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP
+from ncore_ray.wire.packet import Packet
 
 
 @kernel
@@ -65,6 +67,30 @@ def close_flow(
     if place == 0 or distributor.shared:
         return 0
     return set_state(place, load_acquire(place), FlowState.CLOSED)
+
+
+@kernel
+def close_own_flow(base: int, distributor: Distributor, packet: Packet, engine: int, now: int) -> int:
+    """Engine: say that it knows nothing of the TCP flow of a packet, if the flow is its own; return 1 if it was.
+
+    Another engine's stays as it is: the packet may have come here on a wrong way. ``distributor`` as in `close_flow`.
+    """
+    key_of_ends(
+        distributor,
+        packet.source_high,
+        packet.source_low,
+        packet.source_port,
+        packet.destination_high,
+        packet.destination_low,
+        packet.destination_port,
+        PROTOCOL_TCP,
+    )
+    hash_for_lookup(base, distributor)
+    place = find_flow(base, distributor, now)
+    if place == 0 or distributor.shared:
+        return 0
+    word = load_acquire(place)
+    return set_state(place, word, FlowState.CLOSED) if engine_of(word) == engine else 0
 
 
 @kernel

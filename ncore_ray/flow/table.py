@@ -178,26 +178,52 @@ def _free_place(bucket: int) -> int:
 
 
 @kernel
-def _expired_place(base: int, distributor: Distributor, first: int, second: int, now: int) -> int:
-    """Return a place in one of two buckets whose flow has timed out (and is forgotten now), or 0."""
+def is_unproven(word: int) -> int:
+    """Return 1 for a flow that may be nothing but a forged SYN, or that its engine knows no more."""
+    state = state_of(word)
+    return 1 if state == FlowState.SYN_ONLY or state == FlowState.CLOSED else 0
+
+
+@kernel
+def _put_out(base: int, distributor: Distributor, place: int) -> int:
+    """Forget an unproven flow for the sake of a new one; return its place, or 0 if it is another's by now."""
+    word = load_acquire(place)
+    if distributor.read_only:
+        return place
+    if not is_unproven(word) or not forget(base, distributor, place, word):
+        return 0
+    counters_of(base, distributor).flows_expired -= 1
+    counters_of(base, distributor).flows_evicted += 1
+    return place
+
+
+@kernel
+def _place_of_another(base: int, distributor: Distributor, first: int, second: int, now: int) -> int:
+    """Return a place in one of two full buckets that is given up: of a flow that has timed out, else unproven; or 0.
+
+    Of the unproven the oldest goes. So a flood of SYNs puts out itself only, and whoever answers sooner than it has
+    filled two buckets keeps his flow.
+    """
+    oldest, oldest_at = 0, 0
     for i in range(2 * WAYS):
         place = first + 8 + 8 * i if i < WAYS else second + 8 + 8 * (i - WAYS)
         word = load_acquire(place)
-        if not is_expired(distributor, place, word, now):
-            continue
-        if distributor.read_only or forget(base, distributor, place, word):
-            return place
-    return 0
+        if is_expired(distributor, place, word, now):
+            if distributor.read_only or forget(base, distributor, place, word):
+                return place
+        elif is_unproven(word) and (oldest == 0 or entry_at(place).last_seen_at < oldest_at):
+            oldest, oldest_at = place, entry_at(place).last_seen_at
+    return _put_out(base, distributor, oldest) if oldest else 0
 
 
 @kernel
 def find_room(base: int, distributor: Distributor, now: int) -> int:
-    """Return the address of a place for a new flow of the latest key, or 0: no living flow is ever put out."""
+    """Return the address of a place for a new flow of the latest key, or 0: no proven flow is ever put out."""
     first, second = first_bucket(base, distributor), second_bucket(base, distributor)
     used = _used(first)
     chosen = first if used < _FIRST_CHOICE or used <= _used(second) else second
     place = _free_place(chosen)
-    return place if place else _expired_place(base, distributor, first, second, now)
+    return place if place else _place_of_another(base, distributor, first, second, now)
 
 
 @kernel

@@ -197,6 +197,12 @@ _DISTRIBUTOR: Final = (
             ("forwarded_packets", "packets", "distributor.forwarded_packets", "Packets given to an engine."),
             ("flows_created", "flows", "distributor.flows_created", "Flows entered in the flow table."),
             ("flows_expired", "flows", "distributor.flows_expired", "Flows forgotten."),
+            (
+                "flows_evicted",
+                "flows",
+                "distributor.flows_evicted",
+                "Flows of a SYN only that were forgotten early because a new one needed the place.",
+            ),
             ("dropped_packets", "packets", "distributor.drop_*_packets=cause", "Packets that go no further, by cause."),
         ),
     ),
@@ -263,6 +269,8 @@ _VSERVER: Final = (
                 "vserver.errors",
                 "Errors that we answered with, and connections that no service could serve.",
             ),
+            ("refused_syns", "packets", "vserver.refused", "SYNs dropped because a limit was reached."),
+            ("syn_cookies", "packets", "vserver.cookies", "SYNs answered with a cookie."),
         ),
     ),
     *_rows(
@@ -271,6 +279,7 @@ _VSERVER: Final = (
         ("vserver",),
         (
             ("open_connections", "connections", "vserver.connections", "Open connections."),
+            ("half_open_connections", "connections", "vserver.half_open", "Handshakes under way."),
             ("services", "services", "vitals.vserver_services", "Its services."),
             ("services_up", "services", "vitals.vserver_services_up", "Those that are up."),
         ),

@@ -36,6 +36,15 @@ class Congestion(IntEnum):
     BBR = 3
 
 
+class CookieMode(IntEnum):
+    """When a vServer answers SYNs with cookies (RFC 4987 §3.6)."""
+
+    AUTO = 0
+    """When too many handshakes are under way."""
+    ALWAYS = 1
+    OFF = 2
+
+
 class MonitorKind(IntEnum):
     """How a service is watched."""
 
@@ -93,6 +102,22 @@ class Vserver(Record):
     connect_us: I64
     server_us: I64
     udp_us: I64
+    keepalive_us: I64
+    """Of its clients' connections and of those to services for them, as the next two; 0: never."""
+    time_wait_us: I64
+    user_us: I64
+    """How long what was sent may stay unacknowledged; 0: as long as there are retransmissions left."""
+
+    syn_cookies: I64
+    """`CookieMode`."""
+    half_open_limit: I64
+    """Handshakes under way at one engine; 0: as many as the engine allows."""
+    connection_limit: I64
+    """Connections of clients at one engine whose handshakes are over; 0: any number."""
+    mss: I64
+    """Bytes of a segment from or to a client at the most; 0: what the way lets through."""
+    send_limit: I64
+    """Bytes that may wait for a client; 0: as many as for all others."""
 
     x_forwarded_for: I64
     via: I64
@@ -155,6 +180,8 @@ class Service(Record):
 
     congestion: I64
     """`Congestion` control of our connections to it."""
+    mss: I64
+    """Bytes of a segment from or to it at the most; 0: what the way lets through."""
     monitor_engine: I64
     """Number of the engine that probes it."""
 

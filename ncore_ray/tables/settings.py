@@ -39,6 +39,9 @@ class Settings(Record):
     syn_retries: I64
     retries: I64
     keepalive_us: I64
+    user_us: I64
+    challenge_limit: I64
+    fast_open_limit: I64
     idle_limit: I64
 
 

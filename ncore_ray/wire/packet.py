@@ -88,6 +88,10 @@ class Packet(Record):
     has_timestamp: I64
     timestamp: I64
     timestamp_echo: I64
+    fast_open: I64
+    """Of a SYN: bytes of its Fast Open cookie, 0 for a request; −1 when the option is absent (RFC 7413)."""
+    fast_open_high: I64
+    fast_open_low: I64
     duplicate_end: I64
     """Behind the bytes that the peer says to have got twice; −1: it says nothing of the kind."""
 

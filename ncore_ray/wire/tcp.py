@@ -28,11 +28,15 @@ _OPTION_WINDOW_SCALE: Final = 3
 _OPTION_SACK_PERMITTED: Final = 4
 _OPTION_SACK: Final = 5
 _OPTION_TIMESTAMPS: Final = 8
+_OPTION_FAST_OPEN: Final = 34
 _TIMESTAMPS_HEAD: Final = _OPTION_NOP << 24 | _OPTION_NOP << 16 | _OPTION_TIMESTAMPS << 8 | 10
 MAX_WINDOW_SCALE: Final = 14
 TIMESTAMPS: Final = 12
 """Bytes of the timestamps option with its padding."""
 SACK_BLOCK: Final = 8
+FAST_OPEN: Final = 12
+"""Bytes of the Fast Open option with a cookie of 8 bytes, and padding."""
+NO_FAST_OPEN: Final = -1
 MAX_SACK_BLOCKS: Final = 4
 """Three beside timestamps."""
 
@@ -74,6 +78,7 @@ def read_tcp(packet: Packet) -> Verdict:
     packet.sack_count = 0
     packet.has_timestamp = 0
     if packet.flags & SYN:
+        packet.fast_open = NO_FAST_OPEN
         return _read_syn_options(packet, at + TCP_HEADER, at + header_length)
     if header_length >= TCP_HEADER + SACK_BLOCK:
         _read_options(packet, at + TCP_HEADER, at + header_length)
@@ -115,8 +120,19 @@ def _read_syn_options(packet: Packet, at: int, end: int) -> Verdict:
             packet.option_sack_permitted = 1
         elif kind == _OPTION_TIMESTAMPS and length == 10:
             _read_timestamps(packet, at + 2)
+        elif kind == _OPTION_FAST_OPEN:
+            _read_fast_open(packet, at + 2, length - 2)
         at += length
     return Verdict.GOOD
+
+
+@kernel
+def _read_fast_open(packet: Packet, at: int, length: int) -> int:
+    """Read a Fast Open option (RFC 7413 §4.1.1): a request, or a cookie; one of another length was never ours."""
+    packet.fast_open = length
+    packet.fast_open_high = load32be(at) if length == 8 else 0
+    packet.fast_open_low = load32be(at + 4) if length == 8 else 0
+    return 0
 
 
 @kernel
@@ -202,6 +218,15 @@ def write_timestamps(target: int, value: int, echo: int) -> int:
     store32be(target + 4, value)
     store32be(target + 8, echo)
     return TIMESTAMPS
+
+
+@kernel
+def write_fast_open(target: int, high: int, low: int) -> int:
+    """Write a Fast Open cookie, with padding before it; return the option's 12 bytes."""
+    store32be(target, _OPTION_NOP << 24 | _OPTION_NOP << 16 | _OPTION_FAST_OPEN << 8 | 10)
+    store32be(target + 4, high)
+    store32be(target + 8, low)
+    return FAST_OPEN
 
 
 @kernel

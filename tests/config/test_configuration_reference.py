@@ -24,6 +24,7 @@ SECTIONS: list[tuple[str, list[type[BaseModel]]]] = [
     ("services", [model.Service]),
     ("services[].monitor", [model.TcpMonitor, model.HttpMonitor]),
     ("vservers", [model.VServer]),
+    ("vservers[].tcp", [model.OwnTcp]),
     ("vservers[].key", [model.PayloadKey]),
     ("vservers[].http", [model.HttpOptions]),
     ("timeouts", [model.Timeouts]),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncore_ray.flow.distributor import Algorithm, distributor_view, live_flows
-from ncore_ray.flow.explain import flow_text, list_flows
+from ncore_ray.flow.explain import explain, flow_text, list_flows
 from ncore_ray.flow.records import Distributor, FlowState, distributor_at
 from ncore_ray.flow.repair import close_flow, repair_table
 from ncore_ray.flow.state import TRANSITIONS, Event
@@ -97,14 +97,60 @@ def test_table_agrees_with_a_dictionary(walk: list[tuple[int, Event, int]]) -> N
     assert sum(live_flows(appliance.arena.array)) == model.created - appliance.counters()["flows_expired"]
 
 
+def _open(appliance: Appliance, port: int) -> int | str:
+    """Send a SYN, and the acknowledgment behind it where the SYN went through."""
+    answer = appliance.send(tcp_packet(CLIENT, port, VIP, 80, 2))
+    return appliance.send(tcp_packet(CLIENT, port, VIP, 80, 16)) if isinstance(answer, int) else answer
+
+
+def test_flood_of_syns_puts_out_itself_only() -> None:
+    appliance = make_appliance(flows=64)
+    true = {port: _open(appliance, port) for port in range(1, 50)}
+    assert all(isinstance(engine, int) for engine in true.values())
+    for number in range(2_000):
+        appliance.now += 10
+        assert isinstance(appliance.send(tcp_packet(f"10.9.{number >> 8}.{number & 255}", 9, VIP, 80, 2)), int)
+    assert {port: appliance.send(tcp_packet(CLIENT, port, VIP, 80, 16)) for port in true} == true
+    counters = appliance.counters()
+    assert sum(live_flows(appliance.arena.array)) == 2_049 - counters["flows_evicted"]
+    assert sum(live_flows(appliance.arena.array)) <= 7 * appliance.arena.plan.buckets
+    assert appliance.is_balanced()
+
+
+def test_client_who_answers_in_time_keeps_his_flow_in_a_flood() -> None:
+    """The oldest SYN of two buckets goes first: there are fourteen before it is the client's turn."""
+    appliance = make_appliance(flows=64, algorithm=Algorithm.ROUND_ROBIN)
+    number = kept = 0
+    for port in range(1, 101):
+        engine = appliance.send(tcp_packet(CLIENT, port, VIP, 80, 2))
+        for _ in range(20):
+            number += 1
+            appliance.now += 10
+            appliance.send(tcp_packet(f"10.9.{number >> 8 & 255}.{number & 255}", 9, VIP, 80, 2))
+        kept += appliance.send(tcp_packet(CLIENT, port, VIP, 80, 16)) == engine
+        appliance.send(tcp_packet(CLIENT, port, VIP, 80, 4))
+        appliance.now += 66 * SECOND
+    assert kept == 100
+
+
+def test_explain_of_a_full_table_changes_nothing() -> None:
+    appliance = make_appliance(flows=16)
+    for port in range(1, 200):
+        appliance.send(tcp_packet(CLIENT, port, VIP, 80, 2))
+    before = sum(live_flows(appliance.arena.array)), appliance.counters()
+    explain(appliance.arena.array, CLIENT, 999, VIP, 80, now=appliance.now)
+    assert before == (sum(live_flows(appliance.arena.array)), appliance.counters())
+
+
 def test_full_table_refuses_the_new_and_keeps_the_old() -> None:
     appliance = make_appliance(flows=16)
-    answers = {port: appliance.send(tcp_packet(CLIENT, port, VIP, 80, 2)) for port in range(1, 200)}
+    answers = {port: _open(appliance, port) for port in range(1, 200)}
     kept = {port: engine for port, engine in answers.items() if isinstance(engine, int)}
     refused = [port for port, engine in answers.items() if engine == "drop_flow_table_full_packets"]
     assert len(kept) + len(refused) == 199
     assert 16 <= len(kept) <= 7 * appliance.arena.plan.buckets
     assert {port: appliance.send(tcp_packet(CLIENT, port, VIP, 80, 16)) for port in kept} == kept
+    assert appliance.counters()["flows_evicted"] == 0
     appliance.now += 6 * SECOND
     assert appliance.send(tcp_packet(CLIENT, refused[0], VIP, 80, 2)) == "drop_flow_table_full_packets"
     appliance.now += 300 * SECOND

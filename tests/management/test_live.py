@@ -61,6 +61,26 @@ def test_settings_of_engines() -> None:
             assert (header.keepalive_us, header.retries, header.sack, header.idle_limit) == (7 * SECOND, 3, 0, 5)
 
 
+def test_what_handshakes_go_by() -> None:
+    with changing() as lab:
+        lab.change(
+            "set vserver v tcp.half_open=3 tcp.connections=4 tcp.mss=1200 tcp.send_buffer=64KiB timeouts.time_wait=1s",
+            "set tcp syn_cookies=always challenge_acks=7 fast_open=9",
+            "set timeouts user=30s",
+            "set service s0 mss=1300",
+        )
+        record = lab.vserver_record(0)
+        assert (record.half_open_limit, record.connection_limit, record.mss, record.send_limit) == (3, 4, 1200, 65536)
+        assert (record.syn_cookies, record.time_wait_us, record.user_us) == (1, SECOND, 30 * SECOND)
+        assert lab.service(0).mss == 1300
+        assert (lab.engine().challenge_limit, lab.engine().fast_open_limit, lab.engine().user_us) == (7, 9, 30 * SECOND)
+        client = lab.client().connect()
+        assert [ask(lab, client) for _ in range(2)] == [0, 0]
+        assert lab.counters().syn_cookies_accepted == 1
+        lab.change("unset vserver v tcp.connections", "set tcp fast_open=off")
+        assert (lab.vserver_record(0).connection_limit, lab.engine().fast_open_limit) == (0, 0)
+
+
 def test_a_service_comes_in() -> None:
     with changing() as lab:
         client = lab.client().connect()

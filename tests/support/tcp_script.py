@@ -144,6 +144,8 @@ class End:
     """Timestamp of the engine's latest segment that had one."""
     scale: int = 0
     """By which the engine's windows are shifted."""
+    cookie: bytes = b""
+    """Of Fast Open, as the engine told it last."""
     inbox: list[tuple[int, Segment]] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     """When the segments of the last `gets` had been sent, ms since the mark."""
@@ -190,20 +192,24 @@ class End:
         sack: bool | Sequence[tuple[int, int]] = False,
         ts: tuple[int, int] | None = None,
         mark: int = 0,
+        fast_open: bytes | None = None,
     ) -> None:
         """Hand a segment to the engine; it is taken at the next breath. ``data``: bytes, or a length of the pattern.
 
         ``sack``: True permits it (in a SYN), or the blocks by relative numbers, each with the number behind its last.
         ``ts``: timestamp, and the one that is echoed. ``mark``: the ECN field of the IP header.
+        ``fast_open``: the cookie, of no bytes to ask for one.
         """
         at = self.next if seq is None else seq
         payload = pattern(at, data) if isinstance(data, int) else data
         for i, byte in enumerate(payload):
-            self.said.setdefault(at + i, byte)
+            self.said.setdefault(at + i + ("S" in flags), byte)
         options = struct.pack(">BBH", 2, 4, mss) if mss else b""
         options += struct.pack(">BBBB", 1, 3, 3, scale) if scale >= 0 else b""
         options += self._sack(sack)
         options += struct.pack(">BBBBII", 1, 1, 8, 10, *ts) if ts else b""
+        if fast_open is not None:
+            options += bytes([1, 1, 34, 2 + len(fast_open)]) + fast_open
         frame = self.segment(flags, at, self.received if ack is None else ack, payload, window, options, mark)
         self.next = max(self.next, at + len(payload) + ("S" in flags) + ("F" in flags))
         # Nobody sums a packet that lies in several frames: the reader lets only those through that need it not.
@@ -261,7 +267,7 @@ class End:
                 options = options[1:]
                 continue
             kind, length = options[:2]
-            assert kind == 8 or (kind == 5) != ("S" in flags)
+            assert kind in (8, 34) or (kind == 5) != ("S" in flags)
             if kind == 2:
                 text += f" mss {int.from_bytes(options[2:length], 'big')}"
             elif kind == 3:
@@ -272,6 +278,9 @@ class End:
             elif kind == 8:
                 self.stamp, echo = struct.unpack(">II", options[2:length])
                 text += f" echo {echo}"
+            elif kind == 34:
+                self.cookie = options[2:length]
+                text += " cookie"
             else:
                 text += f" sack {self._blocks_text(options[2:length])}"
             options = options[length:]

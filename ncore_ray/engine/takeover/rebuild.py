@@ -37,10 +37,11 @@ def forget_derived(engine: Engine, now: int) -> int:
     begin_announcing(engine)
     for number in range(engine.reassembly_count):  # one of them may be half written; fragments are rare
         reassembly_of(engine, number).state = ReassemblyState.FREE
-    engine.free_connection = engine.live_connections = engine.half_open = 0
+    engine.free_connection = engine.live_connections = engine.half_open = engine.fast_open_pending = 0
+    engine.half_open_first = engine.half_open_last = 0
     engine.time_wait_first = engine.time_wait_last = 0
     for number in range(arena_at(base).vserver_count):
-        vserver_stats(engine, number).connections = 0
+        vserver_stats(engine, number).connections = vserver_stats(engine, number).half_open = 0
     for number in range(arena_at(base).service_count):
         stats = service_stats(engine, number)
         stats.connections = stats.busy = stats.idle_first = stats.idle_connections = 0

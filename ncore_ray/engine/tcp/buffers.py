@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ncore_ray.engine.connection import Tcb, peer_of
-from ncore_ray.engine.partition import Engine
+from ncore_ray.engine.connection import Role, Tcb, peer_of
+from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.machine.jit import kernel
+from ncore_ray.tables.service import vserver_of
 
 FIRST_BUFFER: Final = 512 << 10
 """Of both directions of every connection, unless less is configured."""
@@ -27,8 +28,20 @@ def is_pressed(engine: Engine) -> int:
 
 
 @kernel
+def _own_limit(engine: Engine, tcb: Tcb) -> int:
+    """Return how many bytes the vServer of a client lets wait for it, or 0: as many as all others."""
+    role = tcb.role
+    if role == Role.CLIENT or role == Role.RELAYED or role == Role.SPLIT or role == Role.ARRIVING:
+        return vserver_of(base_of(engine), tcb.vserver).send_limit
+    return 0
+
+
+@kernel
 def send_limit_of(engine: Engine, tcb: Tcb) -> int:
     """Return how many bytes may wait to be sent or acknowledged."""
+    own = _own_limit(engine, tcb)
+    if own:
+        return min(own, engine.send_limit) if is_pressed(engine) else own
     wanted = 2 * tcb.cwnd
     if wanted <= engine.send_limit or is_pressed(engine):
         return engine.send_limit
@@ -43,7 +56,7 @@ def receive_limit_of(engine: Engine, tcb: Tcb) -> int:
     limit = max(engine.receive_limit, tcb.receive_limit)
     if tcb.peer and engine.receive_most > limit:
         limit = max(limit, min(send_limit_of(engine, peer_of(engine, tcb)), engine.receive_most))
-    return limit
+    return max(limit, _own_limit(engine, peer_of(engine, tcb))) if tcb.peer else limit
 
 
 @kernel

@@ -12,29 +12,32 @@ from typing import Final
 from ncore_ray.arena.frame import FRAME_SIZE, frame_address, frame_meta
 from ncore_ray.engine.buffer import NO_FRAME, has_memory
 from ncore_ray.engine.connection import Tcb, Work, mark
+from ncore_ray.engine.half_open import enter_half_open, leave_half_open
 from ncore_ray.engine.lifecycle import destroy, enter_time_wait
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion, ecn
+from ncore_ray.engine.tcp.accept import is_full
 from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
 from ncore_ray.engine.tcp.buffers import note_received
+from ncore_ray.engine.tcp.challenge import challenge
+from ncore_ray.engine.tcp.patience import keepalive_of
 from ncore_ray.engine.tcp.reassembly import Kept, clear_early, detach_early, keep_early, next_early
 from ncore_ray.engine.tcp.rtt import after_lost_syn, take_sample
 from ncore_ray.engine.tcp.sack import note_duplicate, note_early
-from ncore_ray.engine.tcp.segment import answer_reset, own_mss
+from ncore_ray.engine.tcp.segment import answer_reset, mss_limit_of, told_mss
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
-from ncore_ray.engine.tcp.state import TcpState, can_receive
+from ncore_ray.engine.tcp.state import FastOpen, TcpState, can_receive
 from ncore_ray.engine.tcp.timestamps import Age, begin_timestamps, judge_age, note_timestamp
 from ncore_ray.machine.jit import kernel
 from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.packet import Packet
-from ncore_ray.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN
+from ncore_ray.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN, URG
 
 _DEFAULT_MSS: Final = 536
 _DEFAULT_MSS6: Final = 1_220
+_LEAST_MSS: Final = 64
 _REFUSAL_INTERVAL_US: Final = 50_000
 """A connection answers at most one segment of no use in that time: far less than the 200 ms of a peer's first probe."""
-_CHALLENGE_WINDOW_US: Final = 1_000_000
-_CHALLENGES_PER_WINDOW: Final = 1_000
 
 
 class Event(IntEnum):
@@ -70,7 +73,8 @@ def receive_segment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
         return _receive_reset(engine, tcb, packet)
     if packet.flags & SYN:
         counters.drop_tcp_unexpected_syn_packets += 1  # RFC 5961 §4.2
-        return challenge(engine, tcb)
+        challenge(engine, tcb)
+        return Event.NOTHING
     if not packet.flags & ACK:
         counters.drop_tcp_no_acknowledgment_packets += 1
         return Event.NOTHING
@@ -165,27 +169,11 @@ def _heed_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 
 
 @kernel
-def challenge(engine: Engine, tcb: Tcb) -> int:
-    """Send an acknowledgment that lets a true peer prove itself (RFC 5961 §3.2, §4.2), limited in rate (§7)."""
-    counters = counters_of(engine)
-    if engine.now - engine.challenge_window_at >= _CHALLENGE_WINDOW_US:
-        engine.challenge_window_at = engine.now
-        engine.challenge_count = 0
-    engine.challenge_count += 1
-    if engine.challenge_count > _CHALLENGES_PER_WINDOW:
-        counters.challenge_acks_suppressed += 1
-        return Event.NOTHING
-    counters.challenge_acks += 1
-    tcb.ack_now = 1
-    mark(engine, tcb, Work.OUTPUT)
-    return Event.NOTHING
-
-
-@kernel
 def _receive_reset(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if packet.sequence != tcb.rcv_nxt:  # RFC 5961 §3.2: in the window, but not exactly
         counters_of(engine).drop_tcp_bad_reset_packets += 1
-        return challenge(engine, tcb)
+        challenge(engine, tcb)
+        return Event.NOTHING
     counters_of(engine).used_tcp_packets += 1
     if tcb.state >= TcpState.CLOSING:  # both streams have ended: nobody needs to be told (RFC 9293 §3.10.7.4)
         destroy(engine, tcb)
@@ -209,13 +197,18 @@ def _receive_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
             counters_of(engine).used_tcp_packets -= 1
             answer_reset(engine, packet)
             return Event.NOTHING
+        if is_full(engine, tcb):  # the peer says it again, with its data: until then, this is its place in the queue
+            counters_of(engine).drop_tcp_connection_limit_packets += 1
+            counters_of(engine).used_tcp_packets -= 1
+            return Event.NOTHING
         _syn_acknowledged(engine, tcb, packet)
         tcb.snd_wl1 = seq_add(packet.sequence, -1)
-        events |= Event.ESTABLISHED
+        events |= 0 if tcb.fast_open == FastOpen.TAKEN else Event.ESTABLISHED
     if not _acknowledgment_in_range(tcb, packet):
         counters_of(engine).drop_tcp_bad_acknowledgment_packets += 1
         counters_of(engine).used_tcp_packets -= 1
-        return events | challenge(engine, tcb)
+        challenge(engine, tcb)
+        return events
     events |= _acknowledge(engine, tcb, packet)
     return events if events & Event.GONE else events | _receive_text(engine, tcb, packet)
 
@@ -245,8 +238,10 @@ def _heard(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 def _syn_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Enter ESTABLISHED: our SYN has arrived."""
     if tcb.state == TcpState.SYN_RECEIVED:
-        engine.half_open -= 1
+        leave_half_open(engine, tcb)
     tcb.state = TcpState.ESTABLISHED
+    if keepalive_of(engine, tcb):
+        tcb.keepalive_at = engine.now + keepalive_of(engine, tcb)
     tcb.snd_una = packet.acknowledgment
     tcb.snd_nxt = packet.acknowledgment
     tcb.snd_max = packet.acknowledgment
@@ -279,6 +274,8 @@ def _receive_text(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Seventh and eighth step: payload and FIN."""
     if packet.payload_length == 0 and packet.flags & FIN == 0:
         return Event.NOTHING
+    if packet.flags & URG:
+        counters_of(engine).urgent_segments += 1  # its bytes stay where they are in the stream (RFC 6093 §3.2, §6)
     mark(engine, tcb, Work.OUTPUT)
     if not can_receive(tcb.state):
         tcb.ack_now = 1  # the FIN or its like again
@@ -408,7 +405,9 @@ def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     """Take what a SYN says: initial sequence, segment size, window scale (RFC 9293 §3.7.1, RFC 7323 §2)."""
     default = _DEFAULT_MSS if is_ipv4(packet.source_high, packet.source_low) else _DEFAULT_MSS6
     offered = packet.option_mss if packet.option_mss else default
-    tcb.mss = max(min(offered, own_mss(engine, tcb)), 64)
+    tcb.mss = max(
+        min(offered, told_mss(engine, tcb.nic, tcb.remote_high, tcb.remote_low, mss_limit_of(engine, tcb))), _LEAST_MSS
+    )
     tcb.irs = packet.sequence
     tcb.rcv_nxt = seq_add(packet.sequence, 1)
     tcb.rcv_edge = seq_add(tcb.rcv_nxt, min(engine.receive_limit, 65535))
@@ -449,7 +448,7 @@ def _receive_syn_sent(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     mark(engine, tcb, Work.OUTPUT)
     if not packet.flags & ACK:  # both ends opened at once
         tcb.state = TcpState.SYN_RECEIVED
-        engine.half_open += 1
+        enter_half_open(engine, tcb)
         tcb.snd_nxt = tcb.iss
         return Event.NOTHING
     _syn_acknowledged(engine, tcb, packet)

@@ -7,6 +7,7 @@ from typing import Final
 from ncore_ray.arena.frame import frame_address, frame_meta
 from ncore_ray.engine.buffer import NO_FRAME
 from ncore_ray.engine.connection import (
+    Role,
     Tcb,
     hold_chain,
     local_port,
@@ -25,13 +26,16 @@ from ncore_ray.engine.ip.header import (
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp.buffers import PRESSED_WINDOW, receive_limit_of
 from ncore_ray.engine.tcp.ecn import syn_flags, write_marks
+from ncore_ray.engine.tcp.fast_open import write_fast_open_cookie
 from ncore_ray.engine.tcp.sack import has_blocks, write_blocks
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_max
+from ncore_ray.engine.tcp.state import FastOpen
 from ncore_ray.engine.tcp.timestamps import options_length, write_own_timestamps
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.nic.direct import PIECE_SIZE, Offload, Slot, piece_at
 from ncore_ray.tables.nic import nic_of
+from ncore_ray.tables.service import service_of, vserver_of
 from ncore_ray.wire.address import is_ipv4
 from ncore_ray.wire.checksum import sum_bytes
 from ncore_ray.wire.ethernet import ETHERNET_HEADER
@@ -62,6 +66,21 @@ def own_mss(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def told_mss(engine: Engine, nic: int, high: int, low: int, limit: int) -> int:
+    """Return the segment size that a SYN to an address tells: what a NIC lets in, or less where a limit is set."""
+    own = nic_of(base_of(engine), nic).mtu - ip_header(high, low) - TCP_HEADER
+    return min(own, limit) if limit else own
+
+
+@kernel
+def mss_limit_of(engine: Engine, tcb: Tcb) -> int:
+    """Return the configured limit of the segment size: the vServer's for clients, else the service's; 0: none."""
+    if tcb.role == Role.SERVER or tcb.role == Role.MONITOR:
+        return service_of(base_of(engine), tcb.service).mss
+    return vserver_of(base_of(engine), tcb.vserver).mss
+
+
+@kernel
 def receive_room(engine: Engine, tcb: Tcb) -> int:
     """Return how many more bytes the connection may take in: its limit, less what is held here or waits in the peer."""
     if tcb.discard:
@@ -69,7 +88,7 @@ def receive_room(engine: Engine, tcb: Tcb) -> int:
     used = hold_chain(tcb).length
     if tcb.peer:
         used += send_chain(peer_of(engine, tcb)).length
-    return max(receive_limit_of(engine, tcb) - used, 0)
+    return max(min(receive_limit_of(engine, tcb) - used, engine.receive_most), 0)
 
 
 @kernel
@@ -234,9 +253,12 @@ def send_syn(engine: Engine, tcb: Tcb, flags: int) -> int:
     before = headers_to(tcb)
     index = take_slot(engine, tcb.nic, before)
     options = header_address(engine, index) + before + TCP_HEADER
-    length = TCP_HEADER + write_syn_options(options, own_mss(engine, tcb), scale, 1 if tcb.sack_permitted else 0)
+    mss = told_mss(engine, tcb.nic, tcb.remote_high, tcb.remote_low, mss_limit_of(engine, tcb))
+    length = TCP_HEADER + write_syn_options(options, mss, scale, 1 if tcb.sack_permitted else 0)
     if tcb.timestamps:
         length += write_own_timestamps(engine, tcb, options - TCP_HEADER + length)
+    if tcb.fast_open == FastOpen.TELL:
+        length += write_fast_open_cookie(engine, options - TCP_HEADER + length, tcb.remote_high, tcb.remote_low)
     slot_of(engine, index).header_length = before + length
     at = _write_headers(engine, tcb, index, length)
     acknowledgment = tcb.rcv_nxt if flags & ACK else 0

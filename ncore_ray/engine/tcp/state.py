@@ -36,6 +36,16 @@ class Recovery(IntEnum):
     """Nothing arrived for so long that all seems lost, and the window begins anew. Only with SACK."""
 
 
+class FastOpen(IntEnum):
+    """What a client's SYN brought about beside the usual (RFC 7413)."""
+
+    NOTHING = 0
+    TAKEN = 1
+    """Its data were taken, and its owner knows of the connection already."""
+    TELL = 2
+    """It is told a cookie for the next time."""
+
+
 class Recheck(IntEnum):
     """What is to be done at `Tcb.recheck_at`."""
 

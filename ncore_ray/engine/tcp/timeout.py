@@ -9,6 +9,13 @@ from ncore_ray.engine.connection import Tcb, Work, mark
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp import congestion, recovery
+from ncore_ray.engine.tcp.patience import (
+    begin_silence,
+    cut_to_patience,
+    is_patience_over,
+    keepalive_of,
+    user_timeout_of,
+)
 from ncore_ray.engine.tcp.rtt import back_off
 from ncore_ray.engine.tcp.state import Recheck, TcpState
 from ncore_ray.engine.tcp.user import abort
@@ -100,13 +107,16 @@ def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
         return Expiry.NOTHING  # nothing is on its way
     tcb.retransmissions += 1
     opening = tcb.state <= TcpState.SYN_RECEIVED
-    if tcb.retransmissions > (engine.syn_retries if opening else engine.retries):
+    if opening and tcb.retransmissions > engine.syn_retries:
+        return Expiry.FAILED
+    if not opening and _is_given_up(engine, tcb):
         return Expiry.FAILED
     counters_of(engine).retransmission_timeouts += 1
     back_off(engine, tcb)
     if opening:
         tcb.snd_nxt = tcb.iss
         return Expiry.NOTHING
+    cut_to_patience(engine, tcb)
     if tcb.sack_permitted and tcb.snd_wnd > 0:
         return recovery.on_timeout(engine, tcb)
     congestion.on_timeout(tcb)
@@ -116,13 +126,27 @@ def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _is_given_up(engine: Engine, tcb: Tcb) -> int:
+    """Return 1 when a peer has not answered for the user time-out, or without one as often as is asked."""
+    if tcb.retransmissions == 1:
+        begin_silence(tcb, engine.now if tcb.probing else engine.now - tcb.rto)
+    if user_timeout_of(engine, tcb) == 0:
+        return 1 if tcb.retransmissions > engine.retries else 0
+    if not is_patience_over(engine, tcb):
+        return 0
+    counters_of(engine).user_timeouts += 1
+    return 1
+
+
+@kernel
 def _probe_window(engine: Engine, tcb: Tcb) -> int:
     """Send one byte into a closed window; a peer that answers keeps the connection (RFC 9293 §3.8.6.1)."""
     tcb.retransmissions += 1
-    if tcb.retransmissions > engine.retries:
+    if _is_given_up(engine, tcb):
         return Expiry.FAILED
     counters_of(engine).zero_window_probes += 1
     back_off(engine, tcb)
+    cut_to_patience(engine, tcb)
     tcb.snd_nxt = tcb.snd_una
     tcb.probe_now = 1
     return Expiry.NOTHING
@@ -130,16 +154,20 @@ def _probe_window(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def _expire_keepalive(engine: Engine, tcb: Tcb) -> int:
+    limit = keepalive_of(engine, tcb)
+    if limit == 0:  # no more, since the configuration changed
+        tcb.keepalive_at = 0
+        return Expiry.NOTHING
     idle_since = max(tcb.last_received_at, tcb.created_at)
-    if engine.now - idle_since < engine.keepalive_us:
-        tcb.keepalive_at = idle_since + engine.keepalive_us
+    if engine.now - idle_since < limit:
+        tcb.keepalive_at = idle_since + limit
         tcb.keepalive_probes = 0
         return Expiry.NOTHING
     if tcb.keepalive_probes >= _KEEPALIVE_PROBES:
         return Expiry.FAILED
     tcb.keepalive_probes += 1
     counters_of(engine).keepalive_probes += 1
-    tcb.keepalive_at = engine.now + min(_KEEPALIVE_INTERVAL_US, engine.keepalive_us)
+    tcb.keepalive_at = engine.now + min(_KEEPALIVE_INTERVAL_US, limit)
     tcb.keepalive_due = 1
     mark(engine, tcb, Work.OUTPUT)
     return Expiry.NOTHING

@@ -21,7 +21,8 @@ from ncore_ray.engine.connection import (
     take_connection,
     tcb_of,
 )
-from ncore_ray.engine.lifecycle import destroy, leave_pool, recycle_time_wait, unpair
+from ncore_ray.engine.half_open import enter_half_open
+from ncore_ray.engine.lifecycle import destroy, leave_pool, make_room, recycle_time_wait, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.buffers import send_limit_of
@@ -55,7 +56,8 @@ def initial_sequence(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
-def _number_from(tcb: Tcb, sequence: int) -> int:
+def number_from(tcb: Tcb, sequence: int) -> int:
+    """Let a connection begin with an initial sequence number."""
     tcb.iss = sequence
     tcb.snd_una = sequence
     tcb.snd_nxt = sequence
@@ -69,18 +71,16 @@ def _number_from(tcb: Tcb, sequence: int) -> int:
 def number_after(tcb: Tcb, previous: int) -> int:
     """Let a fresh connection begin beyond all that its former incarnation sent (RFC 9293 §3.6.1)."""
     if seq_le(tcb.iss, previous):
-        _number_from(tcb, seq_add(previous, _REUSE_GAP))
+        number_from(tcb, seq_add(previous, _REUSE_GAP))
     return 0
 
 
 @kernel
 def _begin(engine: Engine, tcb: Tcb, state: int) -> int:
     tcb.state = state
-    _number_from(tcb, initial_sequence(engine, tcb))
+    number_from(tcb, initial_sequence(engine, tcb))
     tcb.rto = max(INITIAL_RTO_US, engine.min_rto_us)
     tcb.last_received_at = engine.now
-    if engine.keepalive_us:
-        tcb.keepalive_at = engine.now + engine.keepalive_us
     index_connection(engine, tcb)
     mark(engine, tcb, Work.OUTPUT)
     return 0
@@ -96,6 +96,15 @@ def take_or_recycle(engine: Engine) -> int:
 
 
 @kernel
+def take_or_evict(engine: Engine) -> int:
+    """Return the number plus 1 of a fresh connection, if need be in the place of another that is worth less; or 0."""
+    number = take_connection(engine)
+    if number == 0 and make_room(engine):
+        number = take_connection(engine)
+    return number
+
+
+@kernel
 def _role_of_client(engine: Engine, vserver: Vserver) -> int:
     if vserver.arrival == Arrival.DIRECT or (
         vserver.arrival == Arrival.FUNCTION and vserver.engines >> engine.index & 1
@@ -105,16 +114,8 @@ def _role_of_client(engine: Engine, vserver: Vserver) -> int:
 
 
 @kernel
-def open_passive(engine: Engine, packet: Packet, vserver: int) -> int:
-    """Make a connection in SYN-RECEIVED for a SYN to a vServer; return its number plus 1, or 0 if there is no room."""
-    counters = counters_of(engine)
-    if engine.half_open >= engine.half_open_limit:
-        counters.drop_tcp_half_open_limit_packets += 1
-        return 0
-    number = take_or_recycle(engine)
-    if number == 0:
-        counters.drop_tcp_table_full_packets += 1
-        return 0
+def open_passive(engine: Engine, packet: Packet, vserver: int, number: int) -> int:
+    """Make a connection in SYN-RECEIVED of a fresh record, for a SYN to a vServer; return its number plus 1."""
     tcb = tcb_of(engine, number - 1)
     tcb.role = _role_of_client(engine, vserver_of(base_of(engine), vserver))
     tcb.vserver = vserver
@@ -129,9 +130,8 @@ def open_passive(engine: Engine, packet: Packet, vserver: int) -> int:
     tcb.congestion = vserver_of(base_of(engine), vserver).congestion
     _begin(engine, tcb, TcpState.SYN_RECEIVED)
     take_options(engine, tcb, packet)
-    engine.half_open += 1
-    counters.used_tcp_packets += 1
-    counters.connections_accepted += 1
+    enter_half_open(engine, tcb)
+    counters_of(engine).connections_accepted += 1
     stats = vserver_stats(engine, vserver)
     stats.connections += 1
     stats.total_connections += 1
@@ -145,7 +145,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
     service = service_of(base, service_index)
     if service.route < 0:
         return 0
-    number = take_or_recycle(engine)
+    number = take_or_evict(engine)
     if number == 0:
         return 0
     tcb = tcb_of(engine, number - 1)

@@ -8,6 +8,8 @@ import pytest
 
 from ncore_ray.engine.tcp.state import TcpState
 from tests.support.tcp_script import (
+    CLIENT,
+    SYN_ACK,
     WINDOW,
     Script,
     close_wait,
@@ -108,14 +110,60 @@ def test_acknowledgment_of_long_ago() -> None:
         s.counted(drop_tcp_bad_acknowledgment_packets=1, challenge_acks=1)
 
 
-def test_challenges_are_limited() -> None:
+def test_challenges_of_a_connection_are_limited() -> None:
     with established() as s:
-        for _ in range(8):
-            for _ in range(128):
-                s.end.sends("R", 5)
+        for _ in range(4):
+            s.end.sends("R", 5)
+            s.end.sends("S", 5)
+            s.end.sends("A", ack=9)
             s.settle()
-        s.end.inbox.clear()
-        s.counted(drop_tcp_bad_reset_packets=1024, challenge_acks=1000, challenge_acks_suppressed=24)
+        s.end.gets("A 1 ack 1")
+        s.wait(499)
+        s.end.sends("R", 5)
+        s.end.gets()
+        s.wait(1)
+        s.end.sends("R", 5)
+        s.end.gets("A 1 ack 1")
+        s.counted(
+            drop_tcp_bad_reset_packets=6,
+            drop_tcp_unexpected_syn_packets=4,
+            drop_tcp_bad_acknowledgment_packets=4,
+            challenge_acks=2,
+            challenge_acks_suppressed=12,
+        )
+
+
+def test_challenges_of_all_connections_are_limited() -> None:
+    """By a number that nobody outside can know, and that is another one in each second (RFC 5961 §7)."""
+    with Script(connections=256, tcp="challenge_acks: 40") as s:
+        s.lab.engine().half_open_limit = 999
+        clients = []
+        for port in range(41000, 41080):
+            s.client.own = (CLIENT, port)
+            s.client.next = s.client.received = s.client.edge = 0
+            s.client.opens()
+            s.client.gets(SYN_ACK)
+            clients.append((port, s.client.engine_first))
+        s.counted(connections_accepted=80)
+        s.mark()
+        found = []
+        for _ in range(8):
+            before = s.lab.totals()
+            for port, first in clients:
+                s.client.own, s.client.engine_first = (CLIENT, port), first
+                s.client.sends("R", 5)
+                s.settle()
+            s.client.inbox.clear()
+            s.strays.clear()
+            found.append(s.lab.totals().minus(before)["challenge_acks"])
+            s.lab.now += 1_000_000
+        assert 20 <= min(found) < max(found) <= 40, found
+        assert len(set(found)) > 3, found
+        s.lab.breathe()
+        s._collect()
+        s.client.inbox.clear()
+        s.strays.clear()
+        s.mark()
 
 
 def test_challenge_at_the_link_layer_goes_to_the_true_peer() -> None:

@@ -197,7 +197,25 @@ def test_established_urgent_data_is_data() -> None:
         s.other.gets("PA 1+3 ack 1")
         s.wait(45)
         s.end.gets("A 1 ack 4")
-        s.counted(delayed_acks=1)
+        s.counted(delayed_acks=1, urgent_segments=1)
+
+
+def test_established_urgent_pointer_without_data_is_nothing() -> None:
+    with established() as s:
+        s.end.sends("UA")
+        s.end.gets()
+        s.other.gets()
+        s.counted()
+
+
+def test_established_urgent_data_that_come_early_stay_in_their_place() -> None:
+    with established() as s:
+        s.end.sends("PAU", 4, data=3)
+        s.end.gets("A 1 ack 1")
+        s.end.sends("PAU", 1, data=3)
+        s.other.gets("PA 1+6 ack 1")
+        s.end.gets("A 1 ack 7")
+        s.counted(urgent_segments=2, out_of_order_segments=1)
 
 
 def test_established_acknowledgment_at_the_windows_edge_counts() -> None:
