@@ -12,7 +12,7 @@ BENCH_PACKAGES := wrk nginx-light haproxy libnginx-mod-stream iperf3 curl apache
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format fuzz bench bench-deps bench-report compile clean
+.PHONY: help demo test lint format conformance fuzz bench bench-deps bench-report compile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: $(VENV)/.made-dev ## check format, style and types
 format: $(VENV)/.made-dev ## format the source, and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+conformance: $(VENV)/.made-dev ## play the TCP scripts on a running appliance over veth devices (ARGS="rfc5961/ --tolerance 0.1")
+	@$(BIN)/ncore compile
+	@$(BIN)/python -m tests.conformance.veth $(ARGS)
 
 fuzz: $(VENV)/.made-fuzz ## look for bytes that break a parser or TCP (MINUTES=10 ARGS="--target segments --keep")
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(ARGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ncore_ray.lab.dry.packets import arp, ethernet, icmp, ip_bytes, ipv4, tcp
@@ -26,6 +26,7 @@ from tests.support.tcp_peer import read_segment as read_peer_segment
 from tests.support.tcp_script import BEFORE_WRAP, pattern, read_segment
 
 _SYN: Final = parse_segment("S 0 win 65535 <mss 1460>")
+_DEFAULT_MSS, _MOST = 536, 1460
 _PATIENCE_US: Final = 3_000_000
 _FAR_FIRST: Final = 0x1234_5678
 
@@ -43,6 +44,8 @@ class _Near:
     engine: tuple[str, int]
     first: int = BEFORE_WRAP
     engine_first: int = -1
+    mss: int = _DEFAULT_MSS
+    """What it has said to take in one segment; an appliance lets the device cut what is longer."""
     inbox: list[tuple[int, Segment]] = field(default_factory=list)
 
 
@@ -169,7 +172,7 @@ class Player:
         at, found = self.near.inbox.pop(0)
         at -= self.marked_us
         self.at_us = at
-        if differs(step.segment, found):
+        if differs(step.segment, found, pushes=self.world.sees_inside()):
             raise self._error(step, f"{found} came at {at / 1e6:.3f}")
         if not earliest - tolerance <= at <= latest + tolerance:
             raise self._error(step, f"it came at {at / 1e6:.3f}, which is not {_span(earliest, latest)}")
@@ -221,6 +224,8 @@ class Player:
         raw, near = read_segment(self.near.nic, frame), self.near
         if raw.destination != (ip_bytes(near.own[0]), near.own[1]):
             return
+        if near.nic == 1 and not raw.flags & FLAGS["S"] and near.engine[1] != raw.source[1]:
+            return  # of a connection of before
         if raw.flags & FLAGS["S"]:
             near.engine_first = raw.sequence
             near.engine = (near.engine[0], raw.source[1])
@@ -239,7 +244,8 @@ class Player:
         self._note(">", segment)
         if raw.payload != pattern(segment.sequence, len(raw.payload)):
             raise ConformanceError(f"{self.source.path}: other bytes than were written: {segment}")
-        near.inbox.append((at_us, segment))
+        most = segment.length if self.world.sees_inside() else near.mss
+        near.inbox += [(at_us, piece) for piece in _pieces(segment, most)]
 
     def _take_far(self, frame: bytes) -> None:
         segment = read_peer_segment(frame[34:])
@@ -247,7 +253,10 @@ class Player:
         if self.far_nic == 1 and segment.flags & FLAGS["S"] and segment.destination_port == place.service[1]:
             self.far = self._peer(place.service, (place.snip, segment.source_port))
             self.far.accept(segment)
-        elif self.far is not None and segment.destination_port == self.far.own[1]:
+        elif self.far is not None and (segment.destination_port, segment.source_port) == (
+            self.far.own[1],
+            self.far.other[1],
+        ):
             self.far.receive(segment, self.world.now_us())
             total = self.far.total_received
             tail = bytes(self.far.received[-64:])
@@ -278,6 +287,9 @@ class Player:
 
     def _frame(self, segment: Segment) -> bytes:
         near, place = self.near, self.world.place
+        if "S" in segment.flags:
+            offered = [option.values[0] for option in segment.options if option.name == "mss"]
+            near.mss = min(offered[0] if offered else _DEFAULT_MSS, _MOST)
         modifiers = segment.modifiers
         destination = int(modifiers.get("port", near.engine[1]))
         raw = tcp(
@@ -348,6 +360,18 @@ class Player:
         segment = self.near.inbox.pop(0)[1]
         assert segment.flags == flags, f"{self.source.path}: {segment} during the handshake"
         return segment
+
+
+def _pieces(segment: Segment, mss: int) -> list[Segment]:
+    """Cut a segment that is longer than the other end's MSS as the device would; PSH and FIN go with the last piece."""
+    if segment.length <= mss or segment.length == 0:
+        return [segment]
+    pieces = []
+    for start in range(0, segment.length, mss):
+        end = min(start + mss, segment.length)
+        flags = segment.flags if end == segment.length else segment.flags.replace("P", "").replace("F", "")
+        pieces.append(replace(segment, flags=flags, sequence=segment.sequence + start, length=end - start))
+    return pieces
 
 
 def _with_defaults(given: Segment) -> Segment:

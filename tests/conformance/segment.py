@@ -221,9 +221,13 @@ def _decoded(kind: int, value: bytes, other_first: int) -> Option:
     return Option(name, struct.unpack(layout, value))
 
 
-def differs(expected: Segment, found: Segment) -> bool:
-    """Return whether a segment is another one than a script expects; a window that it does not name may be any."""
-    if (expected.flags, expected.sequence, expected.length) != (found.flags, found.sequence, found.length):
+def differs(expected: Segment, found: Segment, *, pushes: bool = True) -> bool:
+    """Return whether a segment is another one than a script expects; a window that it does not name may be any.
+
+    ``pushes``: whether PSH has to be the same, which in real time depends on how soon the next data comes.
+    """
+    flags = [text if pushes else text.replace("P", "") for text in (expected.flags, found.flags)]
+    if flags[0] != flags[1] or (expected.sequence, expected.length) != (found.sequence, found.length):
         return True
     if expected.ack != (found.ack if "A" in found.flags else None) or expected.urgent != found.urgent:
         return True

@@ -1,0 +1,203 @@
+"""The same scripts over veth devices, on a running appliance: `make conformance`, `python -m tests.conformance.veth`.
+
+Both hosts are raw sockets in network namespaces, so no kernel's TCP takes part. Time is real, so all times may differ
+by the tolerance; what looks into the engine (`state`, `~`) is left out. Scripts with the same settings share an
+appliance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import socket
+import struct
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ncore_ray.appliance import session
+from ncore_ray.config.load import parse
+from ncore_ray.demo.ray_node import own_ray
+from ncore_ray.engine.connection import Tcb
+from ncore_ray.lab.dry.packets import internet_checksum, pseudo_header
+from ncore_ray.lab.host import Host, mac_of
+from ncore_ray.lab.network import CLIENT_SNIP, SERVER_SNIP, VIP, Layout, Network
+from tests.conformance.language import Source, read_script
+from tests.conformance.play import Player
+from tests.conformance.world import Place, Take
+
+CLIENT: Final = "10.1.0.77"
+SERVICE: Final = "10.2.0.77"
+PORT: Final = 9000
+FOLDER: Final = Path(__file__).parent / "tcp"
+_MACS: Final = (0x0200_0000_4D01, 0x0200_0000_4D02)
+_SOL_PACKET, _AUXDATA, _SUM_NOT_READY = 263, 8, 8
+_RAY_BYTES: Final = 512 << 20
+_TEXT: Final = """
+appliance: {{name: {name}, engines: 1, standbys: 0, arena: 96MiB}}
+nics:
+  - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24]}}
+  - {{name: nc1, driver: af_packet, netns: {netns}, addresses: [10.2.0.10/24]}}
+services:
+  - {{name: one, address: "10.2.0.77:9000", monitor: none}}
+vservers:
+  - {{name: raw, address: "10.1.0.100:9000", protocol: TCP, services: [one]}}
+tcp: {{{tcp}}}
+timeouts: {{{timeouts}}}
+"""
+
+
+def packet_socket(host: Host) -> socket.socket:
+    """Return a raw socket on the one device of a host."""
+
+    def make() -> socket.socket:
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        made.setsockopt(_SOL_PACKET, _AUXDATA, 1)
+        made.bind((next(name for _, name in socket.if_nameindex() if name != "lo"), 0))
+        made.setblocking(False)
+        return made
+
+    return host.namespace.call(make)
+
+
+def summed(frame: bytes) -> bytes:
+    """Return a frame with the TCP checksum that its sender had left to the device, where there is none on a veth."""
+    if frame[12:14] != b"\x08\0" or frame[23] != 6:
+        return frame
+    body = frame[34:50] + b"\0\0" + frame[52:]
+    source, destination = (".".join(map(str, frame[at : at + 4])) for at in (26, 30))
+    total = internet_checksum(pseudo_header(source, destination, 6, len(body)) + body)
+    return frame[:50] + struct.pack(">H", total) + frame[52:]
+
+
+class VethWorld:
+    """The sockets, and the time that goes by."""
+
+    def __init__(self, sockets: tuple[socket.socket, socket.socket], port: int, tolerance_s: float) -> None:
+        macs = tuple(int(mac_of(address).replace(":", ""), 16) for address in (CLIENT_SNIP, SERVER_SNIP))
+        self.place = Place((CLIENT, port), (VIP, PORT), (SERVICE, PORT), SERVER_SNIP, (macs[0], macs[1]), _MACS)
+        self._sockets, self._tolerance_us = sockets, round(tolerance_s * 1e6)
+        self._start = time.monotonic()
+        for one in sockets:
+            while select.select([one], [], [], 0)[0]:
+                one.recv(65_536)
+
+    @property
+    def tolerance_us(self) -> int:
+        return self._tolerance_us
+
+    def now_us(self) -> int:
+        return round((time.monotonic() - self._start) * 1e6)
+
+    def send(self, nic: int, frame: bytes) -> None:
+        self._sockets[nic].send(frame)
+
+    def advance(self, until_us: int, take: Take, stop: Callable[[], bool]) -> None:
+        while not stop():
+            left = max(until_us - self.now_us(), 0) / 1e6
+            ready, _, _ = select.select(self._sockets, [], [], left)
+            for one in ready:
+                frame, notes, _, address = one.recvmsg(65_536, 256)
+                if any(
+                    struct.unpack_from("I", note)[0] & _SUM_NOT_READY for _, kind, note in notes if kind == _AUXDATA
+                ):
+                    frame = summed(frame)
+                if address[2] != socket.PACKET_OUTGOING:
+                    take(self._sockets.index(one), frame, self.now_us())
+            if not ready and left == 0:
+                return
+
+    def counter(self, name: str) -> int | None:
+        return None
+
+    def tcb(self, nic: int) -> Tcb | None:
+        return None
+
+    def sees_inside(self) -> bool:
+        return False
+
+    def end(self) -> None:
+        """Let the engine end the connections by itself: each script has ports of its own."""
+
+
+def sources(only: str, longest_s: float) -> dict[tuple[str, str], list[Source]]:
+    """Return the scripts to be played, by the settings that they need."""
+    found: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    for path in sorted(FOLDER.rglob("*.tcp")):
+        source = read_script(path)
+        if only in str(path.relative_to(FOLDER)) and _length_s(source) <= longest_s and not source.needs_inside:
+            found[source.settings.get("tcp", ""), source.settings.get("timeouts", "")].append(source)
+    return found
+
+
+def _length_s(source: Source) -> float:
+    at = 0
+    for step in source.steps:
+        at = (at if step.relative else 0) + step.earliest_us
+    return at / 1e6
+
+
+@contextmanager
+def appliance(network: Network, tcp: str, timeouts: str) -> Iterator[None]:
+    """Run an appliance with some settings."""
+    name = network.layout.prefix
+    if "receive_window" not in tcp:
+        tcp = "receive_window: 128KiB, send_buffer: 128KiB" + (tcp and f", {tcp}")
+    text = _TEXT.format(name=name, netns=network.appliance.namespace.name, tcp=tcp, timeouts=timeouts)
+    made = session.create(parse(text), name, detached=False)
+    try:
+        yield
+    finally:
+        made.take_down()
+
+
+def play(source: Source, sockets: tuple[socket.socket, socket.socket], port: int, tolerance_s: float) -> str:
+    """Play a script; return what was wrong, or nothing."""
+    player = Player(source, VethWorld(sockets, port, tolerance_s))
+    try:
+        player.play()
+    except AssertionError as error:
+        return str(error) or "an assertion failed"
+    finally:
+        if player.far is not None:
+            player.far.reset()
+    return ""
+
+
+def main() -> int:
+    """Play all scripts that the command line names; return 1 if one failed twice."""
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance.veth", description=__doc__)
+    parser.add_argument("only", nargs="?", default="", help="only scripts with this in their path, such as rfc5961/")
+    parser.add_argument("--longest", type=float, default=6, help="leave out scripts that take more seconds")
+    parser.add_argument("--tolerance", type=float, default=0.04, help="seconds by which times may differ")
+    parser.add_argument("--default-settings", action="store_true", help="leave out scripts with settings of their own")
+    options = parser.parse_args()
+    groups = sources(options.only, options.longest)
+    if options.default_settings:
+        groups = {key: found for key, found in groups.items() if key == ("", "")}
+    port, failed, played = 20_000, [], 0
+    layout = Layout(prefix=f"ncv{os.getpid() % 100_000}", servers=1)
+    with own_ray(_RAY_BYTES), Network(layout) as network:
+        sockets = packet_socket(network.client), packet_socket(network.servers[0])
+        for (tcp, timeouts), found in groups.items():
+            with appliance(network, tcp, timeouts):
+                for source in found:
+                    wrong = play(source, sockets, port + 1, options.tolerance)
+                    if wrong:  # a busy machine is late now and then
+                        wrong = play(source, sockets, port + 2, options.tolerance)
+                    port += 2
+                    played += 1
+                    if wrong:
+                        failed.append(source)
+                        print(f"FAILED {wrong}\n", flush=True)
+            print(f"{played} played, {len(failed)} failed (tcp: {tcp or '-'}; timeouts: {timeouts or '-'})", flush=True)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
