@@ -89,6 +89,16 @@ def test_segment_size_leaves_room_for_the_longer_header() -> None:
     assert {tcb.mss for tcb in lab.engine.connections()} == {1440}
 
 
+def test_client_that_is_answered_by_a_cookie() -> None:
+    lab = Dual("TCP")
+    lab.engine.engine().half_open_limit = 0
+    client = lab.connect(VIPS[6], 81)
+    client.send(b"hello")
+    assert lab.accept().take() == b"hello"
+    assert lab.engine.totals().values["syn_cookies_accepted"] == 1
+    check_accounts(lab.engine.totals())
+
+
 def test_syn_without_a_segment_size() -> None:
     lab = Dual("TCP")
     lab.send(0, CLIENTS[6], VIPS[6], 6, tcp(CLIENTS[6], 9, VIPS[6], 81, SYN))
