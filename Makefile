@@ -5,8 +5,6 @@ BIN    := $(VENV)/bin
 KEEP   ?=
 JSON   ?=
 ARGS   ?=
-# Tests of whole appliances run the normal build, each set on a Ray of its own; the others run kernels with index checks.
-LIVE   := tests/appliance tests/cli tests/demo
 BENCH_PACKAGES := wrk nginx-light haproxy libnginx-mod-stream iperf3 curl apache2-utils nghttp2-client ethtool tcpdump \
 	prometheus
 
@@ -25,10 +23,7 @@ ifdef ARGS
 	@$(BIN)/ncore compile
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.kernels & checked=$$!; $(BIN)/ncore compile && wait $$checked
-	@$(BIN)/python -m pytest tests $(addprefix --ignore=,$(LIVE) tests/e2e) --numprocesses auto --dist worksteal
-	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest $(LIVE)
-	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m tests.suite
 endif
 
 lint: $(VENV)/.made-dev ## check format, style and types

@@ -25,7 +25,7 @@ def test_a_build_that_fails_leaves_nothing_and_names_the_actor() -> None:
 
 
 def test_an_arena_beyond_the_object_store_is_refused() -> None:
-    configuration = parse(plain_text("huge").replace("arena: 32MiB", "arena: 1GiB"))
+    configuration = parse(plain_text("huge", placement="per-core").replace("arena: 32MiB", "arena: 1GiB"))
     with pytest.raises(NcoreError, match="not in shared memory: Ray's object store is too small"):
         session.create(configuration, "test", detached=False)
     assert session.names() == session.remains() == []

@@ -28,7 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def edge(folder: Path) -> Iterator[session.Appliance]:
     """An appliance with a store, as `ncore run` builds it."""
-    one = session.create(plain("edge", engines=2), "edge.yaml", detached=False, store=folder / "state" / "edge.sqlite")
+    one = session.create(
+        plain("edge", 2, "per-core"), "edge.yaml", detached=False, store=folder / "state" / "edge.sqlite"
+    )
     yield one
     if "edge" in session.names():
         one.take_down()
@@ -147,7 +149,7 @@ def assert_rollback(edge: session.Appliance) -> None:
         "unbind www web3",
         "rm service web3",
     }
-    assert parse(edge.ask("configuration")) == plain("edge", engines=2)
+    assert parse(edge.ask("configuration")) == plain("edge", 2, "per-core")
     assert wait_until(lambda: set(edge.ask("stat")["services"]) == {"web1", "web2"}, 5.0)
     assert ncore("diff", "--version", "1").exit_code == 0
 
@@ -159,10 +161,10 @@ def assert_repair(edge: session.Appliance) -> None:
 
 def assert_store_of_what_does_not_run(folder: Path) -> None:
     assert len(data("history", "edge")["versions"]) == 7
-    assert parse(ncore("export", "edge").stdout) == plain("edge", engines=2)
+    assert parse(ncore("export", "edge").stdout) == plain("edge", 2, "per-core")
     assert ncore("history", "nobody").exit_code == 2
     again = session.create(
-        parse(plain_text("edge", engines=2).replace("32MiB", "40MiB")),
+        parse(plain_text("edge", 2, "per-core").replace("32MiB", "40MiB")),
         "edge.yaml",
         detached=False,
         store=folder / "state" / "edge.sqlite",

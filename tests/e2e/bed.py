@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ncore_ray.appliance import session
 from ncore_ray.config.load import parse
@@ -19,10 +19,10 @@ from ncore_ray.demo.site import Site
 from ncore_ray.lab.__main__ import start_origins
 from ncore_ray.lab.host import Host
 from ncore_ray.lab.network import VIP, Layout, Network
-from ncore_ray.lab.offload import NO_LARGE_FRAMES
 from ncore_ray.lab.process import Process
 
 _numbers = itertools.count(1)
+_beds = itertools.count(1)
 _hosts = itertools.count(110)
 """Last bytes of the addresses that tests take for VIPs of their own, each once."""
 
@@ -44,10 +44,11 @@ services:
   - {{name: ws1, address: "10.2.0.2:8080", monitor: none}}
   - {{name: ngx1, address: "10.2.0.2:8081", monitor: none}}
 vservers:
-  - {{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web1, web2], key: {key}, unit: {unit}}}
+  - {{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web1, web2]}}
   - {{name: raw, address: "10.1.0.100:9000", protocol: TCP, services: [raw1, raw2], method: leastconnection}}
   - {{name: udp, address: "10.1.0.100:9000", protocol: UDP, services: [udp1, udp2]}}
   - {{name: ws, address: "10.1.0.100:8080", protocol: HTTP, services: [ws1]}}
+  - {{name: turns, address: "10.1.0.101:80", protocol: HTTP, services: [web1, web2], unit: {unit}}}
   - {{name: ngx, address: "10.1.0.100:8081", protocol: HTTP, services: [ngx1], unit: {unit}}}
 access_log: {access_log}
 statistics: {{source: {source}}}
@@ -78,7 +79,7 @@ class Bed:
         self.folder = folder
         self.origins = origins
         self.accountable = all(nic.faults is None for nic in site.configuration.nics)
-        """Whether the counters have to come out even: no faults were put in, no actor was killed."""
+        """Whether the counters have to come out even: no faults are put in, no actor is killed."""
 
     @property
     def client(self) -> Host:
@@ -177,6 +178,25 @@ class Bed:
         assert (uneven, accounts.held_frames()) == ([], 0)
 
 
+PER_CORE: Final[dict[str, Any]] = {
+    "engines": 3,
+    "distribution": "placement: per-core",
+    "unit": "transaction",
+    "standbys": 1,
+}
+"""Engines that read and distribute themselves, linked with each other by virtual connections."""
+TIMER: Final[dict[str, Any]] = {"engines": 2, "timer": "5ms"}
+"""Engines that breathe every 5 ms: the timer's histogram is there, too."""
+RSS: Final[dict[str, Any]] = {
+    "engines": 3,
+    "distribution": "placement: rss",
+    "standbys": "auto",
+    "arena": "128MiB",
+    "scaling": ", max_engines: 4, drain_time: 1s",
+}
+"""A program in the kernel brings each flow to its engine."""
+
+
 def unique(purpose: str) -> str:
     """Return a name of this test run's own."""
     return f"nce{os.getpid() % 100_000}{purpose}"
@@ -184,18 +204,18 @@ def unique(purpose: str) -> str:
 
 def configuration_text(name: str, netns: str, **options: Any) -> str:
     """Return the YAML of a bed's appliance."""
-    known = {"engines": 2, "arena": "96MiB", "timer": "adaptive", "faults": "", "monitor": MONITOR, "key": "none"}
-    known |= {"unit": "flow", "distribution": "placement: core", "access_log": "none", "standbys": 0, "scaling": ""}
+    known = {"engines": 2, "arena": "96MiB", "timer": "adaptive", "faults": "", "monitor": MONITOR}
+    known |= {"unit": "flow", "distribution": "placement: core", "standbys": 0, "scaling": ""}
     known |= {"backup": "false", "replication": "memory", "source": "memory"}
     return TEMPLATE.format(name=name, netns=netns, **{**known, **options})
 
 
 @contextlib.contextmanager
-def make_bed(purpose: str, folder: Path, **options: Any) -> Iterator[Bed]:
+def make_bed(folder: Path, *, detached: bool = False, **options: Any) -> Iterator[Bed]:
     """Build a network with two servers and an appliance; every service is up."""
-    name = unique(purpose)
-    offloads, detached = options.pop("host_offloads", NO_LARGE_FRAMES), options.pop("detached", False)
-    with Network(Layout(prefix=name, servers=2, host_offloads=offloads)) as network:
+    name = unique(f"b{next(_beds)}")
+    options.setdefault("access_log", f"{{file: {folder}/access.log, format: json}}")
+    with Network(Layout(prefix=name, servers=2)) as network:
         origins = start_origins(network)
         configuration = parse(configuration_text(name, network.appliance.namespace.name, **options))
         store = folder / f"{name}.sqlite" if detached else None

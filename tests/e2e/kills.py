@@ -19,6 +19,8 @@ from ncore_ray.lab.process import python_module
 from tests.e2e.bed import Bed
 
 _TIMEOUT_S = 30.0
+_AFTERWARDS_S = 1.0
+_GOES_ON = "goes on in process"
 
 
 def process_of(bed: Bed, name: str) -> int:
@@ -35,6 +37,11 @@ def restarts(bed: Bed) -> int:
 def said(bed: Bed, words: str) -> list[str]:
     """Return the events with some words."""
     return [event["text"] for event in bed.appliance.ask("events") if words in event["text"]]
+
+
+def gone_on(bed: Bed) -> int:
+    """Return how often a process has gone on with the work of another."""
+    return len(said(bed, _GOES_ON))
 
 
 def await_standby(bed: Bed) -> None:
@@ -61,14 +68,23 @@ def scale(bed: Bed, count: int) -> None:
     print(f"{count} engines after {time.monotonic() - began_at:.2f} s")
 
 
-def load_while(bed: Bed, act: Callable[[], None], *options: str) -> dict[str, Any]:
-    """Load the appliance while something happens to it; return the client's report. Every byte is checked."""
+def load_while(bed: Bed, act: Callable[[], None] | None, *options: str) -> dict[str, Any]:
+    """Load the appliance while something happens to it, and a moment longer; without ``act``, as the options say.
+
+    Returns the client's report. Every byte is checked.
+    """
     line = python_module("ncore_ray.lab.client", "--http", f"{VIP}:80", "--tcp", f"{VIP}:9000", *options)
     client = bed.client.start(line, name="load", lifetime_s=150, read_output=True)
     lines: list[str] = []
     reading = threading.Thread(target=lambda: lines.extend(client.lines()))
     reading.start()
-    act()
+    if act is not None:
+        try:
+            act()
+            time.sleep(_AFTERWARDS_S)
+            assert client.returncode is None, "the load ended too early"
+        finally:
+            client.ask_to_end()
     reading.join(150)
     report: dict[str, Any] = [json.loads(text) for text in lines][-1]
     client.wait(10)

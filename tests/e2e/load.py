@@ -24,16 +24,16 @@ def assert_all_checks(bed: Bed, but: str = "", **amount: float) -> None:
     assert all(row.requests > 0 for row in result.engines)
 
 
-def assert_bytes(bed: Bed, engines: int, *options: str, shared: bool = False) -> Mapping[str, Any]:
+def assert_bytes(bed: Bed, *options: str, vip: str = VIP, shared: bool = False) -> Mapping[str, Any]:
     """Send a load; every answer has to be right, and every flow on one engine, or (``shared``) on several.
 
     Returns the client's report.
     """
-    line = python_module("ncore_ray.lab.client", "--http", f"{VIP}:80", "--tcp", f"{VIP}:9000", *options)
+    line = python_module("ncore_ray.lab.client", "--http", f"{vip}:80", "--tcp", f"{VIP}:9000", *options)
     client = bed.client.start(line, name="load", lifetime_s=100, read_output=True)
     report: dict[str, Any] = [json.loads(text) for text in client.lines()][-1]
     client.wait(10)
-    exact, on_one = bytes_check(report), one_engine_check(report, Sightings(), engines)
+    exact, on_one = bytes_check(report), one_engine_check(report, Sightings(), bed.site.configuration.appliance.engines)
     assert exact.passed, exact.detail
     assert on_one.passed != shared, on_one.detail
     return report

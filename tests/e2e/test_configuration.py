@@ -25,8 +25,12 @@ def load(bed: Bed, *options: str) -> Iterator[Process]:
     client = bed.client.start(line, name="load", lifetime_s=100, read_output=True)
     before = served(bed, "web1")
     bed.wait(lambda: served(bed, "web1") > before + 20, "requests flow")
-    yield client
-    assert client.returncode is None, "the load has ended before the changes were made"
+    try:
+        yield client
+        assert client.returncode is None, "the load has ended before the changes were made"
+    except BaseException:
+        client.stop()
+        raise
     client.ask_to_end()
     report = [json.loads(text) for text in client.lines()][-1]
     client.wait(10)
@@ -41,7 +45,7 @@ def test_the_configuration_changes_under_load(bed: Bed) -> None:
         bed.configure("set service web1 weight=3", "set vserver www timeouts.header=5s")
         bed.configure("add service web3 address=10.2.0.2:8081 monitor=none", "set vserver raw method=roundrobin")
         before = served(bed, "web2")
-        bed.configure("unbind www web2", "unbind raw raw2", "rm service web2", "rm service raw2")
+        bed.configure("unbind www web2", "unbind turns web2", "unbind raw raw2", "rm service web2", "rm service raw2")
         time.sleep(1)  # traffic goes by
         gone = [row for row in bed.appliance.ask("stat")["services"] if row in ("web2", "raw2")]
         assert (gone, before > 0) == ([], True)

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from ncore_ray.lab.offload import KERNEL_DEFAULT
+from ncore_ray.lab.offload import KERNEL_DEFAULT, NO_LARGE_FRAMES
 from ncore_ray.lab.pattern import patterned
-from tests.e2e.bed import Bed
+from tests.e2e.bed import RSS, Bed
 from tests.e2e.load import assert_all_checks
 
-OPTIONS = {"engines": 2, "distribution": "placement: rss", "host_offloads": KERNEL_DEFAULT}
+OPTIONS = RSS
 LENGTH = 20_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def large_frames(bed: Bed) -> Iterator[None]:
+    """All hosts leave the cutting to their devices, as long as the tests of this file run."""
+    hosts = [bed.client, *bed.network.servers]
+    for host in hosts:
+        host.set_offloads("eth0", KERNEL_DEFAULT)
+    yield
+    for host in hosts:
+        host.set_offloads("eth0", NO_LARGE_FRAMES)
 
 
 def large_packets(bed: Bed, nic: str) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.e2e.bed import Bed
+from tests.e2e.bed import RSS, Bed
 from tests.e2e.load import assert_all_checks
 
-OPTIONS = {"engines": 2, "distribution": "placement: rss"}
+OPTIONS = RSS
 
 
 def test_load_passes_every_check_and_hardly_a_packet_is_handed_on(bed: Bed) -> None:
@@ -18,4 +18,4 @@ def test_load_passes_every_check_and_hardly_a_packet_is_handed_on(bed: Bed) -> N
 
 def test_no_reader_and_no_distributor_are_needed(bed: Bed) -> None:
     kinds = sorted(row["kind"] for row in bed.appliance.ask("status")["actors"])
-    assert kinds == ["ArenaOwner", "PacketEngine", "PacketEngine"]
+    assert kinds == ["ArenaOwner", "PacketEngine", "PacketEngine", "PacketEngine"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -12,6 +13,7 @@ from tests.e2e.kills import (
     Download,
     assert_nothing_leaked,
     await_standby,
+    gone_on,
     kill,
     load_while,
     lost,
@@ -19,20 +21,36 @@ from tests.e2e.kills import (
     said,
     scale,
 )
+from tests.e2e.load import assert_all_checks
 
 OPTIONS = {"standbys": "auto", "engines": 2, "arena": "128MiB", "scaling": ", max_engines: 4, drain_time: 1s"}
-LOAD = ("--connections", "40", "--seconds", "12", "--largest-bytes", "1000000")
+KILLS = True
+LOAD = ("--connections", "40", "--seconds", "60", "--requests", "1000000", "--largest-bytes", "1000000")
 
 
 def kill_each(bed: Bed, *names: str) -> None:
     """Kill actors, one after the other."""
     for name in names:
-        time.sleep(1.5)
+        time.sleep(0.5)
         kill(bed, name)
 
 
+def test_crash_of_an_engine_is_noticed_within_a_second(bed: Bed) -> None:
+    process = process_of(bed, "engine-1")
+    await_standby(bed)
+    killed_at = time.time()
+    os.kill(process, signal.SIGKILL)
+    bed.wait(lambda: said(bed, "failed"), "it is noticed")
+    (event,) = (event for event in bed.appliance.ask("events") if "failed" in event["text"])
+    assert event["at"] - killed_at < 1.0
+    text = event["text"]
+    assert "engine-1" in text
+    assert str(process) in text
+    bed.wait(lambda: bed.appliance.ask("status")["state"] == "running", "it is mended")
+    assert_all_checks(bed)
+
+
 def test_long_responses_go_on(bed: Bed) -> None:
-    bed.accountable = False
     await_standby(bed)
     before = bed.still_snapshot()
     downloads = [Download(bed, 60_000_000).start() for _ in range(4)]
@@ -47,12 +65,12 @@ def test_long_responses_go_on(bed: Bed) -> None:
 
 
 def test_load_goes_on(bed: Bed) -> None:
-    before = bed.still_snapshot()
+    before, times = bed.still_snapshot(), gone_on(bed)
     report = load_while(bed, lambda: kill_each(bed, "engine-0", "engine-1", "engine-0"), *LOAD)
     assert report["requests"] > 500
     assert lost(report) <= 6
     assert_nothing_leaked(bed, before, home=True)
-    assert len(said(bed, "goes on in process")) == 4
+    assert gone_on(bed) == times + 3
 
 
 def test_what_is_stopped_is_told_of_and_what_hangs_is_replaced(bed: Bed) -> None:
@@ -71,8 +89,9 @@ def test_engines_come_and_go_without_a_lost_request(bed: Bed) -> None:
         scale(bed, 4)
         time.sleep(1)
         scale(bed, 2)
+        bed.wait(lambda: bed.appliance.ask("scaling")["settled"], "engines 2 and 3 have ended", 30.0)
 
-    report = load_while(bed, act, "--connections", "40", "--seconds", "14", "--largest-bytes", "1000000")
+    report = load_while(bed, act, *LOAD)
     assert (report["requests"] > 500, lost(report)) == (True, 0)
     assert one_engine_check(report, Sightings(), 4).passed
     after = bed.site.stat()["actors"]

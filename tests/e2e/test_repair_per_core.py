@@ -6,21 +6,21 @@ import os
 import signal
 import time
 
-from tests.e2e.bed import Bed
-from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, kill, load_while, lost, said
+from tests.e2e.bed import PER_CORE, Bed
+from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, gone_on, kill, load_while, lost, said
 from tests.e2e.test_repair import LOAD, kill_each
 
-OPTIONS = {"standbys": "auto", "engines": 2, "distribution": "placement: per-core"}
+OPTIONS = PER_CORE
+KILLS = True
 
 
 def test_load_goes_on(bed: Bed) -> None:
-    bed.accountable = False
-    before = bed.still_snapshot()
+    before, times = bed.still_snapshot(), gone_on(bed)
     report = load_while(bed, lambda: kill_each(bed, "engine-0", "engine-1", "engine-0"), *LOAD)
     assert report["requests"] > 500
     assert lost(report) <= 6
     assert_nothing_leaked(bed, before, home=False)
-    assert len(said(bed, "goes on in process")) == 3
+    assert gone_on(bed) == times + 3
 
 
 def test_long_responses_go_on(bed: Bed) -> None:
@@ -39,5 +39,5 @@ def test_an_arena_without_its_owner_serves_on(bed: Bed) -> None:
     owner = next(row for row in bed.appliance.ask("status")["actors"] if row["kind"] == "ArenaOwner")
     os.kill(owner["process"], signal.SIGKILL)
     bed.wait(lambda: said(bed, "ArenaOwner"), "it is said")
-    report = load_while(bed, lambda: None, "--connections", "20", "--seconds", "2")
+    report = load_while(bed, None, "--connections", "20", "--seconds", "2")
     assert lost(report) == 0

@@ -14,6 +14,7 @@ from ncore_ray.lab.namespace import Namespace
 from ncore_ray.lab.pattern import patterned
 from ncore_ray.lab.process import Process, find_program, python_module
 from tests.e2e.bed import unique
+from tests.e2e.conftest import Beds
 
 WORKSTATION = Path(__file__).parents[2] / "configs" / "workstation.yaml"
 
@@ -40,8 +41,9 @@ REDIRECTED: dict[tuple[str, str], tuple[float, float]] = {
 @pytest.mark.skipif(find_program("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize(("placement", "fanout"), REDIRECTED)
 def test_curl_and_load_through_a_tap_device(
-    host: Namespace, ray_node: str, tmp_path: Path, placement: str, fanout: str
+    host: Namespace, beds: Beds, tmp_path: Path, placement: str, fanout: str
 ) -> None:
+    beds.close()
     tree = yaml.safe_load(WORKSTATION.read_text())
     tree["appliance"]["name"], tree["appliance"]["engines"] = unique("tap"), 2
     tree["distribution"] = {"placement": placement, "fanout": fanout}

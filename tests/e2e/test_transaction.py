@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from ncore_ray.lab.network import VIP
 from ncore_ray.lab.pattern import patterned
 from ncore_ray.lab.process import find_program
-from tests.e2e.bed import Bed
+from tests.e2e.bed import PER_CORE, Bed
 from tests.e2e.file_server import serve_file
 from tests.e2e.load import assert_bytes
 
-OPTIONS = {"engines": 3, "unit": "transaction", "distribution": "placement: per-core"}
+OPTIONS = PER_CORE
+TURNS = "10.1.0.101"
 URL = "http://10.1.0.100:8081/file"
 
 
@@ -49,8 +49,8 @@ def read_answer(stream: Any) -> bytes:
 def test_pipelined_requests_are_served_by_all_engines_and_answered_in_order(bed: Bed) -> None:
     before = served(bed)
     sizes = [(37 * number) % 5_000 for number in range(90)]
-    with bed.connect(80) as client:
-        request = "".join(f"GET /bytes/{size}?seed=1 HTTP/1.1\r\nHost: {VIP}\r\n\r\n" for size in sizes)
+    with bed.connect(80, TURNS) as client:
+        request = "".join(f"GET /bytes/{size}?seed=1 HTTP/1.1\r\nHost: {TURNS}\r\n\r\n" for size in sizes)
         client.sendall(request.encode())
         with client.makefile("rb") as stream:
             for size in sizes:
@@ -63,7 +63,7 @@ def test_pipelined_requests_are_served_by_all_engines_and_answered_in_order(bed:
 @needs("curl")
 def test_curl_uses_one_connection_for_many_requests(bed: Bed) -> None:
     before = served(bed)
-    urls = ["-o", "/dev/null", f"http://{VIP}/bytes/1000?seed=2"] * 12
+    urls = ["-o", "/dev/null", f"http://{TURNS}/bytes/1000?seed=2"] * 12
     text = bed.run(["curl", "-sS", "-w", "%{http_code} %{num_connects} %{size_download}\\n", *urls])
     assert text.split("\n") == ["200 1 1000"] + ["200 0 1000"] * 11
     growth = [after - count for count, after in zip(before, served(bed), strict=True)]
@@ -74,7 +74,7 @@ def test_curl_uses_one_connection_for_many_requests(bed: Bed) -> None:
 @needs("curl")
 @pytest.mark.parametrize("length", [0, 1, 100_000, 20_000_000])
 def test_bodies_arrive_as_they_were_sent(bed: Bed, length: int) -> None:
-    reply = bed.curl(f"/bytes/{length}?seed=3")
+    reply = bed.curl(f"http://{TURNS}/bytes/{length}?seed=3")
     assert (reply.status, reply.exit_status) == (200, 0)
     assert hashlib.sha256(reply.body).digest() == hashlib.sha256(patterned(3, length)).digest()
 
@@ -94,11 +94,13 @@ def test_wrk_sees_no_error_before_nginx(bed: Bed, nginx: Path) -> None:
 
 
 def test_load_is_byte_exact(bed: Bed) -> None:
-    assert_bytes(bed, 3, "--seconds", "3", "--requests", "200", "--connections", "20", "--rate", "0", shared=True)
+    assert_bytes(
+        bed, "--seconds", "3", "--requests", "200", "--connections", "20", "--rate", "0", vip=TURNS, shared=True
+    )
 
 
 def test_explain_says_what_decides(bed: Bed) -> None:
-    found = bed.appliance.ask("explain_flow", "10.1.0.2", 40_000, VIP, 80, "tcp")
+    found = bed.appliance.ask("explain_flow", "10.1.0.2", 40_000, TURNS, 80, "tcp")
     assert (
         found["application_reason"]
         == "for each request the next of the engines 0, 1, 2 (unit transaction, round robin)"

@@ -68,10 +68,16 @@ def test_exception_leaves_no_namespace(prefix: str) -> None:
     assert started[0].returncode == -signal.SIGTERM
 
 
+def hear_all_signals() -> None:
+    """Heed what the suite itself may have been told to ignore: `nohup` does so."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start_builder(prefix: str) -> subprocess.Popen[bytes]:
     """Start a program that builds a network with one server, and wait until it stands."""
     line = python_module("ncore_ray.lab", "--prefix", prefix, "--servers", "1")
-    child = subprocess.Popen(line, stdout=subprocess.PIPE)
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, preexec_fn=hear_all_signals)
     assert child.stdout is not None
     assert b"/health" in child.stdout.readline()
     return child

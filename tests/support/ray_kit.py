@@ -17,8 +17,8 @@ from ncore_ray.compilation import compile_all, is_compiled
 from ncore_ray.config.load import parse
 from ncore_ray.config.model import Configuration
 
-STORE: Final = 160 << 20
-"""Room for several of the little appliances."""
+STORE: Final = 512 << 20
+"""Room for an appliance between real hosts, or several of the little ones."""
 PLAIN: Final = """
 appliance: {{name: {name}, engines: {engines}, standbys: 0, backup: false, arena: 32MiB}}
 distribution: {{placement: {placement}}}
@@ -40,9 +40,9 @@ def plain_text(name: str, engines: int = 1, placement: str = "core") -> str:
     return PLAIN.format(name=name, engines=engines, placement=placement)
 
 
-def plain(name: str, engines: int = 1) -> Configuration:
+def plain(name: str, engines: int = 1, placement: str = "core") -> Configuration:
     """Return the configuration of an appliance without a network."""
-    return parse(plain_text(name, engines))
+    return parse(plain_text(name, engines, placement))
 
 
 def leave_ray() -> None:
@@ -60,6 +60,7 @@ def own_folder() -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", str(folder))
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_metrics_report_interval_ms", "1000")  # instead of every 10 s
         yield folder
         leave_ray()
     shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,9 @@ small.take_engine(1)                    # descriptors that wait in the ring of e
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -40,6 +42,11 @@ SECRETS: Final = (0x0123_4567, 0x89AB_CDEF)
 _VSERVERS: Final = 32
 _SERVICES: Final = 32
 _MINUS_ONE: Final = -1
+
+_MOST_GUARDED: Final = 100
+"""Of some hundred mappings each."""
+_guarded: Final[list[weakref.ref[Bytes]]] = []
+"""The arenas with guards that live."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -212,7 +219,7 @@ def make_arena(
     small = SmallArena(array, layout, header, plan, ring_capacity, frames)
     _fill(small, nics)
     if guard:
-        _forbid_guards(small.base, layout)
+        forbid_guards(array, layout)
     return small
 
 
@@ -283,7 +290,16 @@ def _fill_nic(small: SmallArena, number: int) -> None:
     small.add_address(address, AddressKind.SNIP, number)
 
 
-def _forbid_guards(base: int, layout: Layout) -> None:
+def forbid_guards(array: Bytes, layout: Layout) -> None:
+    """Make the pages between the regions of an arena inaccessible.
+
+    Each is a mapping of its own, and a process may have only so many (vm.max_map_count). Arenas that nobody uses any
+    more wait for the garbage collector, which is lazy in a process with so many objects as numba has: it is called.
+    """
+    _guarded[:] = [reference for reference in _guarded if reference() is not None]
+    if len(_guarded) >= _MOST_GUARDED:
+        gc.collect()
+    _guarded.append(weakref.ref(array))
     for span in layout.spans.values():
         end = span.offset + -(-max(span.size, 1) // PAGE) * PAGE
-        forbid(base + end, PAGE)
+        forbid(array.ctypes.data + end, PAGE)

@@ -24,7 +24,7 @@ from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.run import breathe_once
-from ncore_ray.lab.dry.arena import forbid, mapped_bytes
+from ncore_ray.lab.dry.arena import forbid_guards, mapped_bytes
 from ncore_ray.machine.record import dtype_of, new, size_of, table, view
 from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory
@@ -65,9 +65,7 @@ class EngineLab:
         self.array = mapped_bytes(self.blueprint.size)
         transmit = [Transmit.RING] * len(configuration.nics)
         self.arena = build(self.array, self.blueprint, epoch=1, secret=SECRET, now=START, transmit=transmit)
-        for span in self.blueprint.layout.spans.values():
-            end = span.offset + -(-max(span.size, 1) // PAGE) * PAGE
-            forbid(self.array.ctypes.data + end, PAGE)
+        forbid_guards(self.array, self.blueprint.layout)
         self.base = self.array.ctypes.data
         self.now = START
         for index in range(self.arena.nic_count):

@@ -1,0 +1,121 @@
+"""The whole test suite in as little time as two cores allow: ``python -m tests.suite`` (``make test``).
+
+Two strands run beside each other. The *live* one, tests of whole appliances on Ray, waits much (processes start, die
+and are replaced) and leaves a good part of the processors idle. The *unit* one (kernels with index checks, tests on all
+cores) takes what is left, at so low a priority that the live one hardly feels it: what counts
+seconds there has the machine nearly to itself. Each begins with the build of the kernels that it needs.
+"""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+ROOT: Final = Path(__file__).parent.parent
+LIVE: Final = ("tests/e2e", "tests/appliance", "tests/cli", "tests/demo")
+"""Tests of whole appliances: they run the normal build, as users do."""
+PYTEST: Final = (sys.executable, "-m", "pytest")
+LOWEST: Final = 19
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a strand."""
+
+    name: str
+    line: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+STRANDS: Final = {
+    "live": (
+        Step("compile", (sys.executable, "-m", "ncore_ray.cli.main", "compile")),
+        Step("live tests", (*PYTEST, *LIVE), {"NUMBA_BOUNDSCHECK": "0"}),
+    ),
+    "unit": (
+        Step("compile with checks", (sys.executable, "-m", "tests.kernels"), {"NUMBA_BOUNDSCHECK": "1"}),
+        Step(
+            "unit tests",
+            (*PYTEST, "tests", *(f"--ignore={room}" for room in LIVE), "--numprocesses=auto", "--dist=worksteal"),
+        ),
+    ),
+}
+
+
+def run(steps: Sequence[Step]) -> bool:
+    """Run steps up to the first that fails, and say how long each took; return whether all succeeded."""
+    for step in steps:
+        began_at = time.monotonic()
+        print(f"=== {step.name}", flush=True)
+        status = subprocess.run(step.line, cwd=ROOT, env={**os.environ, **step.environment}).returncode
+        end = "passed" if status == 0 else f"FAILED ({status})"
+        print(f"=== {step.name}: {end} after {time.monotonic() - began_at:.0f} s\n", flush=True)
+        if status != 0:
+            return False
+    return True
+
+
+def yield_to_others() -> None:
+    """Take only what others leave, children too: as a process, and as a session where sessions are weighed."""
+    os.nice(LOWEST)
+    with contextlib.suppress(OSError):  # a kernel that does not weigh sessions
+        Path("/proc/self/autogroup").write_text(str(LOWEST))
+
+
+@contextlib.contextmanager
+def beside(strand: str, words: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a strand in the background, its output going to a file; end it when the block is left too early."""
+    line = [sys.executable, "-m", "tests.suite", strand]
+    child = subprocess.Popen(line, cwd=ROOT, stdout=words, stderr=words, start_new_session=True)
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
+
+
+def follow(child: subprocess.Popen[bytes], words: Path) -> int:
+    """Show what a strand in the background has said and says, to its end; return its status."""
+    with words.open("rb") as stream:
+        while True:
+            ended = child.poll() is not None
+            while piece := stream.read(1 << 16):
+                sys.stdout.buffer.write(piece)
+            sys.stdout.flush()
+            if ended:
+                return child.returncode
+            time.sleep(0.2)
+
+
+def whole() -> bool:
+    """Run everything; return whether all of it passed."""
+    compileall.compile_dir(ROOT / "ncore_ray", quiet=2)  # hundreds of processes start; not each is to do this anew
+    with tempfile.NamedTemporaryFile(prefix="ncore-unit-") as words, beside("unit", words.file) as child:
+        lived = run(STRANDS["live"])
+        return (follow(child, Path(words.name)) == 0) and lived
+
+
+def main() -> int:
+    """Run the whole suite, or the strand that the command line names, at the lowest priority."""
+    began_at = time.monotonic()
+    if len(sys.argv) > 1:
+        yield_to_others()
+        return 0 if run(STRANDS[sys.argv[1]]) else 1
+    passed = whole()
+    print(f"=== the whole suite {'passed' if passed else 'FAILED'} after {time.monotonic() - began_at:.0f} s")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
