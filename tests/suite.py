@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO, Final
 
 ROOT: Final = Path(__file__).parent.parent
-LIVE: Final = ("tests/e2e", "tests/appliance", "tests/cli", "tests/demo")
-"""Tests of whole appliances: they run the normal build, as users do."""
+LIVE: Final = ("tests/e2e", "tests/appliance", "tests/cli", "tests/demo", "tests/lab")
+"""Tests of whole appliances, which run the normal build as users do, and of other programs that have to be in time."""
 PYTEST: Final = (sys.executable, "-m", "pytest")
 LOWEST: Final = 19
 

@@ -11,9 +11,12 @@ import random
 import signal
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
+
+import numpy as np
 
 from ncore_ray.arena.core import Actor
 from ncore_ray.engine.takeover.run import Takeover, take_over
@@ -25,6 +28,10 @@ _KERNELS: Final = ("/ncore_ray/engine/", "/ncore_ray/arena/", "/ncore_ray/flow/"
 _FEWEST_LINES: Final = 40
 _MOST_LINES: Final = 3_000
 _MOST_S: Final = 300e-6
+_ASKED: Final = 1
+_BREATHING: Final = 2
+_DONE: Final = 3
+_FAILED: Final = 4
 
 
 class Killed(BaseException):
@@ -58,28 +65,55 @@ def die_at_line(number: int, breathe: Callable[[], int], rooms: tuple[str, ...] 
 
 
 class _Child:
-    """A breath in a child process."""
+    """A child process that does breaths, until it is killed in one: to make one costs far more than a breath."""
 
     def __init__(self) -> None:
-        self.flag = mapped_bytes(64)
+        self._words = mapped_bytes(64).view(np.int64)
+        """State, engine, time."""
+        self._process = 0
+        self._bell = -1
 
-    def die_after(self, span_s: float, breathe: Callable[[], int]) -> bool:
-        """Return whether the child was killed before the breath ended."""
-        self.flag[0] = 0
-        child = os.fork()
-        if child == 0:
-            self.flag[0] = 1
-            breathe()
-            self.flag[0] = 2
-            os._exit(0)
-        while self.flag[0] == 0:
+    def die_after(self, span_s: float, engine: int, now: int, breathe: Callable[[int, int], int]) -> bool:
+        """Let it do a breath of an engine at a time; return whether it was killed before the breath ended."""
+        if not self._process:
+            self._make(breathe)
+        self._words[:3] = _ASKED, engine, now
+        os.write(self._bell, b"!")
+        while self._words[0] == _ASKED:
             time.sleep(0)
         end = time.perf_counter() + span_s
         while time.perf_counter() < end:
             pass
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return bool(self.flag[0] == 1)
+        if self._words[0] == _DONE:
+            return False
+        self.end()
+        assert self._words[0] != _FAILED, "the breath raised an exception"
+        return bool(self._words[0] == _BREATHING)
+
+    def _make(self, breathe: Callable[[int, int], int]) -> None:
+        hears, self._bell = os.pipe()
+        self._process = os.fork()
+        if self._process:
+            os.close(hears)
+            return
+        os.close(self._bell)  # so that it ends with its parent
+        try:
+            while os.read(hears, 1):
+                self._words[0] = _BREATHING
+                breathe(int(self._words[1]), int(self._words[2]))
+                self._words[0] = _DONE
+        except BaseException:
+            self._words[0] = _FAILED
+        finally:
+            os._exit(0)
+
+    def end(self) -> None:
+        """Kill it, if there is one."""
+        if self._process:
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+            os.close(self._bell)
+            self._process = 0
 
 
 class Mortal(EngineLab):
@@ -98,22 +132,28 @@ class Mortal(EngineLab):
         """Let engines die from now on."""
         self.choice, self.odds, self.found = random.Random(seed), odds, []
         self._child = _Child()
+        weakref.finalize(self, self._child.end)
 
     def run_breath(self, engine: int) -> int:
         """Do one breath, or a part of it."""
         if self.odds == 0.0 or self.choice.random() >= self.odds:
             return super().run_breath(engine)
-        if self._cut_off(lambda: EngineLab.run_breath(self, engine)):
+        if self._cut_off(engine):
             self.deaths += 1
             self.marked += self.engine(engine).changing != 0
             self.replace(engine)
         return 1
 
-    def _cut_off(self, breathe: Callable[[], int]) -> bool:
+    def _breathe_at(self, engine: int, now: int) -> int:
+        self.now = now
+        return EngineLab.run_breath(self, engine)
+
+    def _cut_off(self, engine: int) -> bool:
         if JIT:
-            return self._child.die_after(self.choice.random() * _MOST_S, breathe)
+            return self._child.die_after(self.choice.random() * _MOST_S, engine, self.now, self._breathe_at)
         # Most breaths are short, and begin with what changes no connection.
-        return die_at_line(int(_FEWEST_LINES * (_MOST_LINES / _FEWEST_LINES) ** self.choice.random()), breathe)
+        lines = int(_FEWEST_LINES * (_MOST_LINES / _FEWEST_LINES) ** self.choice.random())
+        return die_at_line(lines, lambda: self._breathe_at(engine, self.now))
 
     def replace(self, engine: int) -> None:
         """Take over, and see that everything is accounted for."""
