@@ -31,7 +31,7 @@ LOAD = ("--connections", "40", "--seconds", "60", "--requests", "1000000", "--la
 def kill_each(bed: Bed, *names: str) -> None:
     """Kill actors, one after the other."""
     for name in names:
-        time.sleep(0.5)
+        time.sleep(1)
         kill(bed, name)
 
 

@@ -170,10 +170,14 @@ def test_an_engine_that_dies_while_it_thaws_is_taken_over(seed: int) -> None:
     deaths = 0
     for _ in range(12):
 
-        def thaw() -> int:
-            return int(handover.thaw(0, frozen, lab.now))
+        def thaw(engine: int, now: int) -> int:
+            return int(handover.thaw(engine, frozen, now))
 
-        died = lab._child.die_after(choice.random() * 60e-6, thaw) if JIT else die_at_line(choice.randrange(900), thaw)
+        if JIT:
+            lab._child.end()  # a new one knows what this process knows by now
+            died = lab._child.die_after(choice.random() * 60e-6, 0, lab.now, thaw)
+        else:
+            died = die_at_line(choice.randrange(900), lambda: thaw(0, lab.now))
         deaths += died
         found = take_over(lab.array, 0, lab.now)
         assert found.unmarked == 0
