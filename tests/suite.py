@@ -2,8 +2,8 @@
 
 Two strands run beside each other. The *live* one, tests of whole appliances on Ray, waits much (processes start, die
 and are replaced) and leaves a good part of the processors idle. The *unit* one (kernels with index checks, tests on all
-cores) takes what is left, at so low a priority that the live one hardly feels it: what counts
-seconds there has the machine nearly to itself. Each begins with the build of the kernels that it needs.
+cores) takes what is left, at so low a priority that the live one hardly feels it: what counts seconds there has the
+machine nearly to itself. Each begins with the build of the kernels that it needs.
 """
 
 from __future__ import annotations
@@ -112,7 +112,11 @@ def main() -> int:
     if len(sys.argv) > 1:
         yield_to_others()
         return 0 if run(STRANDS[sys.argv[1]]) else 1
-    passed = whole()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the background ends in either case
+    try:
+        passed = whole()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     print(f"=== the whole suite {'passed' if passed else 'FAILED'} after {time.monotonic() - began_at:.0f} s")
     return 0 if passed else 1
 
