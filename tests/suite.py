@@ -24,7 +24,10 @@ from typing import IO, Final
 ROOT: Final = Path(__file__).parent.parent
 LIVE: Final = ("tests/e2e", "tests/appliance", "tests/cli", "tests/demo", "tests/lab")
 """Tests of whole appliances, which run the normal build as users do, and of other programs that have to be in time."""
+ON_RAY_TOO: Final = "tests/messages/test_message_ports.py"
+"""Some of its tests need Ray, and others index checks."""
 PYTEST: Final = (sys.executable, "-m", "pytest")
+ON_ALL_CORES: Final = ("--numprocesses=auto", "--dist=worksteal")
 LOWEST: Final = 19
 
 
@@ -40,14 +43,15 @@ class Step:
 STRANDS: Final = {
     "live": (
         Step("compile", (sys.executable, "-m", "ncore_ray.cli.main", "compile")),
-        Step("live tests", (*PYTEST, *LIVE), {"NUMBA_BOUNDSCHECK": "0"}),
+        Step("live tests", (*PYTEST, *LIVE, ON_RAY_TOO), {"NUMBA_BOUNDSCHECK": "0"}),
     ),
     "unit": (
         Step("compile with checks", (sys.executable, "-m", "tests.kernels"), {"NUMBA_BOUNDSCHECK": "1"}),
         Step(
             "unit tests",
-            (*PYTEST, "tests", *(f"--ignore={room}" for room in LIVE), "--numprocesses=auto", "--dist=worksteal"),
+            (*PYTEST, "tests", *(f"--ignore={room}" for room in LIVE), "-m", "not ray", *ON_ALL_CORES),
         ),
+        Step("tests in plain Python", (*PYTEST, "tests/flow/test_recover.py"), {"NUMBA_DISABLE_JIT": "1"}),
     ),
 }
 
