@@ -10,7 +10,7 @@ from typing import Any
 from tests.e2e.bed import Bed
 from tests.e2e.kills import kill, load_while, lost, said
 
-OPTIONS = {"standbys": "auto", "engines": 2, "detached": True, "backup": "true"}
+OPTIONS: dict[str, Any] = {"standbys": "auto", "engines": 2, "detached": True, "backup": "true"}
 OPTIONS |= {"replication": "messages", "source": "messages"}
 WANTED_S = 5.0
 KILLS = True
