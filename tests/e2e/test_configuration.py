@@ -72,5 +72,5 @@ def test_a_change_that_needs_a_restart_changes_nothing(bed: Bed) -> None:
     before = bed.appliance.ask("configuration")
     preview = bed.appliance.ask("configure", "preview", before.replace("engines: 2", "engines: 3"), "x")
     assert preview["commands"] == ["set appliance engines=3"]
-    assert preview["restart"][0].startswith("appliance.engines needs a restart")
+    assert preview["restart"][0].startswith("appliance.engines=3 needs a restart")
     assert bed.appliance.ask("configuration") == before
