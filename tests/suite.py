@@ -27,6 +27,8 @@ LIVE: Final = ("tests/e2e", "tests/appliance", "tests/cli", "tests/demo", "tests
 ON_RAY_TOO: Final = "tests/messages/test_message_ports.py"
 """Some of its tests need Ray, and others index checks."""
 PYTEST: Final = (sys.executable, "-m", "pytest")
+CUT_OFF_AT_LINES: Final = ("tests/flow/test_recover.py", "tests/engine/test_offer.py")
+"""Tests in which kernels die at a line: only plain Python can do that."""
 ON_ALL_CORES: Final = ("--numprocesses=auto", "--dist=worksteal")
 LOWEST: Final = 19
 
@@ -51,7 +53,7 @@ STRANDS: Final = {
             "unit tests",
             (*PYTEST, "tests", *(f"--ignore={room}" for room in LIVE), "-m", "not ray", *ON_ALL_CORES),
         ),
-        Step("tests in plain Python", (*PYTEST, "tests/flow/test_recover.py"), {"NUMBA_DISABLE_JIT": "1"}),
+        Step("tests in plain Python", (*PYTEST, *CUT_OFF_AT_LINES), {"NUMBA_DISABLE_JIT": "1"}),
     ),
 }
 

@@ -12,6 +12,8 @@ from tests.support.tcp_script import check_nothing_leaked, configuration_text
 SIZE = 60_000 if JIT else 6_000
 CLIENTS = 12 if JIT else 6
 SEEDS = 3 if JIT else 6
+NIC_FRAMES = 4096
+"""Hosts on a quiet wire send whole windows at one instant, and a dead engine takes nothing."""
 QUIET, BAD = Wires(), Wires(loss=0.03, double=0.02, jitter_us=3_000)
 
 
@@ -20,7 +22,7 @@ class MortalCrowd(Crowd):
 
     def __init__(self, seed: int, wires: Wires, *, odds: float, frames: int) -> None:
         text = configuration_text(timeouts=PATIENT)
-        self.mortal = Mortal(text, connections=max(4 * CLIENTS, 16), frames=frames)
+        self.mortal = Mortal(text, connections=max(4 * CLIENTS, 16), frames=frames, nic_frames=NIC_FRAMES)
         super().__init__(seed, wires, clients=CLIENTS, sizes=(SIZE, SIZE), frames=frames, lab=self.mortal)
         self.mortal.begin_dying(seed, odds)
 
@@ -51,4 +53,5 @@ def test_streams_survive(seed: int, wires: Wires) -> None:
     lab.odds = 0.0
     crowd.run(limit_s=20)
     check_nothing_leaked(lab)
+    assert [len(set(frames)) for frames in lab._nic_frames] == [NIC_FRAMES] * 2
     print(f"{where}, {survivors} of {CLIENTS} streams survived")
