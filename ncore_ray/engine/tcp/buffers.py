@@ -1,8 +1,8 @@
 """How many bytes a connection may hold: windows follow the rate times the round-trip time, within bounds.
 
 What waits to be sent or acknowledged may be twice the congestion window, so that it can double in a round trip. What a
-peer may send ahead is twice of what arrived in a round trip. Both begin with what is configured, and grow as long as
-half of the engine's frames are free: many slow readers must not use up the pool.
+peer may send ahead is twice of what arrived in a round trip, where that moves on. Both begin with what is configured,
+and grow as long as half of the engine's frames are free: many slow readers must not use up the pool.
 """
 
 from __future__ import annotations
@@ -60,6 +60,15 @@ def receive_limit_of(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def _moves_on(engine: Engine, tcb: Tcb) -> int:
+    """Return 1 unless most of what may be held waits for a reader: a larger window would only hold more."""
+    waiting = tcb.hold_chain_length
+    if tcb.peer:
+        waiting += peer_of(engine, tcb).send_chain_length
+    return 1 if 2 * waiting < max(engine.receive_limit, tcb.receive_limit) else 0
+
+
+@kernel
 def note_received(engine: Engine, tcb: Tcb) -> int:
     """After bytes came in order: let the window grow where a round trip brought more than half of it."""
     if engine.receive_most == engine.receive_limit:
@@ -68,7 +77,7 @@ def note_received(engine: Engine, tcb: Tcb) -> int:
         return 0
     wanted = 2 * (tcb.received_bytes - tcb.received_before)
     is_whole = engine.now - tcb.round_at < 2 * max(tcb.srtt >> 3, _SHORTEST_ROUND_US)
-    if is_whole and wanted > max(engine.receive_limit, tcb.receive_limit):
+    if is_whole and wanted > max(engine.receive_limit, tcb.receive_limit) and _moves_on(engine, tcb):
         tcb.receive_limit = min(wanted, engine.receive_most)
     tcb.round_at = engine.now
     tcb.received_before = tcb.received_bytes
