@@ -12,7 +12,7 @@ from ray.util.state import list_actors
 
 from ncore_ray.dashboards.files import all_dashboards
 from tests.e2e import prometheus
-from tests.e2e.bed import TIMER, VIP, Bed
+from tests.e2e.bed import TIMER, Bed
 from tests.e2e.load import assert_bytes
 from tests.e2e.prometheus import Prometheus
 from tests.support.command import data, ncore
@@ -70,7 +70,7 @@ def test_every_panel_has_data(bed: Bed, scraper: Prometheus) -> None:
     assert len(waiting) > 80
 
     def all_answered() -> bool:
-        bed.curl(f"http://{VIP}/health")  # a quantile needs requests within the interval, however late a page comes
+        bed.curl("/health")  # a quantile needs requests within the interval, however late a page comes
         for title in [title for title, expression in waiting.items() if scraper.query(expression)]:
             del waiting[title]
         return not waiting
