@@ -6,7 +6,7 @@ import hashlib
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -102,9 +102,16 @@ def test_connections_are_shown_with_brackets(bed: Bed, six: str) -> None:
     with bed.socket(socket.AF_INET6, socket.SOCK_STREAM) as client:
         client.connect((VIP6, 9000))
         client.send(b"x")
+        port = client.getsockname()[1]
+        remote = f"[{CLIENT6}]:{port}"
+
+        def explained() -> Mapping[str, Any]:
+            return dict(bed.appliance.ask("explain_flow", CLIENT6, port, VIP6, 9000, "tcp"))
+
+        # The connection to the service is opened when the client's stands.
+        bed.wait(lambda: (explained().get("connection") or {}).get("service") == "raw1", "the flow is explained")
         rows = [row for row in bed.appliance.ask("flows", 10_000) if row["vserver"] == "v6tcp"]
-        assert rows[0]["remote"] == f"[{CLIENT6}]:{client.getsockname()[1]}"
-        source, port = CLIENT6, client.getsockname()[1]
-        found = bed.appliance.ask("explain_flow", source, port, VIP6, 9000, "tcp")
+        assert remote in [row["remote"] for row in rows]
+        found = explained()
     assert found["flow"] == f"tcp [{CLIENT6}]:{port} → [{VIP6}]:9000"
     assert found["connection"]["service"] == "raw1"
