@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ncore_ray.lab.dry.packets import ip_frame, tcp
+from ncore_ray.lab.offload import Offloads, set_offloads
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new, table
 from ncore_ray.nic.burst import SEND_TRIES, SendCounters
-from ncore_ray.nic.direct import SLOT_SIZE, SenderMemory, Slot, open_sender, send_slots, sender_at
+from ncore_ray.nic.direct import SLOT_SIZE, Offload, SenderMemory, Slot, open_sender, send_slots, sender_at
 from ncore_ray.nic.driver import NicError
 from tests.nic.conftest import Link
 
@@ -32,14 +35,14 @@ class Engine:
         self._memory, self.counters, address = new(SendCounters)
         self.sender = SenderMemory(fds, address, capacity)
 
-    def send(self, *slots: tuple[int, ...]) -> int:
+    def send(self, *slots: tuple[int, ...], arena: np.ndarray[Any, np.dtype[np.uint8]] = ARENA) -> int:
         """Send packets given as (NIC, then up to three pairs of place and length)."""
         memory = np.zeros(max(1, len(slots)) * SLOT_SIZE, np.uint8)
         rows = table(Slot, memory, 0, len(slots))
         for row, slot in zip(rows, slots, strict=True):
             for name, value in zip(rows.dtype.names or (), slot, strict=False):
                 row[name] = value
-        return send_now(ARENA.ctypes.data, memory.ctypes.data, len(slots), self.sender.address)
+        return send_now(arena.ctypes.data, memory.ctypes.data, len(slots), self.sender.address)
 
 
 def data(*pieces: int) -> bytes:
@@ -155,6 +158,22 @@ def test_over_a_veth(link: Link) -> None:
     sender = socket.socket(fileno=fd)
     with pytest.raises(BlockingIOError):
         sender.recv(100)
+    sender.close()
+    raw.close()
+
+
+@pytest.mark.network
+def test_large_segments_are_cut_for_a_device_that_cannot_do_it(link: Link) -> None:
+    link.inside.netlink(lambda ip: ip.link("set", index=ip.link_lookup(ifname="nic0")[0], state="up"))
+    link.inside.call(lambda: set_offloads("nic0", Offloads(tso=False, gso=False)))
+    raw, payload = link.raw(), bytes(range(250)) * 20
+    whole = ip_frame("10.9.0.2", "10.9.0.1", 6, tcp("10.9.0.2", 80, "10.9.0.1", 4_000, 16, payload))
+    sender = socket.socket(fileno=open_sender("nic0", link.inside.name, offload=True))
+    slot = (0, 0, 54, 54, len(payload), 0, 0, 0, 0, 0, Offload.CHECKSUM, 1_000)
+    assert Engine([sender.fileno()]).send(slot, arena=np.frombuffer(whole, np.uint8)) == 1
+    got = [raw.recv(4_096) for _ in range(5)]
+    assert b"".join(packet[54:] for packet in got) == payload
+    assert [len(packet) for packet in got] == [1_054] * 5
     sender.close()
     raw.close()
 
