@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 ROOT: Final = Path(__file__).parent.parent
 LIVE: Final = ("tests/e2e", "tests/appliance", "tests/cli", "tests/demo", "tests/lab")
@@ -31,6 +31,8 @@ CUT_OFF_AT_LINES: Final = ("tests/flow/test_recover.py", "tests/engine/test_offe
 """Tests in which kernels die at a line: only plain Python can do that."""
 ON_ALL_CORES: Final = ("--numprocesses=auto", "--dist=worksteal")
 LOWEST: Final = 19
+CLEARING_UP_S: Final = 60
+"""Time that an interrupted pytest has for taking down appliances and networks."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,42 @@ STRANDS: Final = {
 }
 
 
+class Terminated(BaseException):
+    """Somebody has sent SIGTERM."""
+
+
+def on_terminate(*_: object) -> NoReturn:
+    """Leave the suite as an interruption does (a handler of SIGTERM)."""
+    raise Terminated
+
+
+def perform(step: Step) -> int:
+    """Run a step and return its status. When this process is to end, the step first clears up and ends itself."""
+    child = subprocess.Popen(step.line, cwd=ROOT, env={**os.environ, **step.environment})
+    try:
+        return child.wait()
+    except BaseException as reason:
+        if isinstance(reason, Terminated):  # an interruption reaches the whole group, the child too
+            child.send_signal(signal.SIGINT)
+        await_end(child)
+        raise
+
+
+def await_end(child: subprocess.Popen[bytes]) -> None:
+    """Wait until a process that was interrupted has ended; end it by force if that takes too long."""
+    try:
+        child.wait(CLEARING_UP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
 def run(steps: Sequence[Step]) -> bool:
     """Run steps up to the first that fails, and say how long each took; return whether all succeeded."""
     for step in steps:
         began_at = time.monotonic()
         print(f"=== {step.name}", flush=True)
-        status = subprocess.run(step.line, cwd=ROOT, env={**os.environ, **step.environment}).returncode
+        status = perform(step)
         end = "passed" if status == 0 else f"FAILED ({status})"
         print(f"=== {step.name}: {end} after {time.monotonic() - began_at:.0f} s\n", flush=True)
         if status != 0:
@@ -87,8 +119,8 @@ def beside(strand: str, words: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
         yield child
     finally:
         if child.poll() is None:
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait()
+            os.killpg(child.pid, signal.SIGINT)
+            await_end(child)
 
 
 def follow(child: subprocess.Popen[bytes], words: Path) -> int:
@@ -115,14 +147,14 @@ def whole() -> bool:
 def main() -> int:
     """Run the whole suite, or the strand that the command line names, at the lowest priority."""
     began_at = time.monotonic()
-    if len(sys.argv) > 1:
-        yield_to_others()
-        return 0 if run(STRANDS[sys.argv[1]]) else 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the background ends in either case
+    signal.signal(signal.SIGTERM, on_terminate)
     try:
+        if len(sys.argv) > 1:
+            yield_to_others()
+            return 0 if run(STRANDS[sys.argv[1]]) else 1
         passed = whole()
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    except (KeyboardInterrupt, Terminated) as reason:
+        return 128 + (signal.SIGTERM if isinstance(reason, Terminated) else signal.SIGINT)
     print(f"=== the whole suite {'passed' if passed else 'FAILED'} after {time.monotonic() - began_at:.0f} s")
     return 0 if passed else 1
 

@@ -244,8 +244,8 @@ def send_slots(base: int, slots: int, count: int, sender: Sender) -> int:
 def open_sender(interface: str, netns: str | None = None, *, offload: bool = False) -> int:
     """Return the descriptor of a socket that sends whole frames on an interface and receives nothing.
 
-    With ``offload`` every packet has a virtio header before it (`Slot.offload` is not NONE). Such a socket does not pass by
-    the device's queue: what passes by and has to be cut first, because the device itself cannot do it, is dropped by Linux
+    With ``offload`` every packet has a virtio header before it (`Slot.offload` is not NONE). Such a socket does not
+    pass by the device's queue: Linux drops what passes by and has to be cut first because the device cannot do it
     (``__dev_direct_xmit``). On a veth, which has no queue, both ways cost the same.
 
     Raises:

@@ -7,6 +7,7 @@ in which they joined. Who leaves has the last member take its number.
 from __future__ import annotations
 
 import ctypes
+import errno
 import socket
 import struct
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ _SOL_PACKET: Final = 263
 _PACKET_FANOUT: Final = 18
 _PACKET_FANOUT_DATA: Final = 22
 _FLAG_UNIQUEID: Final = 0x2000
+_FLAG_IGNORE_OUTGOING: Final = 0x4000
+"""What the host itself sends is not for the group (Linux 5.19). PACKET_IGNORE_OUTGOING of its members has no effect."""
 _SO_ATTACH_FILTER: Final = 26
 _SO_DETACH_FILTER: Final = 27
 
@@ -25,6 +28,13 @@ Instruction = tuple[int, int, int, int]
 """Of classic BPF: code, jump if true, jump if false, constant."""
 _NOTHING: Final[Sequence[Instruction]] = ((0x06, 0, 0, 0),)
 """A filter that lets no packet in: return 0."""
+_OF_OTHERS: Final[Sequence[Instruction]] = (
+    (0x28, 0, 0, 0xFFFF_F004),  # load the packet's type (SKF_AD_PKTTYPE)
+    (0x15, 0, 1, 4),  # PACKET_OUTGOING?
+    *_NOTHING,
+    (0x06, 0, 0, 0xFFFF_FFFF),
+)
+"""A filter that lets no packet in that the host itself sends."""
 
 
 class Spread(Enum):
@@ -74,11 +84,18 @@ class Joining:
         """Join; raises OSError (EINVAL: the group is of another interface or kind)."""
         if self._fanout is None or error[0] is not None:
             return
-        self._join(self._fanout)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        try:
+            self._join(self._fanout, _FLAG_IGNORE_OUTGOING)
+        except OSError as error:  # an older kernel, perhaps
+            if error.errno != errno.EINVAL:
+                raise
+            self._join(self._fanout, 0)
+            _attach(self._socket, socket.SOL_SOCKET, _SO_ATTACH_FILTER, _OF_OTHERS)
+        else:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
-    def _join(self, fanout: Fanout) -> None:
-        flags = 0 if fanout.group else _FLAG_UNIQUEID
+    def _join(self, fanout: Fanout, flags: int) -> None:
+        flags |= 0 if fanout.group else _FLAG_UNIQUEID
         argument = fanout.group | (fanout.spread.value | flags) << 16
         self._socket.setsockopt(_SOL_PACKET, _PACKET_FANOUT, struct.pack("<I", argument))
         self.group = self._socket.getsockopt(_SOL_PACKET, _PACKET_FANOUT) & 0xFFFF
