@@ -214,12 +214,18 @@ def read_live(settings: Any, static: Configuration) -> Configuration:
         "congestion": Configuration.model_fields["tcp"].default.congestion,
         "syn_cookies": SynCookies.AUTO,
         "challenge_acks": settings.challenge_limit,
+        "stray_resets": settings.reset_limit,
         "fast_open": settings.fast_open_limit or None,
+    }
+    limits = {
+        "idle_server_connections": settings.idle_limit,
+        "icmp_errors": settings.error_limit,
+        "echo_replies": settings.echo_limit,
     }
     return static.model_copy(
         update={
             "timeouts": timeouts,
             "tcp": static.tcp.model_copy(update=tcp),
-            "limits": static.limits.model_copy(update={"idle_server_connections": settings.idle_limit}),
+            "limits": static.limits.model_copy(update=limits),
         }
     )

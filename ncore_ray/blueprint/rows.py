@@ -19,8 +19,19 @@ from ncore_ray.errors import NcoreError
 SPARE: Final = 64
 """Rows of services and of vServers at least, unless the configuration says how many."""
 _SPARE_BINDINGS: Final = 256
-OWN_TIMEOUTS: Final = ("client_idle", "header", "connect", "server", "keepalive", "time_wait", "user", "udp")
+OWN_TIMEOUTS: Final = (
+    "client_idle",
+    "header",
+    "connect",
+    "server",
+    "keepalive",
+    "time_wait",
+    "fin_wait",
+    "user",
+    "udp",
+)
 """Time-outs that stand in a vServer's row."""
+_LIVE_LIMITS: Final = ("idle_server_connections", "icmp_errors", "echo_replies")
 
 
 class TableFullError(NcoreError):
@@ -139,7 +150,7 @@ def configuration_of(rows: Rows, static: Configuration, live: Configuration) -> 
 
     ``static`` is what never changes while the appliance runs, ``live`` what its engines themselves work by.
     """
-    limits = static.limits.model_copy(update={"idle_server_connections": live.limits.idle_server_connections})
+    limits = static.limits.model_copy(update={key: getattr(live.limits, key) for key in _LIVE_LIMITS})
     services = (row.service for row in rows.services.values() if not row.draining)
     vservers = (row.vserver for row in rows.vservers.values() if not row.draining)
     return static.model_copy(

@@ -74,6 +74,8 @@ def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Config
     settings.syn_retries, settings.retries = tcp.syn_retries, tcp.retries
     settings.keepalive_us, settings.user_us = configuration.timeouts.keepalive, configuration.timeouts.user
     settings.challenge_limit, settings.fast_open_limit = tcp.challenge_acks, tcp.fast_open or 0
+    settings.reset_limit, settings.error_limit = tcp.stray_resets, configuration.limits.icmp_errors
+    settings.echo_limit = configuration.limits.echo_replies
     settings.idle_limit = configuration.limits.idle_server_connections
 
 
@@ -174,6 +176,7 @@ def _write_limits(record: Vserver, configuration: Configuration, vserver: VServe
 def _write_tcp(record: Vserver, configuration: Configuration, vserver: VServer) -> None:
     timeouts, own, tcp = configuration.timeouts_of(vserver), vserver.tcp, configuration.tcp
     record.keepalive_us, record.time_wait_us, record.user_us = timeouts.keepalive, timeouts.time_wait, timeouts.user
+    record.fin_wait_us = timeouts.fin_wait
     record.syn_cookies = COOKIES[own.syn_cookies or tcp.syn_cookies]
     record.half_open_limit, record.connection_limit = own.half_open or 0, own.connections or 0
     record.mss, record.send_limit = own.mss or 0, own.send_buffer or 0

@@ -12,13 +12,13 @@ _LIVE: Final = {
     "nic": ("addresses", "gateway", "gateway6", "routes"),
     "appliance": ("engines", "drain_time"),
     "distribution": ("algorithm", "weights"),
-    "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "user", "udp"),
+    "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "fin_wait", "user", "udp"),
     "tcp": (
         *("initial_window", "congestion", "sack", "delayed_ack", "pacing", "ecn", "nagle", "cork"),
         *("min_rto", "max_rto", "syn_retries", "retries", "syn_cookies", "challenge_acks"),
-        "fast_open",
+        *("stray_resets", "fast_open"),
     ),
-    "limits": ("idle_server_connections",),
+    "limits": ("idle_server_connections", "icmp_errors", "echo_replies"),
 }
 """Sections of which some keys may change; all of services and nearly all of vServers may."""
 _WHY: Final = {

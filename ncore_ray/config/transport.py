@@ -46,6 +46,8 @@ class Timeouts(Section):
     """Silence after which TCP asks the peer whether it is still there; 0: never."""
     time_wait: _TimeWait = 5 * SECOND
     """Length of TIME-WAIT; RFC 9293 says 4 minutes, see docs/configuration.md."""
+    fin_wait: _Wait = 2 * SECOND
+    """For the peer of a connection that the appliance has closed to close its own side (FIN-WAIT-2): reset."""
     user: _User = 0
     """How long sent data may stay unacknowledged (RFC 9293, section 3.8.3); 0: as many retransmissions as `retries`."""
     udp: _Wait = 30 * SECOND
@@ -65,6 +67,7 @@ class TimeoutOverrides(Section):
     server: _Wait | None = None
     keepalive: _KeepAlive | None = None
     time_wait: _TimeWait | None = None
+    fin_wait: _Wait | None = None
     user: _User | None = None
     udp: _Wait | None = None
 
@@ -120,6 +123,8 @@ class Tcp(Section):
     """When SYNs are answered without memory of them (RFC 4987)."""
     challenge_acks: Annotated[int, whole(1, 1_000_000)] = 1_000
     """Challenge ACKs per engine and second at the most (RFC 5961, section 7)."""
+    stray_resets: Annotated[int, whole(1, 1_000_000)] = 20_000
+    """Resets that answer segments of no connection, per engine and second at the most."""
     fast_open: Annotated[Annotated[int, whole(1, 1 << 20)] | None, *none_is("off")] = None
     """Connections per engine whose client has sent data with its SYN and not proven yet that it is there (RFC 7413)."""
     sack: Switch = True
@@ -184,3 +189,7 @@ class Limits(Section):
     """Fragmented packets whose engine the distributor remembers at a time."""
     reassemblies: Annotated[int, whole(0, 1_024)] = 8
     """Fragmented packets that one engine puts together at a time; each takes 73 KiB of its memory."""
+    icmp_errors: Annotated[int, whole(1, 1_000_000)] = 100
+    """ICMP errors that one engine sends in a second at the most (RFC 4443, section 2.4 (f))."""
+    echo_replies: Annotated[int, whole(1, 1_000_000)] = 10_000
+    """The same of echo replies."""

@@ -187,7 +187,7 @@ class Tcb(Record):
     wheel_next: I32
     wheel_previous: I32
     list_next: I32
-    """Next in the pool of idle connections, or in the queue of SYN-RECEIVED or TIME-WAIT."""
+    """Next in the pool of idle connections, or in the queue of SYN-RECEIVED, orphans or TIME-WAIT."""
     list_previous: I32
     cursor_frame: I32
     out_of_order: I32

@@ -105,7 +105,11 @@ class EngineCounters(Record):
     address_conflicts: I64
     """Packets by which another host says that an own address is its own."""
     echo_replies: I64
+    echo_replies_suppressed: I64
+    """By the limit of their rate, as the next."""
     resets_sent: I64
+    resets_suppressed: I64
+    """Answers to segments of no connection."""
     challenge_acks: I64
     challenge_acks_suppressed: I64
 
@@ -122,6 +126,8 @@ class EngineCounters(Record):
     """SYNs with a wrong or old cookie, and those whose data there was no room for."""
     half_open_evicted: I64
     """Handshakes under way that gave their place to a connection."""
+    orphans_evicted: I64
+    """Connections without an owner that did, and were reset."""
     urgent_segments: I64
     """With the flag URG, which is passed over (RFC 6093)."""
     user_timeouts: I64

@@ -31,6 +31,9 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     engine.keepalive_us = settings.keepalive_us
     engine.user_us = settings.user_us
     engine.challenge_limit = settings.challenge_limit
+    engine.reset_limit = settings.reset_limit
+    engine.error_limit = settings.error_limit
+    engine.echo_limit = settings.echo_limit
     engine.fast_open_limit = settings.fast_open_limit
     engine.idle_limit = settings.idle_limit
     engine.bank = bank

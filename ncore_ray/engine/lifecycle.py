@@ -15,6 +15,7 @@ from ncore_ray.engine.connection import (
     tcb_of,
 )
 from ncore_ray.engine.half_open import enter_half_open, leave_half_open
+from ncore_ray.engine.orphans import enter_orphans, is_orphan, leave_orphans
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.remote.closing import part
 from ncore_ray.engine.tcp import congestion
@@ -46,7 +47,9 @@ def enter_time_wait(engine: Engine, tcb: Tcb) -> int:
         _leave_queue(engine, tcb)
     else:
         if tcb.pooled:
-            leave_pool(engine, tcb)  # both lists go by the same links
+            leave_pool(engine, tcb)  # all lists go by the same links
+        elif is_orphan(tcb):
+            leave_orphans(engine, tcb)
         tcb.state = TcpState.TIME_WAIT
         congestion.end(engine, tcb)
         tcb.retransmit_at = 0
@@ -138,6 +141,8 @@ def enter_lists(engine: Engine, tcb: Tcb) -> int:
         enter_pool(engine, tcb)
     elif tcb.state == TcpState.SYN_RECEIVED:
         enter_half_open(engine, tcb)
+    elif is_orphan(tcb):
+        enter_orphans(engine, tcb)
     return count_live(engine, tcb, 1)
 
 
@@ -148,6 +153,8 @@ def _leave_lists(engine: Engine, tcb: Tcb) -> int:
         _leave_queue(engine, tcb)
     elif tcb.state == TcpState.SYN_RECEIVED:
         leave_half_open(engine, tcb)
+    elif is_orphan(tcb):
+        leave_orphans(engine, tcb)
     if tcb.pooled:
         leave_pool(engine, tcb)
     count_live(engine, tcb, -1)
@@ -222,19 +229,4 @@ def recycle_time_wait(engine: Engine) -> int:
         return 0
     destroy(engine, tcb_of(engine, engine.time_wait_first - 1))
     counters_of(engine).time_wait_recycled += 1
-    return 1
-
-
-@kernel
-def make_room(engine: Engine) -> int:
-    """Free the connection that is worth least: the oldest in TIME-WAIT, else the oldest handshake; 0 if there is none.
-
-    A handshake under way may be a forged SYN; what asks for its place has proven that somebody is there.
-    """
-    if recycle_time_wait(engine):
-        return 1
-    if engine.half_open_first == 0:
-        return 0
-    destroy(engine, tcb_of(engine, engine.half_open_first - 1))
-    counters_of(engine).half_open_evicted += 1
     return 1

@@ -82,6 +82,9 @@ class Engine(Record):
     time_wait_first: I64
     """Oldest connection in TIME-WAIT plus 1, or 0."""
     time_wait_last: I64
+    orphan_first: I64
+    """Oldest connection without an owner plus 1, or 0 (derived); see `orphans`."""
+    orphan_last: I64
     http: I64
     """`Exchange` of each connection."""
     bodies: I64
@@ -162,10 +165,17 @@ class Engine(Record):
     """When the next of them may be over, µs; 0: none is under way."""
     identification: I64
     """Of the last packet that was sent in fragments."""
+    reset_tokens: I64
+    """`Allowance` of resets to strangers: these two words, as the two pairs that follow; see `allowance`."""
+    resets_at: I64
     error_tokens: I64
-    """ICMP errors that may be sent at once …"""
     errors_at: I64
-    """… and when that was worked out, µs."""
+    echo_tokens: I64
+    echoes_at: I64
+    reset_limit: I64
+    """Per second, as the next two."""
+    error_limit: I64
+    echo_limit: I64
 
     announces: I64
     """1: this engine makes the own addresses known."""

@@ -16,7 +16,6 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
 from ncore_ray.engine.http.message.body import Body
-from ncore_ray.engine.ip.errors import BURST
 from ncore_ray.engine.ip.rooms import REASSEMBLY_SIZE, ROOM
 from ncore_ray.engine.latency.histogram import Latency
 from ncore_ray.engine.pacing import Pace
@@ -30,6 +29,7 @@ from ncore_ray.nic.direct import PIECE_SIZE, Slot
 
 SLOTS: Final = 512
 """Packets that an engine makes between two flushes at the most."""
+SECOND: Final = 1_000_000
 PIECES: Final = 4_096
 """Pieces of payload beyond two per packet that they name together at the most."""
 
@@ -54,6 +54,9 @@ class EngineSettings:
     keepalive_us: int = 0
     user_us: int = 0
     challenge_limit: int = 1_000
+    reset_limit: int = 20_000
+    error_limit: int = 100
+    echo_limit: int = 10_000
     fast_open_limit: int = 0
     idle_server_connections: int = 1024
     bridges: bool = False
@@ -150,7 +153,7 @@ def init_engine(
     engine.piece_count = PIECES
     engine.reassembly_count = settings.reassemblies
     engine.bridges = int(settings.bridges)
-    engine.error_tokens, engine.errors_at = BURST, now
+    engine.resets_at = engine.errors_at = engine.echoes_at = now - SECOND  # the buckets are full
     engine.first_port, engine.port_count = ports
     engine.error_texts = error_texts
     key = size_of(Distributor)
@@ -180,6 +183,8 @@ def _write_settings(engine: Engine, settings: EngineSettings) -> None:
     engine.time_wait_us = settings.time_wait_us
     engine.keepalive_us, engine.user_us = settings.keepalive_us, settings.user_us
     engine.challenge_limit, engine.fast_open_limit = settings.challenge_limit, settings.fast_open_limit
+    engine.reset_limit, engine.error_limit = settings.reset_limit, settings.error_limit
+    engine.echo_limit = settings.echo_limit
     engine.idle_limit = settings.idle_server_connections
     engine.access_share = settings.access_share
 

@@ -103,8 +103,9 @@ class Vserver(Record):
     server_us: I64
     udp_us: I64
     keepalive_us: I64
-    """Of its clients' connections and of those to services for them, as the next two; 0: never."""
+    """Of its clients' connections and of those to services for them, as the next three; 0: never."""
     time_wait_us: I64
+    fin_wait_us: I64
     user_us: I64
     """How long what was sent may stay unacknowledged; 0: as long as there are retransmissions left."""
 

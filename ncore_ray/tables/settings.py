@@ -41,6 +41,9 @@ class Settings(Record):
     keepalive_us: I64
     user_us: I64
     challenge_limit: I64
+    reset_limit: I64
+    error_limit: I64
+    echo_limit: I64
     fast_open_limit: I64
     idle_limit: I64
 

@@ -378,6 +378,7 @@ class HttpLab(EngineLab):
         assert self.live(engine) == []
         assert self.frames_in_use(engine) == 0
         assert (header.half_open, header.live_connections, header.time_wait_first) == (0, 0, 0)
+        assert (header.orphan_first, header.orphan_last) == (0, 0)
         for number in range(self.arena.vserver_count):
             assert self.vserver(number, engine).connections == 0
         for number in range(self.arena.service_count):

@@ -530,7 +530,14 @@ def check_nothing_leaked(lab: EngineLab, *, connections: int | None = None) -> N
     states = [tcb.state for tcb in live]
     assert engine.half_open == states.count(TcpState.SYN_RECEIVED)
     assert (engine.time_wait_first == 0) == (TcpState.TIME_WAIT not in states)
+    assert (engine.orphan_first == 0) == (not any(map(is_orphan, live)))
     check_accounts(lab.totals())
+
+
+def is_orphan(tcb: Tcb) -> bool:
+    """Return whether nobody owns a connection any more that is not in TIME-WAIT."""
+    ended = tcb.state in (TcpState.CLOSING, TcpState.LAST_ACK)
+    return ended or bool(tcb.discard and TcpState.ESTABLISHED <= tcb.state <= TcpState.FIN_WAIT_2)
 
 
 def held_frames(lab: EngineLab) -> list[list[int]]:

@@ -13,10 +13,11 @@ from typing import Final
 from ncore_ray.engine.connection import tcb_of
 from ncore_ray.engine.handshake.answer import answer_with_cookie
 from ncore_ray.engine.handshake.cookie import NO_DATA, read_cookie, restore_options
+from ncore_ray.engine.orphans import oldest_idle_orphan
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
 from ncore_ray.engine.tcp.accept import takes_no_more
 from ncore_ray.engine.tcp.sequence import seq_add
-from ncore_ray.engine.tcp.user import number_from, open_passive, take_or_evict, take_or_recycle
+from ncore_ray.engine.tcp.user import evict_orphan, number_from, open_passive, take_or_evict, take_or_recycle
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import NO_VSERVER, CookieMode, find_vserver, vserver_of
 from ncore_ray.wire.packet import Packet
@@ -62,11 +63,14 @@ def begin_handshake(engine: Engine, packet: Packet, vserver: int, reborn: int) -
     if admission != Admission.RECORD:
         return _refuse(engine, vserver, admission)
     number = take_or_recycle(engine)
+    with_cookies = vserver_of(base_of(engine), vserver).syn_cookies == CookieMode.AUTO
+    if number == 0 and with_cookies and (engine.half_open or engine.orphan_first):
+        return answer_with_cookie(engine, packet, vserver)  # who answers it may have the place of one of them
+    if number == 0 and evict_orphan(engine, oldest_idle_orphan(engine)):
+        number = take_or_recycle(engine)
     if number:
         counters_of(engine).used_tcp_packets += 1
         return open_passive(engine, packet, vserver, number)
-    if engine.half_open and vserver_of(base_of(engine), vserver).syn_cookies == CookieMode.AUTO:
-        return answer_with_cookie(engine, packet, vserver)
     counters_of(engine).drop_tcp_table_full_packets += 1
     vserver_stats(engine, vserver).refused += 1
     return 0

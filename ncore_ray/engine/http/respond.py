@@ -10,8 +10,9 @@ from ncore_ray.engine.http.exchange import Phase, error_text, exchange_of, text_
 from ncore_ray.engine.http.message.head import Method
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
 from ncore_ray.engine.proxy.relay import queue_bytes
+from ncore_ray.engine.tcp.patience import fin_wait_of
 from ncore_ray.engine.tcp.state import TcpState
-from ncore_ray.engine.tcp.user import LINGER_US, abort, close_unread
+from ncore_ray.engine.tcp.user import abort, close_unread
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import vserver_of
 
@@ -61,5 +62,5 @@ def await_close(engine: Engine, client: Tcb) -> int:
     if client.state == TcpState.TIME_WAIT:
         return 0
     idle_us = vserver_of(base_of(engine), client.vserver).client_idle_us
-    client.close_at = engine.now + (idle_us if undelivered(client) else LINGER_US)
+    client.close_at = engine.now + (idle_us if undelivered(client) else fin_wait_of(engine, client))
     return 0

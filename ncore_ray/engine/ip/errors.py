@@ -1,13 +1,14 @@
 """ICMP errors that an engine sends: about what, to whom, and how many.
 
 RFC 1122 §3.2.2, RFC 1812 §4.3.2.8, RFC 4443 §2.4.
-The quoted bytes are sent from where they lie. A token bucket bounds all errors of an engine together.
+The quoted bytes are sent from where they lie. All errors of an engine have one limit together (`allowance`).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.engine.allowance import may_tell_error
 from ncore_ray.engine.ip.header import headers_back, write_headers_back
 from ncore_ray.engine.ip.rooms import CONTENT, Reassembly
 from ncore_ray.engine.partition import Engine, base_of, counters_of
@@ -25,9 +26,6 @@ from ncore_ray.wire.ipv4 import PROTOCOL_ICMP
 from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6
 from ncore_ray.wire.packet import Packet
 
-ERRORS_PER_SECOND: Final = 100
-BURST: Final = 50
-_SECOND: Final = 1_000_000
 _QUOTED4: Final = 548
 """RFC 1812 §4.3.2.3: the whole message has 576 bytes at the most."""
 _QUOTED6: Final = 1_232
@@ -39,17 +37,11 @@ _REASSEMBLY: Final = 1
 
 @kernel
 def _may_send(engine: Engine) -> int:
-    """Take a token; return 0 (counted) if there is none, or no slot."""
-    span = min(engine.now - engine.errors_at, _SECOND)
-    fresh = span * ERRORS_PER_SECOND // _SECOND
-    if fresh > 0:
-        engine.error_tokens = min(engine.error_tokens + fresh, BURST)
-        engine.errors_at = engine.now
-    if engine.error_tokens <= 0 or slots_left(engine) == 0:
-        counters_of(engine).icmp_errors_suppressed += 1
-        return 0
-    engine.error_tokens -= 1
-    return 1
+    """Return 1 if one more may go out, and there is a slot for it; else 0 (counted)."""
+    if slots_left(engine) and may_tell_error(engine):
+        return 1
+    counters_of(engine).icmp_errors_suppressed += 1
+    return 0
 
 
 @kernel

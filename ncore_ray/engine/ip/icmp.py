@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.engine.allowance import may_echo
 from ncore_ray.engine.connection import find_connection, make_ports
 from ncore_ray.engine.ip.fragment import NOT_SENT, is_too_long, send_fragments
 from ncore_ray.engine.ip.header import headers_back, write_headers_back
@@ -53,6 +54,9 @@ def receive_icmp(engine: Engine, packet: Packet) -> int:
 @kernel
 def _answer(engine: Engine, packet: Packet) -> int:
     """Answer an echo request; the reply's data is sent from where the request lies, which stays until the flush."""
+    if not may_echo(engine):
+        counters_of(engine).echo_replies_suppressed += 1
+        return NOT_FOUND
     if is_too_long(engine, packet.nic, packet.source_high, packet.source_low, packet.transport_length):
         return _answer_in_fragments(engine, packet)
     index = take_slot(engine, packet.nic, headers_back(packet) + ICMP_HEADER)

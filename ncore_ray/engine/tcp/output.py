@@ -8,6 +8,7 @@ from typing import Final
 from ncore_ray.arena.frame import frame_meta
 from ncore_ray.engine.buffer import NO_FRAME
 from ncore_ray.engine.connection import Tcb, send_chain
+from ncore_ray.engine.orphans import enter_orphans, is_orphan
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
@@ -180,7 +181,7 @@ def _send_at(engine: Engine, tcb: Tcb, sequence: int, length: int, fin: int) -> 
     tcb.sent_in_recovery += taken
     tcb.last_sent_at = engine.now
     if fin and taken == length:
-        _fin_sent(tcb)
+        _fin_sent(engine, tcb)
         taken += 1
     if tcb.sack_permitted and taken > 0:
         note_sent(engine, tcb, sequence, taken)
@@ -201,11 +202,13 @@ def _note_rate(engine: Engine, tcb: Tcb, taken: int) -> int:
 
 
 @kernel
-def _fin_sent(tcb: Tcb) -> int:
+def _fin_sent(engine: Engine, tcb: Tcb) -> int:
     if tcb.state == TcpState.ESTABLISHED:
         tcb.state = TcpState.FIN_WAIT_1
     elif tcb.state == TcpState.CLOSE_WAIT:
+        known = is_orphan(tcb)
         tcb.state = TcpState.LAST_ACK
+        return 0 if known else enter_orphans(engine, tcb)
     return 0
 
 

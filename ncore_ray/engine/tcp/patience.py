@@ -34,6 +34,12 @@ def time_wait_of(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def fin_wait_of(engine: Engine, tcb: Tcb) -> int:
+    """Return how long a peer that has all our bytes may take to end its stream when nobody reads it any more, µs."""
+    return vserver_of(base_of(engine), tcb.vserver).fin_wait_us
+
+
+@kernel
 def user_timeout_of(engine: Engine, tcb: Tcb) -> int:
     """Return how long what was sent may stay unacknowledged, µs, or 0 (RFC 9293 §3.8.3, RFC 5482)."""
     if tcb.role == Role.MONITOR:

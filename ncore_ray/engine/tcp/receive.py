@@ -14,6 +14,7 @@ from ncore_ray.engine.buffer import NO_FRAME, has_memory
 from ncore_ray.engine.connection import Tcb, Work, mark
 from ncore_ray.engine.half_open import enter_half_open, leave_half_open
 from ncore_ray.engine.lifecycle import destroy, enter_time_wait
+from ncore_ray.engine.orphans import enter_orphans, is_orphan
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion, ecn
 from ncore_ray.engine.tcp.accept import is_full
@@ -240,6 +241,8 @@ def _syn_acknowledged(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     if tcb.state == TcpState.SYN_RECEIVED:
         leave_half_open(engine, tcb)
     tcb.state = TcpState.ESTABLISHED
+    if tcb.discard:  # it was answered with its handshake (RFC 7413)
+        enter_orphans(engine, tcb)
     if keepalive_of(engine, tcb):
         tcb.keepalive_at = engine.now + keepalive_of(engine, tcb)
     tcb.snd_una = packet.acknowledgment
@@ -375,10 +378,18 @@ def receive_fin(engine: Engine, tcb: Tcb) -> int:
     if tcb.state == TcpState.ESTABLISHED:
         tcb.state = TcpState.CLOSE_WAIT
     elif tcb.state == TcpState.FIN_WAIT_1:
-        tcb.state = TcpState.CLOSING
+        _enter_closing(engine, tcb)
     else:
         enter_time_wait(engine, tcb)
     return Event.FIN
+
+
+@kernel
+def _enter_closing(engine: Engine, tcb: Tcb) -> int:
+    """Both streams have ended: the connection has no owner any more."""
+    known = is_orphan(tcb)
+    tcb.state = TcpState.CLOSING
+    return 0 if known else enter_orphans(engine, tcb)
 
 
 @kernel

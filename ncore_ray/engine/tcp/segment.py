@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.frame import frame_address, frame_meta
+from ncore_ray.engine.allowance import may_reset
 from ncore_ray.engine.buffer import NO_FRAME
 from ncore_ray.engine.connection import (
     Role,
@@ -283,8 +284,11 @@ def send_reset(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def answer_reset(engine: Engine, packet: Packet) -> int:
-    """Answer a segment that belongs to no connection (RFC 9293 §3.10.7.1)."""
+    """Answer a segment that belongs to no connection (RFC 9293 §3.10.7.1), as long as there are not too many."""
     if packet.flags & RST:
+        return 0
+    if not may_reset(engine):
+        counters_of(engine).resets_suppressed += 1
         return 0
     if packet.flags & ACK:
         return _reset_packet(engine, packet, packet.acknowledgment, 0, RST)

@@ -22,10 +22,12 @@ from ncore_ray.engine.connection import (
     tcb_of,
 )
 from ncore_ray.engine.half_open import enter_half_open
-from ncore_ray.engine.lifecycle import destroy, leave_pool, make_room, recycle_time_wait, unpair
+from ncore_ray.engine.lifecycle import destroy, leave_pool, recycle_time_wait, unpair
+from ncore_ray.engine.orphans import NO_ORPHAN, enter_orphans, is_orphan, oldest_idle_orphan
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.buffers import send_limit_of
+from ncore_ray.engine.tcp.patience import fin_wait_of
 from ncore_ray.engine.tcp.receive import take_options
 from ncore_ray.engine.tcp.rtt import INITIAL_RTO_US
 from ncore_ray.engine.tcp.segment import own_mss, send_reset
@@ -39,8 +41,6 @@ from ncore_ray.tables.service import Arrival, Vserver, service_of, vserver_of
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
 
-LINGER_US: Final = 2_000_000
-"""How long the bytes of a peer that still sends are thrown away, so that no reset overtakes our last bytes."""
 _PORT_TRIES: Final = 64
 _REUSE_GAP: Final = 1 << 16
 
@@ -102,6 +102,34 @@ def take_or_evict(engine: Engine) -> int:
     if number == 0 and make_room(engine):
         number = take_connection(engine)
     return number
+
+
+@kernel
+def make_room(engine: Engine) -> int:
+    """Free the connection that is worth least; return 0 if there is none.
+
+    That is the oldest in TIME-WAIT, else one without an owner whose peer does not let go, else the oldest handshake:
+    it may be a forged SYN, and what asks for its place has proven that somebody is there. Last of all comes a client
+    that still reads the end of what was queued for it.
+    """
+    if recycle_time_wait(engine):
+        return 1
+    orphan = oldest_idle_orphan(engine)
+    if orphan == NO_ORPHAN and engine.half_open_first:
+        destroy(engine, tcb_of(engine, engine.half_open_first - 1))
+        counters_of(engine).half_open_evicted += 1
+        return 1
+    return evict_orphan(engine, orphan if orphan else engine.orphan_first)
+
+
+@kernel
+def evict_orphan(engine: Engine, number: int) -> int:
+    """Reset an orphan by its number plus 1, and free it; 0: there is none."""
+    if number == 0:
+        return 0
+    counters_of(engine).orphans_evicted += 1
+    abort(engine, tcb_of(engine, number - 1))
+    return 1
 
 
 @kernel
@@ -232,14 +260,20 @@ def close_send(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def close_unread(engine: Engine, tcb: Tcb) -> int:
-    """End the stream and read no more: what still comes is thrown away for a while, then reset."""
+    """End the stream and read no more: what still comes is thrown away for a while, then reset.
+
+    Else a reset might overtake our last bytes.
+    """
     unpair(engine, tcb)
     if tcb.pooled:
         leave_pool(engine, tcb)
     chain_clear(engine, hold_chain(tcb))
+    known = is_orphan(tcb)
     tcb.discard = 1
+    if not known and is_orphan(tcb):
+        enter_orphans(engine, tcb)
     tcb.application_at = 0
-    tcb.close_at = engine.now + LINGER_US
+    tcb.close_at = engine.now + fin_wait_of(engine, tcb)
     return close_send(engine, tcb)
 
 

@@ -8,8 +8,7 @@ from benchmarks.attack.kinds import KINDS
 from benchmarks.attack.siege import Dimensions, Siege
 from ncore_ray.machine.jit import JIT
 
-# Room for all that attackers open and the engine ends: what a peer does not let go keeps its place for a while.
-SIEGE = Dimensions(1.5, 4, 20, 60, connections=2048) if JIT else Dimensions(0.3, 1, 4, 10)
+SIEGE = Dimensions(1.5, 4, 20, 60) if JIT else Dimensions(0.3, 1, 4, 10)
 
 
 @pytest.mark.parametrize("name", KINDS)

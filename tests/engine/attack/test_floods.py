@@ -75,7 +75,7 @@ def test_flood_of_syns_without_cookies_is_refused_and_counted() -> None:
 @pytest.mark.parametrize("mode", ["auto", "always"])
 @pytest.mark.parametrize(("kind", "answers"), [("ack", 1), ("rst", 0), ("syn-ack", 1)])
 def test_flood_of_strays(kind: str, answers: int, mode: str) -> None:
-    siege = besiege(kind, 4, f"syn_cookies: {mode}")
+    siege = besiege(kind, 4, f"syn_cookies: {mode}, stray_resets: 1000000")
     counters = siege.lab.counters()
     assert siege.answered == siege.visits
     assert counters.drop_tcp_no_connection_packets == siege.flooded
@@ -83,6 +83,16 @@ def test_flood_of_strays(kind: str, answers: int, mode: str) -> None:
     if kind == "ack" and mode == "auto":
         assert counters.syn_cookies_refused == 0  # none was sent, so none is looked for
     assert [tcb for tcb in siege.lab.connections() if tcb.role == Role.CLIENT] == []
+    wait_for_the_end(siege.lab)
+
+
+@pytest.mark.parametrize("kind", ["ack", "syn-ack"])
+def test_flood_of_strays_is_answered_within_a_limit(kind: str) -> None:
+    siege = besiege(kind, 5, "stray_resets: 100")
+    counters = siege.lab.counters()
+    assert siege.answered == siege.visits
+    assert 50 <= counters.resets_sent - siege.visits <= 50 + siege.lab.now // 10_000
+    assert counters.resets_sent + counters.resets_suppressed == siege.flooded + siege.visits
     wait_for_the_end(siege.lab)
 
 
