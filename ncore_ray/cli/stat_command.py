@@ -101,7 +101,7 @@ def tables(found: Mapping[str, Any], everything: bool, width: int | None = None)
     for title, prefix in _GROUPS:
         actors = {name: numbers for name, numbers in found["actors"].items() if name.startswith(prefix)}
         drawn += _matrices(title, actors, everything, width or console().width)
-    drawn += latency_tables(found["latencies"])
+    drawn += latency_tables(found["latencies"], found["service_latencies"])
     drawn += timer_tables(found["timers"])
     return [table for table in drawn if table.row_count]
 

@@ -19,27 +19,39 @@ def _now(subject: str, name: str, legend: str = "") -> Query:
     return Query(found, legend or f"{{{{{subject}}}}}")
 
 
-def _latency() -> Row:
-    chosen = {"vserver": "$vserver"}
-    times = [
+def _times(subject: str, name: str) -> list[Query]:
+    """Return three quantiles of a histogram of each vServer or service that is chosen."""
+    chosen = {subject: f"${subject}"}
+    return [
         Query(
-            quantile(share, "vserver_response_seconds_bucket", "vserver", **chosen),
-            f"{{{{vserver}}}} p{share:.0%}"[:-1],
+            quantile(share, f"{subject}_{name}_seconds_bucket", subject, **chosen),
+            f"{{{{{subject}}}}} p{share:.0%}"[:-1],
         )
         for share in (0.5, 0.9, 0.99)
     ]
+
+
+def _latency() -> Row:
+    chosen = {"vserver": "$vserver"}
     total, count = "vserver_response_seconds_sum", "vserver_response_seconds_bucket"
     number = rate(count, "vserver", "actor", vserver="$vserver", le="[+]Inf")
     mean = f"{rate(total, 'vserver', 'actor', **chosen)} / ({number} > 0)"
     return Row(
-        "Time to the first byte of a response",
+        "Time to a response: half, nine of ten, 99 of 100 are quicker than",
         [
             lines(
-                "Half, nine of ten, 99 of 100 are quicker than",
-                *times,
+                "To the head of the response",
+                *_times("vserver", "response"),
                 unit="s",
                 description="From the head of a request to the head of its response, from the arena's histograms.",
             ),
+            lines(
+                "To its last byte",
+                *_times("vserver", "whole_response"),
+                unit="s",
+                description="Until the last byte is queued for the client: one that reads slowly puts it off.",
+            ),
+            lines("To the head of the response, by service", *_times("service", "response"), unit="s"),
             lines("Mean of each engine", Query(mean, "{{vserver}} {{actor}}"), unit="s"),
         ],
     )

@@ -60,7 +60,11 @@ class Engine(Record):
     vserver_stats: I64
     service_stats: I64
     latencies: I64
-    """`Latency` of each row of vServers."""
+    """`Latency` of each row of vServers: to the head of the response."""
+    whole_latencies: I64
+    """... to its last byte."""
+    service_latencies: I64
+    """`Latency` of each row of services: to the head of the response."""
 
     connections: I64
     connection_count: I64

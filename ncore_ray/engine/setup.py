@@ -91,6 +91,8 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
         "counters": reserve("counters", size_of(EngineCounters)),
         "vserver_stats": reserve("vservers", size_of(VserverStats) * max(vservers, 1)),
         "latencies": reserve("latencies", size_of(Latency) * max(vservers, 1)),
+        "whole_latencies": reserve("whole_times", size_of(Latency) * max(vservers, 1)),
+        "service_latencies": reserve("service_times", size_of(Latency) * max(services, 1)),
         "service_stats": reserve("services", size_of(ServiceStats) * max(services, 1)),
         "connections": reserve("connections", size_of(Tcb) * count),
         "buckets": reserve("buckets", 4 * _power_of_two(2 * count)),

@@ -252,8 +252,10 @@ class LiveTables:
         for number in rows.vservers.keys() - before.vservers.keys():
             self._clear("vserver_stats", VserverStats, number)
             self._clear("latencies", Latency, number)
+            self._clear("whole_latencies", Latency, number)
         for number in rows.services.keys() - before.services.keys():
             self._clear("service_stats", ServiceStats, number)
+            self._clear("service_latencies", Latency, number)
         for number in rows.services:
             is_new = number not in before.services or before.services[number].draining
             self._begin_watch(bank, number, is_new=is_new and not rows.services[number].draining)

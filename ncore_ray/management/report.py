@@ -21,7 +21,7 @@ from ncore_ray.management.application import application_of
 from ncore_ray.management.connections import Clients, count_clients, find_connection, list_connections
 from ncore_ray.management.directory import by_name, service_rows, vserver_rows
 from ncore_ray.management.dump import dump_flows
-from ncore_ray.management.latencies import latencies
+from ncore_ray.management.latencies import latencies, service_latencies
 from ncore_ray.management.reports import total_services, total_vservers
 from ncore_ray.management.sources import CounterSource
 from ncore_ray.management.team import Member, Team
@@ -116,6 +116,7 @@ class Reporter:
             "cores": {name: counters.core_numbers(array, number) for name, number in self.cores().items()},
             "timers": timers(array),
             "latencies": latencies(array, vserver_rows(array)),
+            "service_latencies": service_latencies(array, service_rows(array)),
             "vservers": by_name(vserver_rows(array), total_vservers(array, found.values())),
             "services": {name: {"health": health.get(name, "unknown"), **services[name]} for name in services},
         }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
+from ncore_ray.metrics.latency_metrics import latency_metrics
 from ncore_ray.metrics.metric import Kind, Metric
 
 _MICROSECOND: Final = 1e-6
@@ -284,33 +285,8 @@ _VSERVER: Final = (
             ("services_up", "services", "vitals.vserver_services_up", "Those that are up."),
         ),
     ),
-    *_rows(
-        Kind.COUNTER,
-        "vserver",
-        ("vserver", "actor"),
-        (
-            (
-                "response_seconds_sum",
-                "seconds",
-                "latency.total_us",
-                "From the heads of requests to the heads of their responses, all together.",
-            ),
-        ),
-        _MICROSECOND,
-    ),
-    *_rows(
-        Kind.HISTOGRAM,
-        "vserver",
-        ("vserver", "actor"),
-        (
-            (
-                "response_seconds_bucket",
-                "responses",
-                "latency.times.*=le",
-                "Responses of servers whose heads were there less than so many seconds after the requests' heads.",
-            ),
-        ),
-    ),
+    *latency_metrics("vserver", "response", "head", "heads"),
+    *latency_metrics("vserver", "whole_response", "whole", "last bytes"),
 )
 
 _SERVICE: Final = (
@@ -349,6 +325,7 @@ _SERVICE: Final = (
             ),
         ),
     ),
+    *latency_metrics("service", "response", "service_head", "heads"),
 )
 
 _RING: Final = (

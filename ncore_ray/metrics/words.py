@@ -124,10 +124,9 @@ def _engine_words(array: Bytes, index: int, names: Names) -> Iterator[Word]:
     yield from _fields("partition", Engine, start, label, owner)
     yield from _stats("vserver", VserverStats, engine.vserver_stats, names.vservers, owner)
     yield from _stats("service", ServiceStats, engine.service_stats, names.services, owner)
-    for row, name in names.vservers.items():
-        yield from _latency_words(
-            engine.latencies + row * size_of(Latency), (("vserver", name), *label), f"{owner}.{row}"
-        )
+    yield from _latencies("vserver", "head", engine.latencies, names.vservers, owner)
+    yield from _latencies("vserver", "whole", engine.whole_latencies, names.vservers, owner)
+    yield from _latencies("service", "service_head", engine.service_latencies, names.services, owner)
     if view(Pace, array, engine.pace).period_us:
         yield from _fields("timer", Pace, engine.pace, label, owner)
         yield from _timer_buckets(engine.pace + offset_of(Pace, "errors"), label, owner)
@@ -146,14 +145,20 @@ def _timer_buckets(start: int, labels: tuple[tuple[str, str], ...], owner: str) 
             yield Word(f"timer.errors.{bound}", labels, start + part * _WORD, f"{owner}.{part}")
 
 
-def _latency_words(start: int, labels: tuple[tuple[str, str], ...], owner: str) -> Iterator[Word]:
+def _latencies(subject: str, kind: str, start: int, rows: Mapping[int, str], owner: str) -> Iterator[Word]:
+    for row, name in rows.items():
+        labels = ((subject, name), ("actor", owner))
+        yield from _latency_words(kind, start + row * size_of(Latency), labels, f"{owner}.{row}")
+
+
+def _latency_words(kind: str, start: int, labels: tuple[tuple[str, str], ...], owner: str) -> Iterator[Word]:
     """Yield the words of the cumulative buckets of responses' times, one for each power of two."""
-    yield Word("latency.total_us", labels, start + offset_of(Latency, "total_us"), owner)
+    yield Word(f"{kind}.total_us", labels, start + offset_of(Latency, "total_us"), owner)
     times = start + offset_of(Latency, "times")
     for bound_us, count in exported_bounds():
         bound = "+Inf" if bound_us is None else f"{bound_us / _SECOND:g}"
         for part in range(count):
-            yield Word(f"latency.times.{bound}", labels, times + part * _WORD, f"{owner}.{part}")
+            yield Word(f"{kind}.times.{bound}", labels, times + part * _WORD, f"{owner}.{part}")
 
 
 def _decider_words(array: Bytes, number: int) -> Iterator[Word]:

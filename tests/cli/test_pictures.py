@@ -28,6 +28,9 @@ def drawn(*parts: RenderableType, cut: bool = False) -> str:
     return text
 
 
+TIMES = latency_summary([0] * 8 + [900, 100] + [0] * 36, 300_000)
+
+
 def stat(scale: int) -> Plain:
     vserver = {"connections": 250, "total_connections": 10 * scale, "requests": 20_000 * scale, "errors": 0}
     vserver |= {"received_bytes": 10**8 * scale, "sent_bytes": 10**9 * scale}
@@ -39,7 +42,8 @@ def stat(scale: int) -> Plain:
         "actors": {"distributor": {"received_packets": 5 * scale, "forwarded_packets": 4 * scale}, "engine-0": engine},
         "cores": {"engine-0": {"busy_us": 910_000 * scale}},
         "timers": {},
-        "latencies": {"www": latency_summary([0] * 8 + [900, 100] + [0] * 36, 300_000)},
+        "latencies": {"www": TIMES | {"whole": TIMES}},
+        "service_latencies": {"web1": TIMES},
         "vservers": {"www": vserver, "db": dict.fromkeys(vserver, 0)},
         "services": {"web1": service, "web2": {**service, "health": "down"}},
     }

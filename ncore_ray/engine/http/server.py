@@ -42,7 +42,7 @@ from ncore_ray.engine.http.message.response import parse_response
 from ncore_ray.engine.http.message.rewrite import write_response
 from ncore_ray.engine.http.pool import let_go, obtain_server
 from ncore_ray.engine.http.respond import BAD_GATEWAY, GATEWAY_TIMEOUT, SERVICE_UNAVAILABLE, close_client, respond
-from ncore_ray.engine.latency.histogram import note_answered
+from ncore_ray.engine.latency.histogram import note_answered, note_whole
 from ncore_ray.engine.lifecycle import destroy, unpair
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats
 from ncore_ray.engine.proxy.relay import count_received, count_waiting, hold, queue_bytes, reconnect, relay, relay_end
@@ -222,7 +222,7 @@ def _response_begun(engine: Engine, client: Tcb, tcb: Tcb) -> int:
     request = exchange_of(engine, client)
     request.responding = 1
     counters_of(engine).http_responses += 1
-    note_answered(engine, client, request)
+    note_answered(engine, client, tcb, request)
     tcb.retain = 0
     return drop_acknowledged(engine, tcb)
 
@@ -283,6 +283,7 @@ def _finish_if_whole(engine: Engine, tcb: Tcb) -> int:
 def _finish(engine: Engine, client: Tcb, tcb: Tcb, exchange: Exchange) -> int:
     """The response is whole: both connections go on to whatever comes next."""
     request = exchange_of(engine, client)
+    note_whole(engine, client, request)
     note_response(engine, client, request.status, body_of(engine, tcb).content, tcb.service)
     if request.phase == Phase.RELAY_BODY:  # answered before the request's end: neither side is at a message border
         request.persistent = 0

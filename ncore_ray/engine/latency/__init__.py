@@ -1,1 +1,1 @@
-"""How long clients wait for the first byte of a response."""
+"""How long clients wait for a response: for its first byte, and for its last."""

@@ -1,9 +1,11 @@
-"""A histogram for each vServer at each engine: the time from a request's head to the head of its response.
+"""Histograms of each vServer and service at each engine: how long responses take.
 
-It begins when the head has been read whole, and ends when the head of the final response is queued for the client: the
-choice of a server, a new connection to it, the request's way, what the server needs, and the way back. Responses that
-the appliance makes itself are not in it. The clock is that of the breaths and is noted in steps of 8 µs, so a span is
-exact to a breath's length and 8 µs. Two buckets for each power of two, from 16 µs to 67 s.
+The time begins when a request's head has been read whole. It ends when the head of the final response is queued for the
+client (for the vServer, and for the service that answered): the choice of a server, a new connection to it, the
+request's way, what the server needs, and the way back. A second histogram of the vServer ends when the last byte is
+queued, which a client that reads slowly puts off. Responses that the appliance makes itself are in none, and what is
+cut off, or becomes a tunnel, has no last byte. The clock is that of the breaths and is noted in steps of 8 µs, so a
+span is exact to a breath's length and 8 µs. Two buckets for each power of two, from 16 µs to 67 s.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from ncore_ray.engine.http.exchange import Exchange
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import load64, store64
-from ncore_ray.machine.record import I64, Record, address_of, offset_of, pointer_to, size_of
+from ncore_ray.machine.record import I64, Record, offset_of, pointer_to, size_of
 
 FIRST_BITS: Final = 4
 """The first bucket has all spans below 2⁴ µs."""
@@ -31,7 +33,7 @@ _STEPS: Final = 0x7FFF_FFFF
 
 
 class Latency(Record):
-    """Of one vServer at one engine."""
+    """Of one vServer or service at one engine."""
 
     total_us: I64
     """All spans together."""
@@ -70,12 +72,34 @@ def note_asked(engine: Engine, exchange: Exchange) -> int:
 
 
 @kernel
-def note_answered(engine: Engine, client: Tcb, exchange: Exchange) -> int:
+def note_answered(engine: Engine, client: Tcb, server: Tcb, exchange: Exchange) -> int:
     """The head of its final response is queued."""
-    span_us = (((engine.now >> STEP_BITS) - exchange.asked_at) & _STEPS) << STEP_BITS
+    span_us = _span_since(engine, exchange)
+    place = 8 * bucket_of_span(span_us)
     if CHECKED:
         check_index(client.vserver, arena_at(base_of(engine)).vserver_count)
-    latency = latency_at(base_of(engine) + engine.latencies + client.vserver * _SIZE)
-    latency.total_us += span_us
-    word = address_of(latency) + _TIMES + 8 * bucket_of_span(span_us)
+        check_index(server.service, arena_at(base_of(engine)).service_count)
+    _add(base_of(engine) + engine.latencies + client.vserver * _SIZE, span_us, place)
+    return _add(base_of(engine) + engine.service_latencies + server.service * _SIZE, span_us, place)
+
+
+@kernel
+def note_whole(engine: Engine, client: Tcb, exchange: Exchange) -> int:
+    """The last byte of its response is queued."""
+    span_us = _span_since(engine, exchange)
+    if CHECKED:
+        check_index(client.vserver, arena_at(base_of(engine)).vserver_count)
+    return _add(base_of(engine) + engine.whole_latencies + client.vserver * _SIZE, span_us, 8 * bucket_of_span(span_us))
+
+
+@kernel
+def _span_since(engine: Engine, exchange: Exchange) -> int:
+    return (((engine.now >> STEP_BITS) - exchange.asked_at) & _STEPS) << STEP_BITS
+
+
+@kernel
+def _add(histogram: int, span_us: int, place: int) -> int:
+    """Count a response in the bucket that lies at a place behind the first one."""
+    latency_at(histogram).total_us += span_us
+    word = histogram + _TIMES + place
     return store64(word, load64(word) + 1)

@@ -6,8 +6,8 @@ import pytest
 
 from ncore_ray.engine.latency.bounds import bound_us, exported_bounds, quantile_us
 from ncore_ray.engine.latency.histogram import BUCKETS
-from ncore_ray.management.directory import vserver_rows
-from ncore_ray.management.latencies import latencies, summary
+from ncore_ray.management.directory import service_rows, vserver_rows
+from ncore_ray.management.latencies import latencies, service_latencies, summary
 from tests.engine.http.http_talk import GET, OK, begin, exchange, passed_response
 from tests.engine.latency.kernels import buckets_of
 from tests.support.http_lab import HttpLab, running
@@ -64,6 +64,36 @@ def test_one_response_one_entry_with_its_time() -> None:
         for number in range(4):
             exchange(client, server, number)
         assert _seen(lab) == {"v": 5}
+
+
+def test_the_last_byte_is_counted_when_it_comes_and_the_service_s_time_is_that_of_the_head() -> None:
+    body = bytes(200)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n"
+    with running() as lab:
+        client, server = begin(lab)
+        lab.wait(20 * MILLISECOND)
+        server.send(head + body[:100])
+        client.take()
+        assert latencies(lab.array, vserver_rows(lab.array))["v"]["whole"]["responses"] == 0
+        lab.wait(40 * MILLISECOND)
+        server.send(body[100:])
+        client.take()
+        row = latencies(lab.array, vserver_rows(lab.array))["v"]
+        (served,) = service_latencies(lab.array, service_rows(lab.array)).values()
+    assert (row["responses"], row["whole"]["responses"], served["responses"]) == (1, 1, 1)
+    assert row["mean_us"] == pytest.approx(20 * MILLISECOND, rel=0.02)
+    assert row["whole"]["mean_us"] == pytest.approx(60 * MILLISECOND, rel=0.02)
+    assert served["mean_us"] == row["mean_us"]
+
+
+def test_what_is_cut_off_has_no_last_byte() -> None:
+    with running() as lab:
+        _, server = begin(lab)
+        server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n" + bytes(100))
+        server.close()
+        lab.wait(MILLISECOND)
+        row = latencies(lab.array, vserver_rows(lab.array))["v"]
+    assert (row["responses"], row["whole"]["responses"]) == (1, 0)
 
 
 def test_the_appliance_s_own_responses_are_left_out() -> None:
