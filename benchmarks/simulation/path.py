@@ -23,6 +23,10 @@ class Path:
     reordering: float = 0.0
     """Packets that come later by `late_us`."""
     late_us: int = 5_000
+    jitter_us: int = 0
+    """By which packets come late to the queue at the most. Where streams share one it should be the time that it takes
+    to send a packet: else one may find each place that becomes free, and another none, only because of the instants at
+    which they send (phase effects; Floyd, Jacobson 1991)."""
     duplication: float = 0.0
     losses: tuple[tuple[int, int], ...] = ()
     """Runs of packets towards the receiver that are lost: the first one's number (0 …), and how many."""
@@ -37,8 +41,15 @@ class Link:
         self._rate = path.rate if is_forward else 0
         self._lost = {first + i for first, count in path.losses for i in range(count)} if is_forward else set()
         self._free_at = 0
+        self._entered_at: dict[int, int] = {}
         self.carried = 0
         self.dropped = 0
+
+    def enters_at(self, now: int, stream: int) -> int:
+        """Return when a packet of a stream comes to the queue: never before an earlier one of the same stream."""
+        at = now + self._chance.randrange(self._path.jitter_us + 1) if self._path.jitter_us else now
+        self._entered_at[stream] = max(at, self._entered_at.get(stream, 0))
+        return self._entered_at[stream]
 
     def carry(self, now: int, size: int) -> list[int]:
         """Take a packet of so many bytes; return when it arrives: never, once or twice."""

@@ -115,7 +115,7 @@ def _bursts() -> Table:
 def _sharing() -> Table:
     cells = []
     for flows in (2, 8, 32):
-        path = Path(10_000, 2_500_000, 64_000)
+        path = Path(10_000, 2_500_000, 64_000, jitter_us=606)
         plan = Plan(path, 100 * _MEGABYTE, flows=flows, apart_us=20_000, limit_us=10_000_000, buffer_mib=1)
         cells += _per_control(f"{flows} streams", plan, _fairness, ("cubic", "newreno", "vegas", "bbr"), seeds=(1,))
     title = "Jain's index of what streams got that shared 20 Mbit/s at 20 ms for 10 s"

@@ -25,6 +25,7 @@ _SERVER_MAC: Final = 0x0200_0000_0A02
 _FIRST_PORT: Final = 20_000
 _AT_ONCE: Final = 8
 """Packets handed over for one breath at the most, of many frames each."""
+_QUEUE: Final = -2
 _TEXT: Final = """
 appliance: {{name: simulation, engines: 1}}
 nics:
@@ -87,7 +88,8 @@ class World:
         )
 
     def _push(self, at: int, where: int, what: bytes) -> None:
-        """Note an event: what comes to the sink of a number, or to the engine (−1); nothing: its clock."""
+        """Note an event: what comes to the sink of a number, to the engine (−1), or to the queue on the way to a sink
+        (−2 − its number); nothing: the sink's clock."""
         self._count += 1
         heapq.heappush(self._events, (at, self._count, where, what))
 
@@ -108,6 +110,9 @@ class World:
         now = self.lab.now
         while self._events and self._events[0][0] <= now:
             _, _, where, what = heapq.heappop(self._events)
+            if where <= _QUEUE:
+                self._through_queue(_QUEUE - where, what)
+                continue
             if where < 0:
                 self.lab.receive(0, what, checksum=Checksum.VALID)
                 continue
@@ -145,6 +150,13 @@ class World:
 
     def _to_sink(self, frame: bytes) -> None:
         number = int.from_bytes(frame[36:38], "big") - _FIRST_PORT
+        at = self.forward.enters_at(self.lab.now, number)
+        if at > self.lab.now:
+            self._push(at, _QUEUE - number, frame)
+        else:
+            self._through_queue(number, frame)
+
+    def _through_queue(self, number: int, frame: bytes) -> None:
         for at in self.forward.carry(self.lab.now, len(frame)):
             self._push(at, number, frame)
 

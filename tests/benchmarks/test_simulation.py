@@ -35,6 +35,15 @@ def test_a_queue_drops_at_its_tail() -> None:
     assert link.carry(2 * SECOND, 1_000)
 
 
+def test_packets_come_to_a_queue_by_chance_but_those_of_a_stream_in_order() -> None:
+    link = Link(Path(jitter_us=100), 3, is_forward=True)
+    times = [link.enters_at(20 * number, number % 2) for number in range(1_000)]
+    assert all(20 * number <= at <= 20 * number + 100 for number, at in enumerate(times))
+    for stream in (times[::2], times[1::2]):
+        assert stream == sorted(stream)
+    assert times != sorted(times)
+
+
 PATH = Path(delay_us=1_000, late_us=500)
 
 

@@ -2,18 +2,26 @@
 
     # RFC 9293 §3.10.7.4: what lies outside the window is acknowledged and dropped.
     end client                                  # the end under test: the engine listens to it (service: connects)
-    start established rtt 0.1 <mss 1460>        # the handshake is done, in that time; else the script does it
-    tcp min_rto: 1s                             # settings: tcp and timeouts
+    start established rtt 0.1 ecn <mss 1460>    # the handshake is done, in that time; else the script does it
+    tcp min_rto: 1s                             # settings: tcp, timeouts, vserver (of the vServer itself)
 
     0.000 < PA 70000:70010(10) ack 1 win 1000   # to the engine
     0.000 > A 1 ack 1                           # from the engine, and nothing else before
     +0.500 quiet                                # nothing until then
-    ~ counter drop_tcp_bad_sequence_packets 1   # since the script's start, or since the last of these lines
+    ~ counter drop_tcp_bad_sequence_packets 1   # since the script's start
+    ~ tcb cwnd 14600 within 10                  # of the engine's connection; ~ cubic FIELD: what CUBIC keeps of it
+
+``<<`` and ``>>`` stand for as many full segments as the bytes take: ``>> A 1:14601(14600) ack 1`` for ten.
 
 Times are seconds, from the start or (+) from the line before; ``0.2..0.3`` is a span. What the application does:
 ``write N``, ``close``, ``abort``, ``pause`` and ``resume`` (reading), ``connect``; what it sees: ``received N`` (in
 all), ``eof``, ``aborted``, ``open``. ``state NAME`` and the lines with ``~`` look into the engine: only where there is
 no network between.
+
+The script's end, where it is the client, may open further connections: ``anew`` goes on from another port, ``again``
+from the same one, and all numbers are relative to new initial ones. ``isn-by-clock`` looks whether the engine's
+initial sequence number is ahead of the one before by the time between, ``isn-elsewhere`` whether it has nothing to do
+with it.
 """
 
 from __future__ import annotations
@@ -30,8 +38,12 @@ from tests.conformance.segment import Segment, SegmentError, parse_segment
 _HEADING: Final = re.compile(r"# RFC (\d+)(?: §([\w.]+))?(?:,[^:]*)?: .+\.")
 _TIME: Final = re.compile(r"(\+?)(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?")
 _WITH_NUMBER: Final = ("write", "received")
-_ALONE: Final = ("close", "abort", "pause", "resume", "connect", "eof", "aborted", "open", "quiet", "send-buffer-full")
-_SETTINGS: Final = ("tcp", "timeouts")
+_ALONE: Final = (
+    *("close", "abort", "pause", "resume", "connect", "eof", "aborted", "open", "quiet", "send-buffer-full"),
+    *("anew", "again", "isn-by-clock", "isn-elsewhere"),
+)
+_SETTINGS: Final = ("tcp", "timeouts", "vserver")
+_PACKETS: Final = ("<", ">", "<<", ">>")
 
 
 class ScriptError(ValueError):
@@ -56,7 +68,7 @@ class Step:
     latest_us: int | None
     """None: at `earliest_us`, within what the world calls the same time."""
     kind: str
-    """'<', '>', 'icmp', a word of the application, 'state' or '~'."""
+    """'<', '>', '<<', '>>', 'icmp', a word of the application, 'state' or '~'."""
     segment: Segment | None = None
     words: tuple[str, ...] = ()
 
@@ -72,6 +84,8 @@ class Source:
     end: str = "client"
     start: Start = Start.CLOSED
     start_segment: Segment | None = None
+    ecn: bool = False
+    """Both ends agree on ECN in the handshake."""
     rtt_us: int = 0
     """Round-trip time of the handshake."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -80,7 +94,7 @@ class Source:
     @property
     def needs_inside(self) -> bool:
         """Return whether nothing is left of the script without its looks into the engine."""
-        return not any(step.kind in "<>" for step in self.steps)
+        return not any(step.kind in _PACKETS for step in self.steps)
 
 
 def read_script(path: Path) -> Source:
@@ -133,9 +147,12 @@ def _read_line(source: Source, number: int, line: str) -> None:
 
 def _inside(rest: str) -> tuple[str, ...]:
     words = tuple(rest.split())
-    if len(words) == 3 and words[0] in ("counter", "tcb") and words[2].lstrip("-").isdecimal():
+    if len(words) == 5 and words[3] == "within" and words[4].isdecimal():
+        return (*_inside(" ".join(words[:3])), words[4])
+    if len(words) == 3 and words[0] in ("counter", "tcb", "cubic") and words[2].lstrip("-").isdecimal():
         return words
-    raise ScriptError(f"~ {rest}: expected '~ counter NAME NUMBER' or '~ tcb FIELD NUMBER'")
+    expected = "'~ counter NAME NUMBER', '~ tcb FIELD NUMBER' or '~ cubic FIELD NUMBER', maybe with 'within NUMBER'"
+    raise ScriptError(f"~ {rest}: expected {expected}")
 
 
 def _read_start(source: Source, rest: str) -> None:
@@ -148,6 +165,8 @@ def _read_start(source: Source, rest: str) -> None:
         if _TIME.fullmatch(time) is None:
             raise ScriptError(f"rtt needs a time in seconds, not {time!r}")
         source.rtt_us, options = round(float(time) * 1e6), others[0] if others else ""
+    if options.partition(" ")[0] == "ecn":
+        source.ecn, options = True, options.partition(" ")[2]
     source.start_segment = parse_segment(f"S 0 {options}") if options else None
 
 
@@ -161,7 +180,7 @@ def _step(number: int, line: str, time: str, rest: str) -> Step:
         raise ScriptError(f"{time}: the span ends before it begins")
     word, _, rest = rest.partition(" ")
     timed = (number, line, match[1] == "+", earliest, latest)
-    if word in ("<", ">"):
+    if word in _PACKETS:
         return _packet_step(timed, word, rest.strip())
     if word in _WITH_NUMBER and rest.strip().isdecimal():
         return Step(*timed, word, words=(rest.strip(),))
@@ -181,7 +200,7 @@ def _packet_step(timed: tuple[int, str, bool, int, int | None], word: str, rest:
         # icmp TYPE CODE seq NUMBER [mtu NUMBER]
         numbers = [*words[1:3], *words[4::2]]
         if (
-            word == ">"
+            word != "<"
             or words[3:4] != ["seq"]
             or not all(one.isdecimal() for one in numbers)
             or len(words) not in (5, 7)

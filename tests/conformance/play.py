@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
-from ncore_ray.lab.dry.packets import arp, ethernet, icmp, ip_bytes, ipv4, tcp
+from ncore_ray.lab.dry.packets import arp, ethernet, ip_bytes, ipv4, tcp
 from tests.conformance.language import Source, Start, Step
-from tests.conformance.segment import (
-    FLAGS,
-    WRAP,
-    Option,
-    Segment,
-    SegmentError,
-    decode_options,
-    differs,
-    encode_options,
-    parse_segment,
-)
-from tests.conformance.world import World, state_name
+from tests.conformance.near import Near
+from tests.conformance.segment import WRAP, Option, Segment, SegmentError, differs, parse_segment, pieces_of
+from tests.conformance.world import World, control_of, state_name
 from tests.support.tcp_peer import Peer
 from tests.support.tcp_peer import Segment as PeerSegment
 from tests.support.tcp_peer import read_segment as read_peer_segment
-from tests.support.tcp_script import BEFORE_WRAP, pattern, read_segment
+from tests.support.tcp_script import pattern
 
 _SYN: Final = parse_segment("S 0 win 65535 <mss 1460>")
-_DEFAULT_MSS, _MOST = 536, 1460
+_SYN_FLAG: Final = 2
 _PATIENCE_US: Final = 3_000_000
 _FAR_FIRST: Final = 0x1234_5678
 
 
 class ConformanceError(AssertionError):
     """The engine did something else than the script says; the message begins with file and line."""
-
-
-@dataclass
-class _Near:
-    """The script's own end."""
-
-    nic: int
-    own: tuple[str, int]
-    engine: tuple[str, int]
-    first: int = BEFORE_WRAP
-    engine_first: int = -1
-    mss: int = _DEFAULT_MSS
-    """What it has said to take in one segment; an appliance lets the device cut what is longer."""
-    inbox: list[tuple[int, Segment]] = field(default_factory=list)
 
 
 class Player:
@@ -56,7 +32,9 @@ class Player:
         self.source, self.world = source, world
         place = world.place
         is_client = source.end == "client"
-        self.near = _Near(0, place.client, place.vip) if is_client else _Near(1, place.service, (place.snip, 0))
+        ends = (place.client, place.vip) if is_client else (place.service, (place.snip, 0))
+        nic = 0 if is_client else 1
+        self.near = Near(nic, *ends, (place.macs[nic], place.own_macs[nic]))
         self.far: Peer | None = None
         self.far_nic = 1 - self.near.nic
         self.at_us = 0
@@ -70,6 +48,7 @@ class Player:
         if self.source.start is Start.ESTABLISHED:
             self._establish()
         self.marked_us = self.world.now_us()
+        self.near.stamps.clear()
         names = [step.words[1] for step in self.source.steps if step.kind == "~" and step.words[0] == "counter"]
         self._counters = {name: self.world.counter(name) or 0 for name in names}
         for step in self.source.steps:
@@ -84,8 +63,9 @@ class Player:
     def _do(self, step: Step) -> None:
         base = self.at_us if step.relative else 0
         earliest, latest = base + step.earliest_us, base + (step.latest_us or step.earliest_us)
-        if step.kind == ">":
-            self._expect(step, earliest, latest)
+        if step.kind in (">", ">>"):
+            for piece in self.near.run(step):
+                self._expect(step, piece, earliest, latest)
             return
         if step.kind != "~":
             self.at_us = earliest
@@ -100,10 +80,14 @@ class Player:
 
     def _act(self, step: Step) -> None:
         kind, value = step.kind, int(step.words[0]) if step.words and step.words[0].isdecimal() else 0
-        if kind == "<":
-            assert step.segment is not None
-            self._note("<", step.segment)
-            self.world.send(self.near.nic, self._frame(step.segment))
+        if kind in ("<", "<<"):
+            for piece in self.near.run(step):
+                self._note("<", piece)
+                self.world.send(self.near.nic, self.near.frame(piece))
+        elif kind in ("anew", "again"):
+            self._begin_again(kind)
+        elif kind in ("isn-by-clock", "isn-elsewhere"):
+            self._judge_numbers(kind)
         elif kind == "icmp":
             self._send_icmp(step.words)
         elif kind == "~":
@@ -149,7 +133,7 @@ class Player:
         return {"eof": far.eof, "aborted": far.was_reset, "open": not (far.eof or far.was_reset)}[kind]
 
     def _look(self, step: Step) -> None:
-        kind, name, wanted = step.words
+        kind, name, wanted, *slack = step.words
         self._advance(self.world.now_us())
         if not self.world.sees_inside():
             return
@@ -160,11 +144,27 @@ class Player:
         else:
             tcb = self.world.tcb(self.near.nic)
             assert tcb is not None, "there is no connection"
-            found = int(getattr(tcb, name))
-        assert found == int(wanted), f"{name} is {found}"
+            found = int(getattr(control_of(tcb) if kind == "cubic" else tcb, name))
+        assert abs(found - int(wanted)) <= int(slack[0] if slack else 0), f"{name} is {found}"
 
-    def _expect(self, step: Step, earliest: int, latest: int) -> None:
-        assert step.segment is not None
+    def _begin_again(self, kind: str) -> None:
+        """The script's end opens another connection."""
+        assert self.near.nic == 0, "only a client can open another connection"
+        self._advance(self.world.now_us())
+        self.near.begin_again(1 if kind == "anew" else 0)
+        self.world.place = replace(self.world.place, client=self.near.own)
+        self._paused = False
+
+    def _judge_numbers(self, kind: str) -> None:
+        """RFC 6528 §3: a clock of 4 µs, plus what only the engine knows of the addresses and ports."""
+        self._advance(self.world.now_us())
+        assert len(self.near.numbers) > 1, "the engine has sent one SYN only"
+        (before_us, before), (now_us, now) = self.near.numbers[-2:]
+        away = (now - before - (now_us - before_us) // 4 + WRAP // 2) % WRAP - WRAP // 2
+        slack = self.world.tolerance_us // 4
+        assert (abs(away) <= slack) == (kind == "isn-by-clock"), f"it is {away} away from what the clock says"
+
+    def _expect(self, step: Step, expected: Segment, earliest: int, latest: int) -> None:
         tolerance = self.world.tolerance_us
         self._advance(self.marked_us + latest + tolerance, stop_at_packet=True)
         if not self.near.inbox:
@@ -172,7 +172,7 @@ class Player:
         at, found = self.near.inbox.pop(0)
         at -= self.marked_us
         self.at_us = at
-        if differs(step.segment, found, pushes=self.world.sees_inside()):
+        if differs(expected, found, pushes=self.world.sees_inside()):
             raise self._error(step, f"{found} came at {at / 1e6:.3f}")
         if not earliest - tolerance <= at <= latest + tolerance:
             raise self._error(step, f"it came at {at / 1e6:.3f}, which is not {_span(earliest, latest)}")
@@ -221,36 +221,20 @@ class Player:
             self.world.send(nic, ethernet(body, 0x0806, place.macs[nic], place.own_macs[nic]))
 
     def _take_near(self, frame: bytes, at_us: int) -> None:
-        raw, near = read_segment(self.near.nic, frame), self.near
-        if raw.destination != (ip_bytes(near.own[0]), near.own[1]):
+        near = self.near
+        segment = near.read(frame, at_us)
+        if segment is None:
             return
-        if near.nic == 1 and not raw.flags & FLAGS["S"] and near.engine[1] != raw.source[1]:
-            return  # of a connection of before
-        if raw.flags & FLAGS["S"]:
-            near.engine_first = raw.sequence
-            near.engine = (near.engine[0], raw.source[1])
-        first = max(near.engine_first, 0)
-        flags = "".join(letter for letter in "SFRPAUEW" if raw.flags & FLAGS[letter])
-        segment = Segment(
-            flags,
-            (raw.sequence - first) % WRAP if raw.sequence or "A" in flags or near.engine_first >= 0 else 0,
-            len(raw.payload),
-            (raw.acknowledgment - near.first) % WRAP if "A" in flags else None,
-            raw.window,
-            0,
-            decode_options(raw.options, near.first),
-            payload=raw.payload,
-        )
         self._note(">", segment)
-        if raw.payload != pattern(segment.sequence, len(raw.payload)):
+        if segment.payload != pattern(segment.sequence, segment.length):
             raise ConformanceError(f"{self.source.path}: other bytes than were written: {segment}")
         most = segment.length if self.world.sees_inside() else near.mss
-        near.inbox += [(at_us, piece) for piece in _pieces(segment, most)]
+        near.inbox += [(at_us, piece) for piece in pieces_of(segment, most)]
 
     def _take_far(self, frame: bytes) -> None:
         segment = read_peer_segment(frame[34:])
         place = self.world.place
-        if self.far_nic == 1 and segment.flags & FLAGS["S"] and segment.destination_port == place.service[1]:
+        if self.far_nic == 1 and segment.flags & _SYN_FLAG and segment.destination_port == place.service[1]:
             self.far = self._peer(place.service, (place.snip, segment.source_port))
             self.far.accept(segment)
         elif self.far is not None and (segment.destination_port, segment.source_port) == (
@@ -283,44 +267,9 @@ class Player:
         frame = ethernet(packet, 0x0800, place.macs[self.far_nic], place.own_macs[self.far_nic])
         self.world.send(self.far_nic, frame)
 
-    # What the script's end sends.
-
-    def _frame(self, segment: Segment) -> bytes:
-        near, place = self.near, self.world.place
-        if "S" in segment.flags:
-            offered = [option.values[0] for option in segment.options if option.name == "mss"]
-            near.mss = min(offered[0] if offered else _DEFAULT_MSS, _MOST)
-        modifiers = segment.modifiers
-        destination = int(modifiers.get("port", near.engine[1]))
-        raw = tcp(
-            *near.own,
-            near.engine[0],
-            destination,
-            sum(FLAGS[letter] for letter in segment.flags),
-            pattern(segment.sequence, segment.length),
-            sequence=(segment.sequence + near.first) % WRAP,
-            acknowledgment=((segment.ack or 0) + max(near.engine_first, 0)) % WRAP if segment.ack is not None else 0,
-            window=65535 if segment.window is None else segment.window,
-            options=encode_options(segment.options, max(near.engine_first, 0)),
-        )
-        raw = _modified(raw, segment, near)
-        return ethernet(
-            ipv4(near.own[0], near.engine[0], 6, raw), 0x0800, place.macs[near.nic], place.own_macs[near.nic]
-        )
-
     def _send_icmp(self, words: tuple[str, ...]) -> None:
-        """Send an ICMP error about a segment of the engine with this sequence number."""
-        near, place = self.near, self.world.place
-        kind, code, sequence = int(words[0]), int(words[1]), int(words[3])
-        mtu = int(words[5]) if len(words) > 4 else 0
-        quoted = tcp(*near.engine, *near.own, FLAGS["A"], sequence=(sequence + near.engine_first) % WRAP)
-        packet = ipv4(near.engine[0], near.own[0], 6, quoted)[:28]
-        body = icmp(kind, code, struct.pack(">HH", 0, mtu) + packet)
         self.trace.append(f"{(self.world.now_us() - self.marked_us) / 1e6:.3f} < icmp {' '.join(words)}")
-        frame = ethernet(
-            ipv4(near.own[0], near.engine[0], 1, body), 0x0800, place.macs[near.nic], place.own_macs[near.nic]
-        )
-        self.world.send(near.nic, frame)
+        self.world.send(self.near.nic, self.near.icmp_frame(words))
 
     # Handshakes.
 
@@ -334,17 +283,18 @@ class Player:
         """Open both sides of the engine, by the book, before the script's time begins."""
         given = self.source.start_segment
         syn = _SYN if given is None else _with_defaults(given)
+        ecn = self.source.ecn
         if self.source.end == "client":
-            self.world.send(0, self._frame(syn))
-            self._obtain("SA")
+            self.world.send(0, self.near.frame(replace(syn, flags="SEW") if ecn else syn))
+            self._obtain("SAE" if ecn else "SA")
             self._advance(self.world.now_us() + self.source.rtt_us)
-            self.world.send(0, self._frame(Segment("A", 1, ack=1, options=_stamps(syn))))
+            self.world.send(0, self.near.frame(Segment("A", 1, ack=1, options=_stamps(syn))))
         else:
             self._connect()
-            self._obtain("S")
+            self._obtain("SEW" if self.source.ecn else "S")
             self._advance(self.world.now_us() + self.source.rtt_us)
-            answer = Segment("SA", 0, ack=1, window=syn.window, options=syn.options)
-            self.world.send(1, self._frame(answer))
+            answer = Segment("SAE" if ecn else "SA", 0, ack=1, window=syn.window, options=syn.options)
+            self.world.send(1, self.near.frame(answer))
             self._obtain("A")
         limit = self.world.now_us() + _PATIENCE_US
         self.world.advance(limit if not self.world.sees_inside() else 0, self._take, self._far_is_open)
@@ -362,18 +312,6 @@ class Player:
         return segment
 
 
-def _pieces(segment: Segment, mss: int) -> list[Segment]:
-    """Cut a segment that is longer than the other end's MSS as the device would; PSH and FIN go with the last piece."""
-    if segment.length <= mss or segment.length == 0:
-        return [segment]
-    pieces = []
-    for start in range(0, segment.length, mss):
-        end = min(start + mss, segment.length)
-        flags = segment.flags if end == segment.length else segment.flags.replace("P", "").replace("F", "")
-        pieces.append(replace(segment, flags=flags, sequence=segment.sequence + start, length=end - start))
-    return pieces
-
-
 def _with_defaults(given: Segment) -> Segment:
     window = 65535 if given.window is None else given.window
     return Segment("S", 0, window=window, options=given.options)
@@ -383,26 +321,6 @@ def _stamps(syn: Segment) -> tuple[Option, ...]:
     """A connection with timestamps has them in every segment; the echo of the first acknowledgment is not looked at."""
     stamps = [option for option in syn.options if option.name == "ts"]
     return (Option("nop"), Option("nop"), Option("ts", (stamps[0].values[0], 0))) if stamps else ()
-
-
-def _modified(raw: bytes, segment: Segment, near: _Near) -> bytes:
-    """Write into a segment what no library would, with the checksum that belongs to it, or with a bad one."""
-    body = bytearray(raw)
-    if segment.urgent:
-        body[18:20] = segment.urgent.to_bytes(2, "big")
-    if "offset" in segment.modifiers:
-        body[12] = int(segment.modifiers["offset"]) << 4
-    if "cut" in segment.modifiers:
-        del body[-int(segment.modifiers["cut"]) :]
-    if segment.urgent or "offset" in segment.modifiers:
-        body[16:18] = b"\0\0"
-        pseudo = ip_bytes(near.own[0]) + ip_bytes(near.engine[0]) + struct.pack(">HH", 6, len(body))
-        from ncore_ray.lab.dry.packets import internet_checksum
-
-        body[16:18] = internet_checksum(pseudo + bytes(body)).to_bytes(2, "big")
-    if "checksum" in segment.modifiers:
-        body[16] ^= 0x55
-    return bytes(body)
 
 
 def _span(earliest: int, latest: int) -> str:

@@ -1,24 +1,28 @@
 """Segments as scripts write them, and as they are on the wire.
 
-    PA 1:1461(1460) ack 1 win 1000 urg 5 <nop, nop, ts 7 ecr 0> {checksum bad}
+    PA 1:1461(1460) ack 1 win 1000 urg 5 ecn 3 <nop, nop, ts 7 ecr 0> {checksum bad}
 
-Sequence numbers are relative to the initial ones of whoever sends, acknowledgments and blocks to the other's.
+Sequence numbers are relative to the initial ones of whoever sends, acknowledgments and blocks to the other's. ``ecn``
+is the field of the IP header: 2 (ECT(0)) may be marked, 3 (CE) is marked.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 FLAGS: Final = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "W": 128}
 WRAP: Final = 1 << 32
 ANY: Final = -1
 """A value that a script leaves open."""
-_NAMES: Final = {"mss": 2, "wscale": 3, "sackOK": 4, "sack": 5, "ts": 8}
+FIRST, LAST = -2, -3
+"""Timestamps to be echoed: of the first segment of the engine since the script's start, and of the last one."""
+_WORDS: Final = {"*": ANY, "first": FIRST, "last": LAST}
+_NAMES: Final = {"mss": 2, "wscale": 3, "sackOK": 4, "sack": 5, "ts": 8, "fo": 34}
 _NUMBERS: Final = re.compile(r"(\d+)(?::(\d+)\((\d+)\))?")
-_TAKES_VALUE: Final = ("ack", "win", "urg")
+_TAKES_VALUE: Final = ("ack", "win", "urg", "ecn")
 _MODIFIERS: Final = {"checksum", "offset", "cut", "port"}
 
 
@@ -28,7 +32,10 @@ class SegmentError(ValueError):
 
 @dataclass(frozen=True)
 class Option:
-    """One TCP option. ``values`` are numbers, relative where they are sequence numbers; ``raw`` is sent as it is."""
+    """One TCP option. ``values`` are numbers, relative where they are sequence numbers; ``raw`` is sent as it is.
+
+    Of Fast Open ``raw`` is the cookie; with ANY as value it is the one that the engine told last.
+    """
 
     name: str
     values: tuple[int, ...] = ()
@@ -40,13 +47,15 @@ class Option:
             return "sack " + " ".join(f"{start}:{end}" for start, end in pairs)
         if self.name == "ts":
             return f"ts {_shown(self.values[0])} ecr {_shown(self.values[1])}"
+        if self.name == "fo":
+            return f"fo {'cookie' if self.values else self.raw.hex()}".strip()
         if self.name in ("bytes", "opt"):
             return f"bytes {self.raw.hex()}"
         return " ".join([self.name, *map(str, self.values)])
 
 
 def _shown(value: int) -> str:
-    return "*" if value == ANY else str(value)
+    return next((word for word, stands_for in _WORDS.items() if stands_for == value), str(value))
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class Segment:
     ack: int | None = None
     window: int | None = None
     urgent: int = 0
+    ecn: int = 0
+    """The field of the IP header."""
     options: tuple[Option, ...] = ()
     modifiers: dict[str, str] = field(default_factory=dict)
     payload: bytes | None = None
@@ -70,6 +81,7 @@ class Segment:
         text += f" ack {self.ack}" if self.ack is not None else ""
         text += f" win {self.window}" if self.window is not None else ""
         text += f" urg {self.urgent}" if self.urgent else ""
+        text += f" ecn {self.ecn}" if self.ecn else ""
         return text + (f" <{', '.join(map(str, self.options))}>" if self.options else "")
 
 
@@ -86,7 +98,15 @@ def parse_segment(text: str) -> Segment:
     if "A" in flags and "ack" not in values:
         raise SegmentError("the flag A needs 'ack NUMBER'")
     return Segment(
-        flags, sequence, length, values.get("ack"), values.get("win"), values.get("urg", 0), options, modifiers
+        flags,
+        sequence,
+        length,
+        values.get("ack"),
+        values.get("win"),
+        values.get("urg", 0),
+        values.get("ecn", 0),
+        options,
+        modifiers,
     )
 
 
@@ -164,7 +184,9 @@ def _option(text: str) -> Option:
         if name == "ts":
             stamp, word, echo = values
             if word == "ecr":
-                return Option(name, tuple(ANY if value == "*" else int(value) for value in (stamp, echo)))
+                return Option(name, tuple(_WORDS[value] if value in _WORDS else int(value) for value in (stamp, echo)))
+        if name == "fo":
+            return Option(name, (ANY,)) if values == ["cookie"] else Option(name, (), bytes.fromhex("".join(values)))
         if name == "bytes":
             return Option(name, (), bytes.fromhex("".join(values)))
         if name == "opt":
@@ -172,7 +194,7 @@ def _option(text: str) -> Option:
             return Option(name, (), bytes([int(values[0]), 2 + len(data)]) + data)
     except (ValueError, IndexError) as error:
         raise SegmentError(f"option {text!r}: {error}") from error
-    known = "mss N, wscale N, sackOK, sack A:B …, ts N ecr N, nop, eol, opt KIND HEX, bytes HEX"
+    known = "mss N, wscale N, sackOK, sack A:B …, ts N ecr N, fo, fo cookie, fo HEX, nop, eol, opt KIND HEX, bytes HEX"
     raise SegmentError(f"unknown option {text!r}: expected one of {known}")
 
 
@@ -188,6 +210,8 @@ def _encoded(option: Option, other_first: int) -> bytes:
     if option.name in ("nop", "eol"):
         return b"\1" if option.name == "nop" else b"\0"
     kind = _NAMES[option.name]
+    if option.name == "fo":
+        return bytes([kind, 2 + len(option.raw)]) + option.raw
     if option.name == "sack":
         edges = [(edge + other_first) % WRAP for edge in option.values]
         return struct.pack(f">BB{len(edges)}I", kind, 2 + 4 * len(edges), *edges)
@@ -215,6 +239,8 @@ def _decoded(kind: int, value: bytes, other_first: int) -> Option:
     if name == "sack":
         edges = struct.unpack(f">{len(value) // 4}I", value)
         return Option(name, tuple((edge - other_first) % WRAP for edge in edges))
+    if name == "fo":
+        return Option(name, (), value)
     if not name:
         return Option("bytes", (), bytes([kind, 2 + len(value)]) + value)
     layout = {"mss": ">H", "wscale": ">B", "sackOK": ">", "ts": ">II"}[name]
@@ -229,7 +255,9 @@ def differs(expected: Segment, found: Segment, *, pushes: bool = True) -> bool:
     flags = [text if pushes else text.replace("P", "") for text in (expected.flags, found.flags)]
     if flags[0] != flags[1] or (expected.sequence, expected.length) != (found.sequence, found.length):
         return True
-    if expected.ack != (found.ack if "A" in found.flags else None) or expected.urgent != found.urgent:
+    if expected.ack != (found.ack if "A" in found.flags else None):
+        return True
+    if (expected.urgent, expected.ecn) != (found.urgent, found.ecn):
         return True
     if expected.window is not None and expected.window != found.window:
         return True
@@ -241,4 +269,19 @@ def _option_differs(expected: Option, found: Option) -> bool:
     if expected.name == "ts" == found.name:
         pairs = zip(expected.values, found.values, strict=True)
         return any(wanted not in (ANY, value) for wanted, value in pairs)
+    if expected.name == "fo" == found.name and expected.values:
+        return not found.raw
     return (expected.name, expected.values, expected.raw) != (found.name, found.values, found.raw)
+
+
+def pieces_of(segment: Segment, mss: int) -> list[Segment]:
+    """Cut a segment that is longer than an MSS as a device would; PSH and FIN go with the last piece, CWR the first."""
+    if segment.length <= mss or segment.length == 0:
+        return [segment]
+    pieces = []
+    for start in range(0, segment.length, mss):
+        end = min(start + mss, segment.length)
+        flags = segment.flags if end == segment.length else segment.flags.replace("P", "").replace("F", "")
+        flags = flags if start == 0 else flags.replace("W", "")
+        pieces.append(replace(segment, flags=flags, sequence=segment.sequence + start, length=end - start))
+    return pieces

@@ -31,6 +31,10 @@ HEADING = "# RFC 9293 §3.5: a rule.\n"
         (HEADING + "0.000 write", "rule.tcp:2: unknown step 'write'"),
         (HEADING + "0.000 state open", "rule.tcp:2: unknown step 'state open'"),
         (HEADING + "~ counter x", "rule.tcp:2: ~ counter x: expected '~ counter NAME NUMBER'"),
+        (HEADING + "~ tcb cwnd 5 about 2", "rule.tcp:2: ~ tcb cwnd 5 about 2: expected "),
+        (HEADING + "0.000 >> icmp 3 1 seq 1", "rule.tcp:2: 'icmp 3 1 seq 1': expected '< icmp TYPE CODE seq NUMBER"),
+        (HEADING + "0.000 < A 1 ack 1 ecn", "rule.tcp:2: ecn needs a number, not ''"),
+        (HEADING + "0.000 < S 0 <fo zz>", "rule.tcp:2: option 'fo zz'"),
         (HEADING + "0.000 < icmp 3 1", "rule.tcp:2: 'icmp 3 1': expected '< icmp TYPE CODE seq NUMBER"),
         (HEADING + "0.000 < A 1", "rule.tcp:2: the flag A needs 'ack NUMBER'"),
         (HEADING + "0.000 < SX 1", "rule.tcp:2: flags 'SX': letters of FSRPAUEW"),
@@ -76,6 +80,8 @@ def test_a_script_is_read() -> None:
         "A 1 ack 1 <sack 5:9 20:30>",
         "A 1 ack 2 <ts 7 ecr 9>",
         "FPA 1:5(4) ack 1 urg 2",
+        "PAEW 1:5(4) ack 1 ecn 2",
+        "S 0:0(0) <mss 1460, fo 0102030405060708>",
     ],
 )
 def test_a_segment_is_written_as_it_is_read(text: str) -> None:
@@ -128,12 +134,31 @@ def test_a_right_script_passes() -> None:
         (RIGHT + "~ counter delayed_acks 2\n", "rule.tcp:6: ~ counter delayed_acks 2\n  delayed_acks is 1"),
         (RIGHT + "~ counter no_such 2\n", "rule.tcp:6: ~ counter no_such 2\n  there is no counter no_such"),
         (RIGHT + "~ tcb cwnd 2\n", "rule.tcp:6: ~ tcb cwnd 2\n  cwnd is "),
+        (RIGHT + "~ tcb cwnd 14610 within 9\n", "rule.tcp:6: ~ tcb cwnd 14610 within 9\n  cwnd is 14600"),
+        (RIGHT + "~ cubic most 1\n", "rule.tcp:6: ~ cubic most 1\n  most is 0"),
+        (RIGHT.replace("win 65525", "ecn 2"), "rule.tcp:4: "),
+        (
+            "0.000 write 4380\n0.000 >> PA 1:2921(2920) ack 1\n",
+            "rule.tcp:4: 0.000 >> PA 1:2921(2920) ack 1\n  A 1461:2921(1460) ack 1 win 65535 came at 0.0",
+        ),
     ],
 )
 def test_a_wrong_script_fails(lines: str, message: str) -> None:
     with pytest.raises(ConformanceError) as error:
         play(lines)
     assert str(error.value).startswith(message), error.value
+
+
+def test_initial_numbers_that_do_not_follow_the_clock_are_told() -> None:
+    opening = "0.000 anew\n0.000 < S 0:0(0) win 65535 <mss 1460>\n0.000 > SA 0:0(0) ack 1 <mss 1460>\n"
+    with pytest.raises(ConformanceError, match="away from what the clock says"):
+        play(opening + "0.000 isn-by-clock\n")
+
+
+def test_a_cookie_and_timestamps_have_to_be_told_before_they_can_be_sent() -> None:
+    for options in ("fo cookie", "ts 1 ecr last"):
+        with pytest.raises(ConformanceError, match="the engine has"):
+            play(f"0.000 < A 1 ack 1 <{options}>\n")
 
 
 def test_what_comes_behind_the_last_line_is_an_error() -> None:

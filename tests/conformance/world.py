@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from ncore_ray.engine.connection import Tcb
+import numpy as np
+
+from ncore_ray.engine.connection import CONTROL_OFFSET, Tcb
+from ncore_ray.engine.tcp.cubic import Cubic
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.lab.dry.engine import NIC_MACS, START, EngineLab
 from ncore_ray.lab.dry.packets import ip_bytes
+from ncore_ray.machine.record import view
 from tests.conformance.language import Source
 from tests.support.tcp_script import (
     BEFORE_WRAP,
@@ -93,7 +97,8 @@ class DryWorld:
     def __init__(self, source: Source) -> None:
         self.place = Place((CLIENT, 40_000), (VIP, PORT), (SERVICE, PORT), SNIP, NIC_MACS, (CLIENT_MAC, SERVICE_MAC))
         settings = source.settings
-        text = configuration_text(tcp=settings.get("tcp", ""), timeouts=settings.get("timeouts", ""))
+        own = {name: settings.get(name, "") for name in ("tcp", "timeouts", "vserver")}
+        text = configuration_text(tcp=own["tcp"], timeouts=own["timeouts"], vserver=own["vserver"])
         self.lab = EngineLab(text, connections=16, frames=512)
         self.lab.now = START + _distance(source.end)
         self.lab.learn(1, SERVICE, SERVICE_MAC)
@@ -131,7 +136,7 @@ class DryWorld:
         instants = [1 << 60]
         for tcb in self.lab.connections():
             instants += [tcb.retransmit_at, tcb.recheck_at, tcb.ack_at, tcb.keepalive_at]
-            instants += [tcb.application_at, tcb.close_at]
+            instants += [tcb.application_at, tcb.close_at, tcb.pace_at if tcb.pace_waits else 0]
         return min(instant for instant in instants if instant)
 
     def counter(self, name: str) -> int | None:
@@ -151,6 +156,11 @@ class DryWorld:
     def end(self) -> None:
         reset_all(self.lab)
         check_nothing_leaked(self.lab, connections=0)
+
+
+def control_of(tcb: Tcb) -> Cubic:
+    """Return what CUBIC keeps of a connection."""
+    return view(Cubic, np.frombuffer(tcb, np.uint8), CONTROL_OFFSET)  # type: ignore[call-overload]
 
 
 def state_name(tcb: Tcb | None) -> str:

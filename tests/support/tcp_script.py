@@ -49,7 +49,7 @@ services:
   - {{name: web, address: "10.2.0.2:80", monitor: none}}
   - {{name: dns, address: "10.2.0.2:53", monitor: none}}
 vservers:
-  - {{name: raw, address: "10.1.0.100:9000", protocol: TCP, services: [one]}}
+  - {{name: raw, address: "10.1.0.100:9000", protocol: TCP, services: [one]{vserver}}}
   - {{name: www, address: "10.1.0.100:80", protocol: HTTP, services: [web]}}
   - {{name: dns, address: "10.1.0.100:53", protocol: UDP, services: [dns]}}
 tcp: {{{tcp}}}
@@ -57,11 +57,14 @@ timeouts: {{{timeouts}}}
 """
 
 
-def configuration_text(*, tcp: str = "", timeouts: str = "", engines: int = 1, distribution: str = "") -> str:
+def configuration_text(
+    *, tcp: str = "", timeouts: str = "", vserver: str = "", engines: int = 1, distribution: str = ""
+) -> str:
     """Return the configuration of all scripts: one TCP vServer with one service; tests of any packet use the others."""
+    vserver = vserver and f", {vserver}"
     if "receive_window" not in tcp:
         tcp = f"receive_window: {WINDOW >> 10}KiB, send_buffer: {WINDOW >> 10}KiB" + (tcp and f", {tcp}")
-    return _TEXT.format(tcp=tcp, timeouts=timeouts, engines=engines, distribution=distribution)
+    return _TEXT.format(tcp=tcp, timeouts=timeouts, vserver=vserver, engines=engines, distribution=distribution)
 
 
 def pattern(sequence: int, length: int) -> bytes:

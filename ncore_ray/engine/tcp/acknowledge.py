@@ -116,6 +116,7 @@ def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     engine.delivered = 0
     engine.sample_rtt = 0
     engine.sample_sent_at = 0
+    congestion_window = tcb.cwnd
     freed = _new_data_acknowledged(engine, tcb, packet) if acked else 0
     if tcb.probing:
         tcb.retransmissions = 0  # an answer to a probe: the peer lives (RFC 9293 §3.8.6.1)
@@ -124,7 +125,7 @@ def take_acknowledgment(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     else:
         _take_cumulative(engine, tcb, packet, acked, window)
     if tcb.ecn & Ecn.CAPABLE and (packet.flags & ECE or tcb.marked_until):
-        take_echo_of_mark(engine, tcb, packet)
+        take_echo_of_mark(engine, tcb, packet, congestion_window)
     if tcb.rate_block:
         on_processed(engine, tcb)
     _update_window(tcb, packet, window)

@@ -371,6 +371,15 @@ def bbr_timed_out(engine: Engine, tcb: Tcb) -> int:
 
 
 @kernel
+def bbr_lost(engine: Engine, tcb: Tcb, lost: int) -> int:
+    """So many bytes are lost: in a recovery the window gives way by as much (BBRModulateCwndForRecovery)."""
+    bbr = bbr_of(engine, tcb)
+    if bbr.recovering:
+        bbr.window = max(bbr.window - lost, tcb.mss)
+    return 0
+
+
+@kernel
 def bbr_resumed(engine: Engine, tcb: Tcb) -> int:
     """Sending begins again after a pause: by the rate that is known, without probing (§4.4.3 of the draft)."""
     bbr = bbr_of(engine, tcb)

@@ -10,7 +10,7 @@ from typing import Final
 
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine, counters_of
-from ncore_ray.engine.tcp.bbr import bbr_acknowledged, bbr_begin, bbr_resumed, bbr_timed_out
+from ncore_ray.engine.tcp.bbr import bbr_acknowledged, bbr_begin, bbr_lost, bbr_resumed, bbr_timed_out
 from ncore_ray.engine.tcp.blocks import free_block
 from ncore_ray.engine.tcp.cubic import cubic_begin, cubic_grow, cubic_reduced, cubic_restart, cubic_undone
 from ncore_ray.engine.tcp.hystart import MOST_SEGMENTS, NO_THRESHOLD, hystart_grow
@@ -22,15 +22,22 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import Congestion
 
 _MAX_RECOVER_AGE: Final = 1 << 30
+_USUAL_MSS: Final = 1_460
 
 
 @kernel
 def begin(engine: Engine, tcb: Tcb) -> int:
     """Set the initial window when the maximum segment size is known."""
-    tcb.cwnd = engine.initial_window * tcb.mss
+    tcb.cwnd = _initial_window(engine, tcb)
     tcb.ssthresh = NO_THRESHOLD
     tcb.recover = tcb.iss
     return _begin_control(tcb)
+
+
+@kernel
+def _initial_window(engine: Engine, tcb: Tcb) -> int:
+    """Return the initial window: of large segments fewer, two at the least (RFC 6928 §2, equation 1)."""
+    return min(engine.initial_window * tcb.mss, max(2 * tcb.mss, engine.initial_window * _USUAL_MSS))
 
 
 @kernel
@@ -99,10 +106,12 @@ def grow(engine: Engine, tcb: Tcb, acked: int) -> int:
     """Let the window grow by an acknowledgment of ``acked`` new bytes."""
     if tcb.congestion >= Congestion.VEGAS:
         return vegas_grow(engine, tcb, acked) if tcb.congestion == Congestion.VEGAS else 0
+    if tcb.cwnd >= tcb.ssthresh and tcb.congestion == Congestion.CUBIC:
+        return cubic_grow(tcb, acked, engine.now)
+    if seq_diff(tcb.snd_max, tcb.snd_una) + acked < tcb.cwnd >> 1:
+        return 0  # the window is not what holds the sender back (RFC 9438 §5.8)
     if tcb.cwnd < tcb.ssthresh:
         _start_slowly(engine, tcb, acked)
-    elif tcb.congestion == Congestion.CUBIC:
-        cubic_grow(tcb, acked, engine.now)
     else:
         tcb.cwnd += max(tcb.mss * tcb.mss // tcb.cwnd, 1)
     return 0
@@ -110,9 +119,10 @@ def grow(engine: Engine, tcb: Tcb, acked: int) -> int:
 
 @kernel
 def _start_slowly(engine: Engine, tcb: Tcb, acked: int) -> int:
-    """RFC 5681 §3.1; the first time as RFC 9406 has it."""
+    """RFC 5681 §3.1; the first time as RFC 9406 has it. One acknowledgment of much leads no further than to the end."""
     if tcb.ssthresh < NO_THRESHOLD:
-        tcb.cwnd += min(acked, MOST_SEGMENTS * tcb.mss)
+        growth = min(acked, MOST_SEGMENTS * tcb.mss)
+        tcb.cwnd += max(min(growth, tcb.ssthresh - tcb.cwnd), min(acked, tcb.mss))
     elif hystart_grow(tcb, acked, engine.sample_rtt):
         cubic_begin(tcb)  # its words were HyStart's
     return 0
@@ -160,6 +170,12 @@ def on_timeout(tcb: Tcb) -> int:
     tcb.duplicate_acks = 0
     tcb.resend = 0
     return 0
+
+
+@kernel
+def on_lost(engine: Engine, tcb: Tcb, lost: int) -> int:
+    """So many bytes more are known to be lost."""
+    return bbr_lost(engine, tcb, lost) if tcb.rate_block else 0
 
 
 @kernel
@@ -218,7 +234,7 @@ def on_restart(engine: Engine, tcb: Tcb) -> int:
     """Begin again with the restart window after an idle time of more than one time-out (RFC 5681 §4.1)."""
     if tcb.rate_block:
         return bbr_resumed(engine, tcb)
-    tcb.cwnd = min(tcb.cwnd, engine.initial_window * tcb.mss)
+    tcb.cwnd = min(tcb.cwnd, _initial_window(engine, tcb))
     return cubic_restart(tcb) if tcb.congestion == Congestion.CUBIC else 0
 
 

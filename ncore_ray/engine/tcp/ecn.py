@@ -79,11 +79,17 @@ def take_mark(engine: Engine, tcb: Tcb, packet: Packet) -> int:
 
 
 @kernel
-def take_echo_of_mark(engine: Engine, tcb: Tcb, packet: Packet) -> int:
-    """Make the window smaller when the peer echoes a mark, once in a round trip (§6.1.2)."""
+def take_echo_of_mark(engine: Engine, tcb: Tcb, packet: Packet, window: int) -> int:
+    """Make the window smaller when the peer echoes a mark, once in a round trip (§6.1.2).
+
+    ``window``: of before this acknowledgment, which does not let it grow.
+    """
     if tcb.marked_until and seq_lt(tcb.marked_until - 1, tcb.snd_una):
         tcb.marked_until = 0
-    if not packet.flags & ECE or tcb.marked_until or tcb.in_recovery != Recovery.NONE:
+    if not packet.flags & ECE or tcb.in_recovery != Recovery.NONE:
+        return 0
+    tcb.cwnd = min(tcb.cwnd, window)
+    if tcb.marked_until:
         return 0
     congestion.on_marked(tcb)
     tcb.marked_until = tcb.snd_max + 1

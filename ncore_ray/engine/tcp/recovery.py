@@ -61,7 +61,7 @@ def _take_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
     if tcb.sack_permitted == Sack.BLIND:
         delivered += lose_by_count(engine, tcb, acked)
     else:
-        detect_lost(engine, tcb)
+        congestion.on_lost(engine, tcb, detect_lost(engine, tcb))
     engine.delivered = delivered
     if engine.sample_rtt and is_backed_off(engine, tcb):
         take_sample(engine, tcb, engine.sample_rtt)  # of what was sent only once: Karn allows it
@@ -200,8 +200,10 @@ def _proportion(tcb: Tcb, delivered: int) -> int:
 @kernel
 def on_reordering_timer(engine: Engine, tcb: Tcb) -> int:
     """What was given time to arrive, and did not, is lost (RFC 8985 §6.3)."""
-    if detect_lost(engine, tcb) == 0:
+    lost = detect_lost(engine, tcb)
+    if lost == 0:
         return 0
+    congestion.on_lost(engine, tcb, lost)
     if tcb.in_recovery == Recovery.NONE or tcb.lost_again:
         counters_of(engine).fast_retransmits += _begin(engine, tcb, 0)
     elif tcb.in_recovery == Recovery.FAST:

@@ -59,7 +59,7 @@ def verify(engine: Engine, tcb: Tcb, packet: Packet, acked: int, delivered: int)
     if tcb.verification != Verification.DONE and acked and echoed_until(engine, tcb, packet) < tcb.recovery_at:
         return _undo(engine, tcb)
     if tcb.verification == Verification.FIRST and acked:
-        return _take_first(tcb)
+        return _take_first(tcb, packet)
     if tcb.verification != Verification.SECOND or delivered == 0:
         return 0
     tcb.verification = Verification.DONE
@@ -70,10 +70,14 @@ def verify(engine: Engine, tcb: Tcb, packet: Packet, acked: int, delivered: int)
 
 
 @kernel
-def _take_first(tcb: Tcb) -> int:
-    """Step 2: go on with new bytes, if there are any and the peer's window has room for them."""
+def _take_first(tcb: Tcb, packet: Packet) -> int:
+    """Step 2: go on with new bytes, if there are any and the peer's window has room for them.
+
+    The window that this acknowledgment tells is in force only when all of it is processed.
+    """
     waiting = seq_diff(seq_add(tcb.send_base, send_chain(tcb).length), tcb.snd_nxt)
-    room = tcb.snd_wnd - seq_diff(tcb.snd_max, tcb.snd_una)
+    window = min(tcb.snd_wnd, packet.window << max(tcb.snd_scale, 0))
+    room = window - seq_diff(tcb.snd_max, tcb.snd_una)
     if seq_le(tcb.recover, tcb.snd_una) or waiting <= 0 or room < min(tcb.mss, waiting):
         tcb.verification = Verification.DONE
         return 0

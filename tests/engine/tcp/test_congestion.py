@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ncore_ray.engine.connection import CONTROL_OFFSET, Tcb, tcb_at
-from ncore_ray.engine.tcp import cubic
+from ncore_ray.engine.partition import Engine, engine_at
+from ncore_ray.engine.tcp import congestion, cubic
 from ncore_ray.lab.dry.engine import EngineLab
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new, view
@@ -25,6 +26,22 @@ def grow(tcb: int, acked: int, now: int) -> int:
 @entry_kernel
 def reduced(tcb: int, flying: int) -> int:
     return cubic.cubic_reduced(tcb_at(tcb), flying)
+
+
+@entry_kernel
+def begin(engine: int, tcb: int) -> int:
+    return congestion.begin(engine_at(engine), tcb_at(tcb))
+
+
+@pytest.mark.parametrize(
+    ("segments", "mss", "expected"), [(10, 536, 5_360), (10, 1_460, 14_600), (10, 8_960, 17_920), (1, 8_960, 8_960)]
+)
+def test_initial_window_has_fewer_large_segments(segments: int, mss: int, expected: int) -> None:
+    _engine_memory, engine, engine_address = new(Engine)
+    _memory, tcb, address = new(Tcb)
+    engine.initial_window, tcb.mss = segments, mss
+    begin(engine_address, address)
+    assert tcb.cwnd == expected  # RFC 6928 §2
 
 
 def kept(tcb: Tcb) -> cubic.Cubic:

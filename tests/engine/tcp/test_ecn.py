@@ -125,14 +125,14 @@ def test_an_echo_halves_the_window_once_in_a_round_trip(side: str) -> None:
         s.end.gets(*capable(1, 10))
         s.end.sends("AE", ack=1 + 2 * MSS)
         s.end.gets()
-        assert s.end.live().cwnd == s.end.live().ssthresh == 6 * MSS  # of twelve, which that acknowledgment made of ten
+        assert s.end.live().cwnd == s.end.live().ssthresh == 5 * MSS  # it did not grow by this acknowledgment (§6.1.2)
         s.end.sends("AE", ack=1 + 4 * MSS)
         s.end.sends("AE", ack=1 + 6 * MSS)
-        s.end.gets(*capable(1 + 10 * MSS, 2, flags="AC"))  # CWR once, with new data
-        assert s.end.live().cwnd >= 6 * MSS
+        s.end.gets(*capable(1 + 10 * MSS, 1, flags="AC"))  # CWR once, with new data
+        assert s.end.live().cwnd == 5 * MSS
         s.end.sends("AE", ack=1 + 11 * MSS)  # what was sent after the reduction was marked, too
-        s.end.gets(*capable(1 + 12 * MSS, 2, flags="AC"))
-        assert s.end.live().cwnd < 6 * MSS
+        s.end.gets(*capable(1 + 11 * MSS, 2, flags="AC"))
+        assert s.end.live().cwnd < 5 * MSS
         s.other.inbox.clear()
         s.counted(ecn_reductions=2)
 
