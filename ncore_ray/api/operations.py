@@ -36,6 +36,7 @@ from ncore_ray.config.change import LISTS, SINGLES, ChangeError
 from ncore_ray.config.load import dump, from_data, parse, to_data
 from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError
+from ncore_ray.flow.explain import protocol_number
 from ncore_ray.management.store import StoreError
 
 Plain = dict[str, Any]
@@ -143,8 +144,8 @@ def explain_flow(request: Request) -> Any:
     for key in ("source", "destination"):
         if not _is_address(body[key]):
             raise ChangeError(f"{key}: found {body[key]}, expected an IP address")
-    if body["protocol"] not in ("tcp", "udp"):
-        raise ChangeError(f"protocol: found {body['protocol']}, expected tcp or udp")
+    if protocol_number(body["protocol"], is_ipv6=False) is None:
+        raise ChangeError(f"protocol: found {body['protocol']}, expected tcp, udp, icmp or a number")
     keys = ("source", "source_port", "destination", "destination_port", "protocol")
     return request.ask("explain_flow", *(body[key] for key in keys))
 

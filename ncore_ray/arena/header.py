@@ -69,6 +69,8 @@ class Arena(Record):
     addresses: I64
     """`OwnAddress` slots (in each bank)."""
     address_count: I64
+    probing_until: I64
+    """Until then (µs) an IPv6 address that another host says is its own is given up: it is being looked for."""
     routes: I64
     route_count: I64
     neighbours: I64

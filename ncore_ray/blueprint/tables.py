@@ -13,7 +13,7 @@ from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHO
 from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, Unit, VServer
 from ncore_ray.machine.record import size_of, view
-from ncore_ray.tables.own_address import AddressKind, add_address
+from ncore_ray.tables.own_address import AddressKind, add_address, keep_given_up
 from ncore_ray.tables.port_owner import NO_OWNER, PORTS, port_ranges
 from ncore_ray.tables.service import Arrival, Binding, MonitorKind, RowState, Vserver, index_vserver
 from ncore_ray.tables.service import Service as ServiceRecord
@@ -41,6 +41,8 @@ def write_bank(
     array[arena.settings + bank : arena.settings + bank + arena.bank_stride] = 0
     texts = _texts_of(arena, bank)
     _write_settings(array, arena, bank, configuration, epoch)
+    settings = view(Settings, array, arena.settings + bank)
+    settings.any_vservers = sum(row.vserver.protocol is Protocol.ANY for row in rows.vservers.values())
     _write_addresses(array, bank, configuration, rows, kept or {})
     for number, row in rows.services.items():
         _write_service(array, arena, bank, number, row.service, configuration, texts)
@@ -90,6 +92,7 @@ def _write_addresses(
     for row in rows.vservers.values():
         vip = row.vserver.address.address
         add_address(base, bank, *words_of(str(vip)), int(AddressKind.VIP), _nic_of(configuration.nics, vip))
+    keep_given_up(array, bank)
 
 
 def _nic_of(nics: tuple[Nic, ...], address: IpAddress) -> int:
@@ -184,7 +187,7 @@ def _write_tcp(record: Vserver, configuration: Configuration, vserver: VServer) 
 
 def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, texts: Texts) -> None:
     """Write what decides which engine serves a client; with one engine, nothing has to be decided."""
-    several = configuration.appliance.engines > 1 and vserver.protocol is not Protocol.UDP
+    several = configuration.appliance.engines > 1 and vserver.protocol in (Protocol.HTTP, Protocol.TCP)
     if several and configuration.distribution.parallelism is Parallelism.FUNCTIONAL:
         record.arrival = Arrival.FUNCTION
     if several and vserver.unit is Unit.TRANSACTION:

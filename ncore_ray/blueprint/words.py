@@ -15,6 +15,7 @@ PROTOCOLS: Final = {
     Protocol.TCP: VserverProtocol.TCP,
     Protocol.HTTP: VserverProtocol.HTTP,
     Protocol.UDP: VserverProtocol.UDP,
+    Protocol.ANY: VserverProtocol.ANY,
 }
 CONGESTION: Final = {
     CongestionControl.CUBIC: Congestion.CUBIC,

@@ -99,7 +99,8 @@ def explain(
 ) -> None:
     """Show which engine a flow goes to and why, and its connection if it lives.
 
-    The real kernels are asked, over the live tables; nothing is changed. PROTOCOL is tcp (the default) or udp:
+    The real kernels are asked, over the live tables; nothing is changed. PROTOCOL is tcp (the default), udp, icmp
+    (an echo request: the source's port is its identifier) or the number of another protocol:
 
         ncore explain '10.1.0.2:40000->10.1.0.100:80/tcp'
     """

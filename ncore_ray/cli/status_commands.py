@@ -49,6 +49,8 @@ def _print_one(found: dict[str, Any], dashboard: str, as_json: bool) -> bool:
         return not failures
     print_drawn(summary(found, dashboard))
     print_rows([service_rows(found), actor_rows(found)])
+    for address, mac in found.get("given_up", {}).items():
+        print_line(f"GIVEN UP  {address}: the host {mac} has it, too", "bold red")
     for failure in failures:
         print_line(f"FAILED  {failure}", "bold red")
     return not failures

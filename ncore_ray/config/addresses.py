@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -44,9 +44,11 @@ class Endpoint:
 
     address: IpAddress
     port: int
+    """0: any."""
 
     def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+        port = self.port or "*"
+        return f"[{self.address}]:{port}" if self.address.version == 6 else f"{self.address}:{port}"
 
 
 @dataclass(frozen=True, order=True)
@@ -129,6 +131,13 @@ def parse_interface(value: object) -> IpInterface:
     return interface
 
 
+def parse_listener(value: object) -> Endpoint:
+    """Return an endpoint, or with ``10.1.0.100:*`` one with any port (0)."""
+    if isinstance(value, str) and value.endswith(":*"):
+        return replace(parse_endpoint(value.removesuffix("*") + "1"), port=0)
+    return value if isinstance(value, Endpoint) and value.port == 0 else parse_endpoint(value)
+
+
 def parse_endpoint(value: object) -> Endpoint:
     """Return an address and a port from ``10.1.0.100:80`` or ``[2001:db8::100]:80``."""
     match = re.fullmatch(rf"(?:({_V4})|\[({_V6})\]):([0-9]{{1,5}})", str(value), re.ASCII)
@@ -169,5 +178,6 @@ Address = Annotated[IPv4Address, *_text(parse_address)]
 Address6 = Annotated[IPv6Address, *_text(parse_address6)]
 InterfaceAddress = Annotated[IpInterface, *_text(parse_interface)]
 EndpointAddress = Annotated[Endpoint, *_text(parse_endpoint)]
+ListenerAddress = Annotated[Endpoint, *_text(parse_listener)]
 Route = Annotated[StaticRoute, *_text(parse_route)]
 MacAddress = Annotated[str, *_text(parse_mac)]

@@ -11,7 +11,7 @@ from ncore_ray.config.appliance import Appliance, Distribution, Parallelism
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
 from ncore_ray.config.overrides import Override
-from ncore_ray.config.servers import Service, Unit, VServer
+from ncore_ray.config.servers import Protocol, Service, Unit, VServer
 from ncore_ray.config.transport import TimeoutOverrides, Timeouts
 from ncore_ray.config.units import format_time
 
@@ -50,6 +50,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _bridges_of_two,
         _unique_files,
         _reachable_services,
+        _services_of_one_family,
         _hosts_of_networks,
         _flows_outlive_silence,
         _a_weight_for_each_engine,
@@ -196,6 +197,18 @@ def _reachable_services(draft: Draft) -> Iterator[Finding]:
             networks = ", ".join(str(network) for nic in nics for network in nic.networks)
             text = f"found {shown(service.address)}, expected a host in {networks}, or a NIC with a gateway"
             yield Finding(("services", index, "address"), text)
+
+
+def _services_of_one_family(draft: Draft) -> Iterator[Finding]:
+    """Yield each service of a vServer of protocol ANY with an address of the other family: nothing is translated."""
+    versions = {service.name: service.address.address.version for _, service in _entries(draft.services)}
+    for index, vserver in _entries(draft.vservers):
+        if vserver.protocol is not Protocol.ANY:
+            continue
+        for place, name in enumerate(vserver.services):
+            if versions.get(name, vserver.address.address.version) != vserver.address.address.version:
+                text = f"found {shown(name)}, expected a service with an IPv{vserver.address.address.version} address"
+                yield Finding(("vservers", index, "services", place), text + ', as the protocol is "ANY"')
 
 
 def _hosts_of_networks(draft: Draft) -> Iterator[Finding]:

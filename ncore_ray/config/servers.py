@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, WrapSerializer
 
-from ncore_ray.config.addresses import EndpointAddress
+from ncore_ray.config.addresses import EndpointAddress, ListenerAddress
 from ncore_ray.config.appliance import EngineNumbers
 from ncore_ray.config.expect import (
     Finding,
@@ -58,11 +58,13 @@ class Protocol(StrEnum):
     HTTP = "HTTP"
     TCP = "TCP"
     UDP = "UDP"
+    ANY = "ANY"
+    """UDP to any port, ICMP echo, and every other IP protocol but TCP."""
 
     @property
     def transport(self) -> str:
-        """The protocol below: TCP or UDP."""
-        return "UDP" if self is Protocol.UDP else "TCP"
+        """The protocol below: TCP or UDP, or ANY."""
+        return self.value if self in (Protocol.UDP, Protocol.ANY) else "TCP"
 
 
 class Method(StrEnum):
@@ -216,7 +218,7 @@ class VServer(Section):
     """A VIP address and port, and the services behind it."""
 
     name: Name
-    address: EndpointAddress
+    address: ListenerAddress
     protocol: Annotated[Protocol, *word(Protocol)]
     services: Annotated[tuple[Name, ...], entries(1, 1_024)]
     """Names of services."""
@@ -236,7 +238,11 @@ class VServer(Section):
     """With `transaction`, the requests of one connection are served by different engines."""
 
     def findings(self) -> Iterator[Finding]:
-        """Yield HTTP options where no HTTP is spoken."""
+        """Yield HTTP options where no HTTP is spoken, and a port that does not go with the protocol."""
+        if (self.address.port == 0) != (self.protocol is Protocol.ANY):
+            what = 'no port but "*"' if self.protocol is Protocol.ANY else "a port from 1 to 65535"
+            text = f'found {shown(str(self.address))}, expected {what}, as the protocol is "{self.protocol}"'
+            yield Finding(("address",), text)
         if "http" in self.model_fields_set and self.protocol is not Protocol.HTTP:
             yield Finding(("http",), f'found HTTP options, which belong to protocol "HTTP" only, not "{self.protocol}"')
         if self.key is not None and self.protocol is not Protocol.HTTP:

@@ -39,7 +39,7 @@ from ncore_ray.engine.transaction.client import (
     split_timeout,
 )
 from ncore_ray.engine.transaction.leg import leg_event, leg_timeout
-from ncore_ray.engine.udp.session import session_timeout
+from ncore_ray.engine.udp.pairs import end_pair
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.service import VserverProtocol, vserver_of
 
@@ -160,7 +160,7 @@ def on_timeout(engine: Engine, tcb: Tcb) -> int:
     if tcb.role == Role.MONITOR:
         return monitor_timeout(engine, tcb)
     if tcb.role == Role.UDP_CLIENT or tcb.role == Role.UDP_SERVER:
-        return session_timeout(engine, tcb)
+        return end_pair(engine, tcb)
     if tcb.role == Role.ARRIVING:
         return arriving_timeout(engine, tcb)
     if tcb.role >= Role.RELAYED:

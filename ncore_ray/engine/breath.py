@@ -17,6 +17,7 @@ from ncore_ray.engine.follow import follow_configuration
 from ncore_ray.engine.http.drain import close_idle_clients
 from ncore_ray.engine.http.leave import empty_pools
 from ncore_ray.engine.ip.announce import announce
+from ncore_ray.engine.ip.membership import answer_query
 from ncore_ray.engine.ip.reassembly import expire_reassemblies
 from ncore_ray.engine.monitor.probe import start_probes
 from ncore_ray.engine.partition import Engine, base_of
@@ -55,6 +56,8 @@ def engine_breath(engine: Engine, packet: Packet, sender: Sender, now: int) -> i
     done += advance(engine)
     if engine.announce_at and now >= engine.announce_at:
         announce(engine)
+    if engine.report_at and now >= engine.report_at:
+        answer_query(engine)
     if engine.reassembly_at and now >= engine.reassembly_at:
         expire_reassemblies(engine)
     if now >= engine.monitor_at and not engine.draining:

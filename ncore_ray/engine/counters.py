@@ -16,6 +16,8 @@ class EngineCounters(Record):
     used_icmp_packets: I64
     used_tcp_packets: I64
     used_udp_packets: I64
+    used_any_packets: I64
+    """Forwarded by vServers of protocol ANY; datagrams of UDP are among those above."""
     used_bridged_packets: I64
     """Sent on to the NIC at the other side, as they came."""
     used_ip_fragment_packets: I64
@@ -49,6 +51,12 @@ class EngineCounters(Record):
     drop_udp_no_session_packets: I64
     drop_udp_table_full_packets: I64
     drop_udp_too_long_packets: I64
+    drop_any_no_service_packets: I64
+    drop_any_busy_packets: I64
+    """Of a protocol without ports, while every service works for another client of it."""
+    drop_any_no_session_packets: I64
+    drop_any_table_full_packets: I64
+    drop_any_too_long_packets: I64
     drop_tcp_truncated_packets: I64
     drop_tcp_bad_header_packets: I64
     drop_tcp_bad_checksum_packets: I64
@@ -104,6 +112,10 @@ class EngineCounters(Record):
     """Connections whose segments became smaller because a router said "packet too big"."""
     address_conflicts: I64
     """Packets by which another host says that an own address is its own."""
+    addresses_given_up: I64
+    """IPv6 addresses that are used no more because another host has them (RFC 4862)."""
+    group_reports: I64
+    """Groups that were reported to routers and switches (RFC 3810)."""
     echo_replies: I64
     echo_replies_suppressed: I64
     """By the limit of their rate, as the next."""
@@ -192,6 +204,9 @@ class EngineCounters(Record):
     """Notes for the access log that found no room in the ring to the management."""
     udp_sessions: I64
     udp_datagrams: I64
+    any_sessions: I64
+    """Of vServers of protocol ANY, but those of UDP; and the packets that they passed on."""
+    any_packets: I64
 
     keyed_connections: I64
     """Clients whose engine the value of their vServer's key named; and those that had none."""

@@ -36,6 +36,8 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     engine.echo_limit = settings.echo_limit
     engine.fast_open_limit = settings.fast_open_limit
     engine.idle_limit = settings.idle_limit
+    engine.any_vservers = settings.any_vservers
+    engine.forwards |= 1 if settings.any_vservers else 0  # what has begun goes on
     engine.bank = bank
     begin_announcing(engine)
     engine.monitor_at = engine.now  # it may have other services to probe

@@ -158,6 +158,9 @@ class Engine(Record):
     port_count: I64
     next_port: I64
 
+    any_vservers: I64
+    forwards: I64
+    """1: there is, or was, a vServer of protocol ANY."""
     bridges: I64
     """1: there are NICs that pass on what is not for the appliance."""
     reassemblies: I64
@@ -188,6 +191,13 @@ class Engine(Record):
     announce_round: I64
     announce_next: I64
     """Place of the next address in their table."""
+    report_at: I64
+    """When groups are reported, because a router has asked, µs; 0: none has; see `membership`."""
+    report_group: I64
+    """Low word of the one that was asked about; 0: all."""
+    report_next: I64
+    first_version_until: I64
+    """So long reports are of the first version of MLD, µs."""
 
     challenge_window_at: I64
     challenges_left: I64

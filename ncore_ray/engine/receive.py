@@ -14,6 +14,7 @@ from ncore_ray.arena.frame import (
     frame_address,
 )
 from ncore_ray.arena.rings import nic_of_queue
+from ncore_ray.engine.any.session import forward_query, receive_other
 from ncore_ray.engine.application import on_events, on_lost
 from ncore_ray.engine.buffer import NO_FRAME, free_frame
 from ncore_ray.engine.change import NEW_ONE, begin_change, end_change
@@ -139,18 +140,21 @@ def _receive_transport(engine: Engine, packet: Packet) -> int:
         return _receive_tcp(engine, packet)
     if packet.protocol == PROTOCOL_UDP:
         return receive_udp(engine, packet)
-    counters_of(engine).drop_ip_unknown_protocol_packets += 1
-    return 0
+    return receive_other(engine, packet)
 
 
 @kernel
 def _receive_icmp(engine: Engine, packet: Packet) -> int:
+    if engine.forwards and forward_query(engine, packet):
+        return 0
     number = receive_icmp(engine, packet)
     return _unreachable(engine, number, quoted_sequence(packet)) if number != NOT_FOUND else 0
 
 
 @kernel
 def _receive_icmpv6(engine: Engine, packet: Packet) -> int:
+    if engine.forwards and not is_bad_source6(packet.source_high, packet.source_low) and forward_query(engine, packet):
+        return 0
     number = receive_icmpv6(engine, packet)
     if number == NOT_FOUND:
         return 0

@@ -11,12 +11,17 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load16be
 from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.port_owner import port_owner
+from ncore_ray.tables.service import ANY_PORT, NO_VSERVER, find_any
+from ncore_ray.tables.settings import forwards_any
 from ncore_ray.wire.address import ipv4_of, mapped
 from ncore_ray.wire.arp import arp_sender, check_arp
 from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, TYPE_IPV6, read_ethernet
 from ncore_ray.wire.icmp import (
     ICMP_HEADER,
+    Query,
+    icmp_query,
     icmp_type,
+    identifier_of,
     is_icmp_error,
     quoted_destination,
     quoted_ports,
@@ -26,6 +31,7 @@ from ncore_ray.wire.icmp import (
 from ncore_ray.wire.icmpv6 import is_icmpv6_error, quoted6_ports, quoted6_protocol, quoted6_word
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
 from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
+from ncore_ray.wire.mld import is_mld_query
 from ncore_ray.wire.ndp import SOLICITATION, is_ndp, ndp_target_high, ndp_target_low
 from ncore_ray.wire.packet import Packet, Verdict
 from ncore_ray.wire.tcp import TCP_HEADER, read_ports
@@ -37,6 +43,8 @@ BEGIN: Final = 1001
 """Next step: begin a flow."""
 HASH_KEY: Final = 1002
 """Next step: ask the indirection table."""
+_ANNOUNCER: Final = 0
+"""The engine that makes own addresses, and the groups that belong to them, known."""
 RECALL: Final = 1003
 """Next step: follow the first fragment."""
 
@@ -98,7 +106,7 @@ def _aim_ipv4(base: int, distributor: Distributor, packet: Packet) -> int:
     if packet.fragment_offset:
         return RECALL
     if packet.protocol == PROTOCOL_ICMP:
-        return _aim_icmp(base, distributor, packet)
+        return _aim_icmp(base, distributor, packet, kind)
     return _aim_transport(base, distributor, packet, kind)
 
 
@@ -109,6 +117,9 @@ def _aim_ipv6(base: int, distributor: Distributor, packet: Packet) -> int:
         return _drop_of(verdict)
     if packet.protocol == PROTOCOL_ICMPV6 and verdict == Verdict.GOOD and is_ndp(packet):
         return _aim_ndp(base, distributor, packet)
+    if packet.protocol == PROTOCOL_ICMPV6 and verdict == Verdict.GOOD and is_mld_query(packet):
+        distributor.rule = Rule.ARP
+        return _ANNOUNCER
     if is_bad_source6(packet.source_high, packet.source_low):
         return Drop.BAD_SOURCE
     kind = find_address(base, packet.destination_high, packet.destination_low).kind
@@ -117,7 +128,7 @@ def _aim_ipv6(base: int, distributor: Distributor, packet: Packet) -> int:
     if packet.fragment_offset:
         return RECALL
     if packet.protocol == PROTOCOL_ICMPV6:
-        return _aim_icmpv6(base, distributor, packet)
+        return _aim_icmpv6(base, distributor, packet, kind)
     return _aim_transport(base, distributor, packet, kind)
 
 
@@ -134,6 +145,8 @@ def _aim_ndp(base: int, distributor: Distributor, packet: Packet) -> int:
 
 @kernel
 def _aim_transport(base: int, distributor: Distributor, packet: Packet, kind: int) -> int:
+    if packet.protocol != PROTOCOL_TCP and packet.protocol != PROTOCOL_UDP:
+        return _aim_other(base, distributor, packet, kind)
     verdict = _check_transport(distributor, packet)
     if verdict != Verdict.GOOD:
         return _drop_of(verdict)
@@ -141,12 +154,25 @@ def _aim_transport(base: int, distributor: Distributor, packet: Packet, kind: in
 
 
 @kernel
+def _aim_other(base: int, distributor: Distributor, packet: Packet, kind: int) -> int:
+    """Bring all packets of a protocol without ports, which a vServer of protocol ANY forwards, to one engine.
+
+    The answer of a server says nothing of the client that it is for: only an engine that has both directions can know.
+    """
+    if kind == AddressKind.VIP:
+        forwarded = find_any(base, packet.destination_high, packet.destination_low) != NO_VSERVER
+    else:
+        forwarded = forwards_any(base) != 0
+    if not forwarded:
+        return Drop.OTHER_PROTOCOL
+    distributor.rule = Rule.PROTOCOL
+    key_of_addresses(distributor, 0, mapped(0), 0, mapped(packet.protocol))
+    return HASH_KEY
+
+
+@kernel
 def _check_transport(distributor: Distributor, packet: Packet) -> Verdict:
-    if packet.protocol == PROTOCOL_TCP:
-        return _check_tcp(distributor, packet)
-    if packet.protocol == PROTOCOL_UDP:
-        return _check_udp(distributor, packet)
-    return Verdict.OTHER_PROTOCOL
+    return _check_tcp(distributor, packet) if packet.protocol == PROTOCOL_TCP else _check_udp(distributor, packet)
 
 
 @kernel
@@ -202,11 +228,29 @@ def _aim_ports(base: int, distributor: Distributor, packet: Packet, kind: int) -
 
 
 @kernel
-def _aim_icmp(base: int, distributor: Distributor, packet: Packet) -> int:
+def _aim_icmp(base: int, distributor: Distributor, packet: Packet, kind: int) -> int:
     if packet.transport_length < ICMP_HEADER:
         return Drop.TRUNCATED
     if is_icmp_error(packet):
         return _aim_icmp_error(base, distributor, packet)
+    return _aim_query(base, distributor, packet, kind)
+
+
+@kernel
+def _aim_query(base: int, distributor: Distributor, packet: Packet, kind: int) -> int:
+    """What a vServer of protocol ANY forwards is a flow by its identifier, and its answer comes back as by a port."""
+    query = icmp_query(packet)
+    if query == Query.REPLY:
+        owner = _owner(base, distributor, kind, identifier_of(packet))
+        if owner >= 0:
+            return owner
+    elif query == Query.REQUEST and kind == AddressKind.VIP:
+        if find_any(base, packet.destination_high, packet.destination_low) != NO_VSERVER:
+            packet.source_port = identifier_of(packet)
+            packet.destination_port = ANY_PORT
+            distributor.event = Event.DATAGRAM
+            key_of_packet(distributor, packet)
+            return LOOK_UP
     return _aim_addresses(distributor, packet)
 
 
@@ -220,12 +264,12 @@ def _aim_addresses(distributor: Distributor, packet: Packet) -> int:
 
 
 @kernel
-def _aim_icmpv6(base: int, distributor: Distributor, packet: Packet) -> int:
+def _aim_icmpv6(base: int, distributor: Distributor, packet: Packet, kind: int) -> int:
     if packet.transport_length < ICMP_HEADER:
         return Drop.TRUNCATED
-    return (
-        _aim_icmpv6_error(base, distributor, packet) if is_icmpv6_error(packet) else _aim_addresses(distributor, packet)
-    )
+    if is_icmpv6_error(packet):
+        return _aim_icmpv6_error(base, distributor, packet)
+    return _aim_query(base, distributor, packet, kind)
 
 
 @kernel

@@ -22,8 +22,8 @@ from ncore_ray.flow.records import (
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.memory import load64, store64
 from ncore_ray.machine.record import offset_of
-from ncore_ray.tables.service import NO_VSERVER, find_vserver
-from ncore_ray.wire.ipv4 import PROTOCOL_UDP
+from ncore_ray.tables.service import NO_VSERVER, find_datagram_vserver, find_vserver
+from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
 
 _TURN: Final = offset_of(EngineSet, "next_engine")
@@ -31,16 +31,19 @@ _TURN: Final = offset_of(EngineSet, "next_engine")
 
 @kernel
 def vserver_at_destination(base: int, packet: Packet) -> int:
-    """Return the number of the vServer that a packet with ports is for, or NO_VSERVER."""
+    """Return the number of the vServer that a packet with ports is for, or NO_VSERVER. An ICMP query has port 0."""
     if arena_at(base).vserver_count == 0:
         return NO_VSERVER
-    is_udp = 1 if packet.protocol == PROTOCOL_UDP else 0
-    return find_vserver(base, packet.destination_high, packet.destination_low, packet.destination_port, is_udp)
+    if packet.protocol == PROTOCOL_TCP:
+        return find_vserver(base, packet.destination_high, packet.destination_low, packet.destination_port, 0)
+    return find_datagram_vserver(base, packet.destination_high, packet.destination_low, packet.destination_port)
 
 
 @kernel
 def _number_of_set(base: int, distributor: Distributor, packet: Packet) -> int:
     """Return the number of the set for a packet, or −1: any engine."""
+    if distributor.rule == Rule.PROTOCOL:
+        return -1
     if distributor.parallelism == Parallelism.NIC:
         return packet.nic
     if distributor.rule == Rule.ARP or distributor.rule == Rule.ADDRESSES:

@@ -28,16 +28,20 @@ from ncore_ray.flow.records import (
     distributor_at,
 )
 from ncore_ray.machine.jit import entry_kernel
+from ncore_ray.machine.memory import store8, store16be
 from ncore_ray.machine.record import dtype_of, new, size_of, view
 from ncore_ray.machine.system import monotonic_us
 from ncore_ray.wire.address import end_text, words_of
+from ncore_ray.wire.icmp import ECHO_REQUEST, IDENTIFIER
+from ncore_ray.wire.icmpv6 import ECHO_REQUEST6
 from ncore_ray.wire.ip import write_frame
-from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
+from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP
+from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6
 from ncore_ray.wire.packet import Packet, packet_at
 from ncore_ray.wire.tcp import SYN, TCP_HEADER, write_tcp
 from ncore_ray.wire.udp import UDP_HEADER, write_udp
 
-PROTOCOLS: Final = {"tcp": PROTOCOL_TCP, "udp": PROTOCOL_UDP}
+PROTOCOLS: Final = {"tcp": PROTOCOL_TCP, "udp": PROTOCOL_UDP, "icmp": PROTOCOL_ICMP}
 _PROBE_BYTES: Final = 128
 
 
@@ -74,6 +78,8 @@ class Explanation:
         by_hash = f"by hash 0x{self.engine_hash:08x}, {among or f'entry {self.bucket} of the indirection table'}"
         if self.rule == Rule.PORT_OWNER:
             return "which owns the destination port (the answer of a server)"
+        if self.rule == Rule.PROTOCOL:
+            return f"which has all packets of this protocol, {by_hash}"
         if self.rule == Rule.FLOW:
             return f"by its entry in the flow table ({self.state.name.lower().replace('_', ' ')})"
         if self.rule == Rule.ASSIGNED and self.algorithm == Algorithm.HASH:
@@ -115,17 +121,19 @@ def _write_probe(
     destination_high: int,
     destination_low: int,
     destination_port: int,
-    is_udp: int,
+    protocol: int,
 ) -> int:
     """Write the first packet of a flow; return its length. Its transport checksum is 0: only engines look at it."""
-    header = UDP_HEADER if is_udp else TCP_HEADER
-    protocol = PROTOCOL_UDP if is_udp else PROTOCOL_TCP
+    header = TCP_HEADER if protocol == PROTOCOL_TCP else UDP_HEADER
     at = target + write_frame(
         target, 0, 0, source_high, source_low, destination_high, destination_low, protocol, header
     )
-    if is_udp:
+    if protocol == PROTOCOL_UDP:
         write_udp(at, source_port, destination_port, 0, 0)
-    else:
+    elif protocol in (PROTOCOL_ICMP, PROTOCOL_ICMPV6):
+        store8(at, ECHO_REQUEST if protocol == PROTOCOL_ICMP else ECHO_REQUEST6)
+        store16be(at + IDENTIFIER, source_port)
+    elif protocol == PROTOCOL_TCP:
         write_tcp(at, source_port, destination_port, 0, 0, SYN, 0, TCP_HEADER)
     return at + header - target
 
@@ -157,19 +165,23 @@ def explain(
 ) -> Explanation:
     """Say what the distributor would do now with the first packet (TCP: a SYN) of a flow. Nothing is changed.
 
-    ``nic`` is the number of the NIC that the packet would come in on.
+    Of ``icmp`` (an echo request), the source's port is the identifier; a protocol by its number has no ports. ``nic``
+    is the number of the NIC that the packet would come in on.
 
     Raises:
-        ExplainError: no IP addresses of one family, a port out of range, or another protocol than tcp and udp.
+        ExplainError: no IP addresses of one family, a port out of range, or no protocol.
     """
-    if protocol not in PROTOCOLS or not (0 <= source_port < 65536 and 0 <= destination_port < 65536):
-        raise ExplainError("a flow is SOURCE PORT DESTINATION PORT and tcp or udp, with ports from 0 to 65535")
+    number = protocol_number(protocol, ":" in source)
+    if number is None or not (0 <= source_port < 65536 and 0 <= destination_port < 65536):
+        raise ExplainError(
+            "a flow is SOURCE PORT DESTINATION PORT and tcp, udp, icmp or the number of a protocol,"
+            " with ports from 0 to 65535"
+        )
     ends = _words(source), _words(destination)
     if (":" in source) != (":" in destination):
         raise ExplainError(f"{source} and {destination} are of two families: no packet has both")
     probe = np.zeros(_PROBE_BYTES, np.uint8)
-    is_udp = int(protocol == "udp")
-    length = _write_probe(probe.ctypes.data, *ends[0], source_port, *ends[1], destination_port, is_udp)
+    length = _write_probe(probe.ctypes.data, *ends[0], source_port, *ends[1], destination_port, number)
     packet_bytes, packet, packet_address = new(Packet)
     packet.frame, packet.length, packet.nic = probe.ctypes.data, length, nic
     memory, copy, address = _private_copy(array)
@@ -177,6 +189,15 @@ def explain(
     del memory, packet_bytes
     flow = f"{protocol} {end_text(*ends[0], source_port)} → {end_text(*ends[1], destination_port)}"
     return _explanation(flow, copy, answer)
+
+
+def protocol_number(protocol: str, is_ipv6: bool) -> int | None:
+    """Return the number of an IP protocol by its name, or as it was written; None: there is none."""
+    if protocol == "icmp" and is_ipv6:
+        return PROTOCOL_ICMPV6
+    if protocol.isascii() and protocol.isdecimal() and int(protocol) < 256:
+        return int(protocol)
+    return PROTOCOLS.get(protocol)
 
 
 def _words(text: str) -> tuple[int, int]:
@@ -244,7 +265,7 @@ def _rows(words: npt.NDArray[np.int64], entries: npt.NDArray[Any]) -> npt.NDArra
 
 def flow_text(row: Any) -> str:
     """Return a row of `list_flows` for a person: ``tcp 10.1.0.7:4711 → 10.1.0.100:80``."""
-    names = {number: name for name, number in PROTOCOLS.items()}
+    names = {number: name for name, number in PROTOCOLS.items()} | {PROTOCOL_ICMPV6: "icmp"}
     source = end_text(int(row["source_high"]), int(row["source_low"]), int(row["source_port"]))
     destination = end_text(int(row["destination_high"]), int(row["destination_low"]), int(row["destination_port"]))
     protocol = names.get(int(row["protocol"]), str(row["protocol"]))

@@ -127,6 +127,8 @@ class Rule(IntEnum):
     """The hash of the two addresses (ICMP)."""
     FRAGMENT = 7
     """The first fragment of the same packet."""
+    PROTOCOL = 8
+    """The hash of the protocol alone: it has no ports, and answers come from elsewhere."""
 
 
 class FlowBucket(Record):

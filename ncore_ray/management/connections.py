@@ -15,16 +15,15 @@ from ncore_ray.engine.http.exchange import Exchange, Phase
 from ncore_ray.engine.partition import Engine
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.transaction.turn import Turn
+from ncore_ray.flow.explain import protocol_number
 from ncore_ray.machine.record import table, view
 from ncore_ray.management.counters import engine_view
 from ncore_ray.management.directory import RowNames
 from ncore_ray.tables.service import Arrival, Vserver, VserverProtocol
 from ncore_ray.wire.address import end_text
-from ncore_ray.wire.ipv4 import PROTOCOL_TCP, PROTOCOL_UDP
 
 _CLOSED: Final = (TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2, TcpState.CLOSING, TcpState.LAST_ACK)
 """States after our FIN."""
-_PROTOCOLS: Final = {"tcp": PROTOCOL_TCP, "udp": PROTOCOL_UDP}
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,10 @@ def find_connection(array: Bytes, now: int, source: str, destination: str, proto
     Of several (an old one in TIME-WAIT beside its successor) the youngest. Not a virtual one: it has the addresses of
     the client that it is for.
     """
-    ports = int(source.rpartition(":")[2]) << 24 | int(destination.rpartition(":")[2]) << 8 | _PROTOCOLS[protocol]
+    wanted = protocol_number(protocol, source.startswith("["))
+    if wanted is None:
+        return None
+    ports = int(source.rpartition(":")[2]) << 24 | int(destination.rpartition(":")[2]) << 8 | wanted
     found: list[ConnectionRow] = []
     names = RowNames(array)
     names.refresh()

@@ -16,7 +16,9 @@ from ncore_ray.machine.record import dtype_of, size_of, view
 from ncore_ray.management.directory import active, service_rows
 from ncore_ray.management.numbers import Numbers, summed
 from ncore_ray.nic.partition import COUNTERS
+from ncore_ray.tables.own_address import given_up_addresses
 from ncore_ray.tables.service import Health, MonitorKind, Service, Watch
+from ncore_ray.wire.address import mac_text
 
 PRIVATE: Final = ("cursor", "credit", "idle_first")
 """Words of the statistics records that are state, not counters."""
@@ -103,6 +105,19 @@ def health_of(array: Bytes, index: int) -> str:
 def service_health(array: Bytes) -> dict[str, str]:
     """Return the health of each service that is configured."""
     return {name: health_of(array, number) for name, number in active(service_rows(array)).items()}
+
+
+def given_up(array: Bytes) -> dict[str, str]:
+    """Return the IPv6 addresses that are not used because another host has them, with its MAC address."""
+    return {str(address): mac_text(mac) for address, mac in given_up_addresses(array).items()}
+
+
+def health_of_all(array: Bytes) -> dict[str, str]:
+    """Return what each service, and each address that was given up, is, in words for a sentence."""
+    services = {f"service {name}": word for name, word in service_health(array).items()}
+    return services | {
+        f"address {address}": f"given up: the host {mac} has it, too" for address, mac in given_up(array).items()
+    }
 
 
 def core_numbers(array: Bytes, actor: int) -> Numbers:

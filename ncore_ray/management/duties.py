@@ -55,7 +55,7 @@ class Duties:
         """
         built, array = parts.built, parts.mapping.array
         self._parts, self._tell = parts, tell
-        self._health = HealthWatch(lambda: counters.service_health(array), tell)
+        self._health = HealthWatch(lambda: counters.health_of_all(array), tell)
         self._sampler = None if history is None else Sampler(history, lambda: sample(array, built.source))
         self._export = ExportThread(lambda: exporting(built, parts.office, started_at, state, archived))
         access = built.configuration.access_log

@@ -1,4 +1,4 @@
-"""Tells of services that go up or down."""
+"""Tells of services that go up or down, and of own addresses that are given up."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 _LOOK_S: Final = 0.2
-_LEVELS: Final = {"up": "info", "down": "warning"}
+_LEVELS: Final = {"up": "info", "unknown": "info"}
+"""Of words that are no warning."""
 
 
 class HealthWatch:
-    """Compares the services' health with what it was, several times a second, in a thread of its own."""
+    """Compares the health of services and addresses with what it was, several times a second, in its own thread."""
 
     def __init__(self, read: Callable[[], Mapping[str, str]], tell: Callable[[str, str], None]) -> None:
-        """Watch services; ``read`` returns a word for each by name, ``tell`` takes a level and a sentence."""
+        """Watch things; ``read`` returns what each is, ``tell`` takes a level and a sentence of both.
+
+        Of what is ``unknown`` at first nothing is told.
+        """
         self._read = read
         self._tell = tell
         self._before: Mapping[str, str] = {}
@@ -34,7 +38,7 @@ class HealthWatch:
         now = self._read()
         for name, word in now.items():
             if word != self._before.get(name, "unknown"):
-                self._tell(_LEVELS.get(word, "info"), f"service {name} is {word}")
+                self._tell(_LEVELS.get(word, "warning"), f"{name} is {word}")
         self._before = now
 
     def _work(self) -> None:

@@ -35,7 +35,7 @@ from ncore_ray.machine.record import dtype_of, size_of, table, view
 from ncore_ray.management.counters import core_view, engine_view, watch_view
 from ncore_ray.management.directory import service_rows, vserver_rows
 from ncore_ray.nic.writer import ring_bell
-from ncore_ray.tables.own_address import snips_in_force
+from ncore_ray.tables.own_address import OwnAddress, snips_in_force
 from ncore_ray.tables.service import Binding, Health, MonitorKind, RowState, Service
 from ncore_ray.tables.settings import Settings, put_in_force
 from ncore_ray.wire.address import text_of
@@ -124,7 +124,9 @@ class LiveTables:
         """Return all that is in force, as bytes: whatever anybody changes in it, they differ."""
         arena, second = self._arena, bool(self._arena.bank)
         room = texts_room(arena)
-        tables = self._array[arena.settings + arena.bank :][: arena.bank_stride]
+        tables = self._array[arena.settings + arena.bank :][: arena.bank_stride].copy()
+        found = table(OwnAddress, tables, arena.addresses - arena.settings, arena.address_count)
+        found["given_up"] = found["other_mac"] = 0  # engines write these
         bindings = table(Binding, self._array, arena.bindings, arena.binding_count)
         texts = self._array[arena.texts + arena.texts_fixed + (room if second else 0) :][:room]
         own = [tuple(getattr(engine_view(self._array, engine), name) for name in _OWN) for engine in self.engines()]

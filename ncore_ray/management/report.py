@@ -56,6 +56,7 @@ class Reporter:
             "nics": [_nic_row(nic) for nic in self.configuration.nics],
             "vservers": [_vserver_row(vserver) for vserver in self.configuration.vservers],
             "services": self.health(),
+            "given_up": counters.given_up(self.array),
             "service_addresses": {service.name: str(service.address) for service in self.configuration.services},
         }
 
@@ -162,14 +163,13 @@ class Reporter:
         return {"application_engine": served_by, "application_reason": reason}
 
     def _vserver_at(self, address: str, protocol: str) -> VServer | None:
-        return next(
-            (
-                vserver
-                for vserver in self.configuration.vservers
-                if str(vserver.address) == address and vserver.protocol.transport == protocol.upper()
-            ),
-            None,
-        )
+        """Return the vServer at an address and port, else the one of protocol ANY at the address."""
+        own = ((address, protocol.upper()), (address.rpartition(":")[0] + ":*", "ANY"))
+        for at, transport in own if protocol != "tcp" else own[:1]:
+            for vserver in self.configuration.vservers:
+                if str(vserver.address) == at and vserver.protocol.transport == transport:
+                    return vserver
+        return None
 
 
 def _explanation_row(found: Explanation) -> Plain:

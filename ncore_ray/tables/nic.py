@@ -67,6 +67,15 @@ def answers_for(base: int, index: int, own: OwnAddress) -> int:
 
 
 @kernel
+def is_own_mac(base: int, mac: int) -> int:
+    """Return 1 if a link-layer address is that of one of the NICs."""
+    for index in range(arena_at(base).nic_count):
+        if nic_of(base, index).mac == mac:
+            return 1
+    return 0
+
+
+@kernel
 def nic_of(base: int, index: int) -> Nic:
     """Return a NIC by its number."""
     if CHECKED:

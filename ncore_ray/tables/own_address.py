@@ -13,7 +13,7 @@ from ncore_ray.arena.header import Arena, arena_at, bank_in_force
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import entry_kernel, kernel
-from ncore_ray.machine.record import I64, Record, pointer_to, size_of, table, view
+from ncore_ray.machine.record import I16, I32, I64, Record, pointer_to, size_of, table, view
 from ncore_ray.wire.address import text_of
 
 
@@ -30,8 +30,13 @@ class OwnAddress(Record):
 
     high: I64
     low: I64
-    kind: I64
-    nic: I64
+    kind: I16
+    given_up: I16
+    """1: another host has it, so it is not used (RFC 4862 §5.4.5). Engines write this and the next, also in the bank
+    that is in force."""
+    nic: I32
+    other_mac: I64
+    """That host's link-layer address."""
 
 
 own_address_at = pointer_to(OwnAddress)
@@ -71,8 +76,36 @@ def own_address_in_place(base: int, place: int) -> OwnAddress:
 
 @kernel
 def find_address(base: int, high: int, low: int) -> OwnAddress:
-    """Return the slot of an address, or the free slot (kind FOREIGN) where it would stand."""
-    return _find_in(base, bank_in_force(base), high, low)
+    """Return the slot of an address, or a free slot (kind FOREIGN): also of one that was given up."""
+    bank = bank_in_force(base)
+    index = mix(high, low, 0)
+    slot = _slot(base, bank, index)
+    while slot.kind != AddressKind.FOREIGN and (slot.low != low or slot.high != high or slot.given_up):
+        index += 1
+        slot = _slot(base, bank, index)
+    return slot
+
+
+@kernel
+def is_in_use(own: OwnAddress) -> int:
+    """Return 1 if a slot holds an address that was not given up."""
+    return 1 if own.kind != AddressKind.FOREIGN and own.given_up == 0 else 0
+
+
+@kernel
+def is_given_up(base: int, high: int, low: int) -> int:
+    """Return 1 for an own address that another host has, too."""
+    return _find_in(base, bank_in_force(base), high, low).given_up
+
+
+@kernel
+def give_up(base: int, high: int, low: int, mac: int) -> int:
+    """Use an own address no more: the host with a link-layer address has it."""
+    slot = _find_in(base, bank_in_force(base), high, low)
+    if slot.kind != AddressKind.FOREIGN:
+        slot.other_mac = mac
+        slot.given_up = 1
+    return 0
 
 
 @entry_kernel
@@ -83,7 +116,32 @@ def add_address(base: int, bank: int, high: int, low: int, kind: int, nic: int) 
     slot.low = low
     slot.nic = nic
     slot.kind = kind
+    slot.given_up = 0
     return 0
+
+
+def given_up_addresses(array: Bytes) -> dict[IPv4Address | IPv6Address, int]:
+    """Control code: return the addresses that were given up, with the link-layer addresses of those that have them."""
+    arena = view(Arena, array)
+    return _given_up_in(array, arena.bank)
+
+
+def _given_up_in(array: Bytes, bank: int) -> dict[IPv4Address | IPv6Address, int]:
+    arena = view(Arena, array)
+    rows = table(OwnAddress, array, arena.addresses + bank, arena.address_count)
+    found = rows[(rows["kind"] != AddressKind.FOREIGN) & (rows["given_up"] != 0)]
+    return {ip_address(text_of(int(row["high"]), int(row["low"]))): int(row["other_mac"]) for row in found}
+
+
+def keep_given_up(array: Bytes, bank: int) -> None:
+    """Control code: let addresses that are given up in the other bank be so in this one, which is not in force yet."""
+    arena = view(Arena, array)
+    rows = table(OwnAddress, array, arena.addresses + bank, arena.address_count)
+    before = _given_up_in(array, 0 if bank else arena.bank_stride)
+    for place in range(arena.address_count if before else 0):
+        address = ip_address(text_of(int(rows["high"][place]), int(rows["low"][place])))
+        if rows["kind"][place] != AddressKind.FOREIGN and address in before:
+            rows["other_mac"][place], rows["given_up"][place] = before[address], 1
 
 
 def snips_in_force(array: Bytes) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+from ncore_ray.tables.own_address import is_given_up
 from ncore_ray.wire.address import is_ipv4
 
 
@@ -37,6 +38,17 @@ def route_of(base: int, index: int) -> Route:
     if CHECKED:
         check_index(index, arena_at(base).route_count)
     return route_at(base + arena_at(base).routes + index * _SIZE)
+
+
+@kernel
+def may_leave(base: int, index: int) -> int:
+    """Return 1 if a service can be reached: there is a route, and its SNIP was not given up."""
+    if index < 0:
+        return 0
+    route = route_of(base, index)
+    if is_ipv4(route.source_high, route.source_low):
+        return 1
+    return 1 - is_given_up(base, route.source_high, route.source_low)
 
 
 @kernel

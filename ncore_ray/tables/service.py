@@ -18,6 +18,8 @@ class VserverProtocol(IntEnum):
     TCP = 0
     HTTP = 1
     UDP = 2
+    ANY = 3
+    """UDP to any port, ICMP that asks and answers, and every other protocol but TCP: forwarded as it comes."""
 
 
 class Method(IntEnum):
@@ -219,6 +221,7 @@ _SERVICE: Final = size_of(Service)
 _WATCH: Final = size_of(Watch)
 HEALTH_OFFSET: Final = offset_of(Watch, "health")
 NO_VSERVER: Final = -1
+ANY_PORT: Final = 0
 _SLOT: Final = 4
 
 
@@ -270,25 +273,38 @@ def _index_slot(base: int, bank: int, place: int) -> int:
 
 @kernel
 def find_vserver(base: int, high: int, low: int, port: int, is_udp: int) -> int:
-    """Return the number of the vServer at an address and port, or NO_VSERVER."""
+    """Return the number of the vServer at an address and port, or NO_VSERVER. One of protocol ANY is at UDP port 0."""
     bank = bank_in_force(base)  # once: index and rows have to be of the same
     place = mix(high, low, port << 1 | is_udp)
     entry = load32(_index_slot(base, bank, place))
     while entry:
         vserver = vserver_in(base, bank, entry - 1)
         matches = vserver.low == low and vserver.high == high and vserver.port == port
-        if matches and (vserver.protocol == VserverProtocol.UDP) == (is_udp != 0):
+        if matches and (vserver.protocol >= VserverProtocol.UDP) == (is_udp != 0):
             return entry - 1
         place += 1
         entry = load32(_index_slot(base, bank, place))
     return NO_VSERVER
 
 
+@kernel
+def find_any(base: int, high: int, low: int) -> int:
+    """Return the number of the vServer of protocol ANY at an address, or NO_VSERVER."""
+    return find_vserver(base, high, low, ANY_PORT, 1)
+
+
+@kernel
+def find_datagram_vserver(base: int, high: int, low: int, port: int) -> int:
+    """Return the number of the vServer for a datagram, the port's own or that for any, or NO_VSERVER."""
+    vserver = find_vserver(base, high, low, port, 1)
+    return vserver if vserver != NO_VSERVER or port == ANY_PORT else find_any(base, high, low)
+
+
 @entry_kernel
 def index_vserver(base: int, bank: int, index: int) -> int:
     """Control code: enter a written vServer record of a bank that is not in force yet in its look-up index."""
     vserver = vserver_in(base, bank, index)
-    is_udp = 1 if vserver.protocol == VserverProtocol.UDP else 0
+    is_udp = 1 if vserver.protocol >= VserverProtocol.UDP else 0
     place = mix(vserver.high, vserver.low, vserver.port << 1 | is_udp)
     while load32(_index_slot(base, bank, place)):
         place += 1

@@ -46,6 +46,8 @@ class Settings(Record):
     echo_limit: I64
     fast_open_limit: I64
     idle_limit: I64
+    any_vservers: I64
+    """VServers of protocol ANY, draining ones included."""
 
 
 settings_at = pointer_to(Settings)
@@ -56,6 +58,12 @@ _BANK: Final = offset_of(Arena, "bank")
 def settings_in(base: int, bank: int) -> Settings:
     """Return the settings of a bank."""
     return settings_at(base + arena_at(base).settings + bank)
+
+
+@kernel
+def forwards_any(base: int) -> int:
+    """Return 1 if there is a vServer of protocol ANY."""
+    return 1 if settings_in(base, bank_in_force(base)).any_vservers else 0
 
 
 @kernel

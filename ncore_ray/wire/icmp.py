@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load8, load16be, load32be, store8, store16be
 from ncore_ray.wire.checksum import checksum, update16
-from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP, PROTOCOL_UDP
+from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP
 from ncore_ray.wire.packet import Packet, Verdict
 
 ICMP_HEADER: Final = 8
+IDENTIFIER: Final = 4
+"""Where the identifier of a query stands."""
 ECHO_REPLY: Final = 0
 DESTINATION_UNREACHABLE: Final = 3
 SOURCE_QUENCH: Final = 4
@@ -18,6 +21,18 @@ REDIRECT: Final = 5
 ECHO_REQUEST: Final = 8
 TIME_EXCEEDED: Final = 11
 PARAMETER_PROBLEM: Final = 12
+TIMESTAMP: Final = 13
+TIMESTAMP_REPLY: Final = 14
+_ECHO_REQUEST6: Final = 128
+_ECHO_REPLY6: Final = 129
+
+
+class Query(IntEnum):
+    """What a message is in an exchange of question and answer, which an identifier holds together."""
+
+    NONE = 0
+    REQUEST = 1
+    REPLY = 2
 
 
 @kernel
@@ -34,6 +49,25 @@ def check_icmp(packet: Packet) -> Verdict:
 def icmp_type(packet: Packet) -> int:
     """Return the message's type."""
     return load8(packet.transport)
+
+
+@kernel
+def icmp_query(packet: Packet) -> Query:
+    """Say whether a message of ICMP or ICMPv6 asks or answers; what it is goes by type and protocol (RFC 5508 §3)."""
+    kind = load8(packet.transport)
+    if packet.protocol != PROTOCOL_ICMP:
+        if kind == _ECHO_REQUEST6:
+            return Query.REQUEST
+        return Query.REPLY if kind == _ECHO_REPLY6 else Query.NONE
+    if kind in (ECHO_REQUEST, TIMESTAMP):
+        return Query.REQUEST
+    return Query.REPLY if kind in (ECHO_REPLY, TIMESTAMP_REPLY) else Query.NONE
+
+
+@kernel
+def identifier_of(packet: Packet) -> int:
+    """Return the identifier of a query."""
+    return load16be(packet.transport + IDENTIFIER)
 
 
 @kernel

@@ -44,7 +44,7 @@ def test_every_problem_is_listed() -> None:
         text = text.replace(old, new)
     assert problems_of(text.replace("retries: 8", "retrys: 8").replace("protocol: HTTP", "protocol: SMTP")) == [
         "1:34: appliance.engines: found 0, expected a whole number from 1 to 64",
-        '11:53: vservers[0].protocol: found "SMTP", expected "HTTP", "TCP" or "UDP"',
+        '11:53: vservers[0].protocol: found "SMTP", expected "HTTP", "TCP", "UDP" or "ANY"',
         '11:76: vservers[0].services[1]: found "web5", expected the name of a service; did you mean "web2"?',
         '12:12: vservers[1].name: found "www", which is the name of vservers[0] already',
         '14:7: tcp.retrys: found an unknown key; did you mean "retries"?',

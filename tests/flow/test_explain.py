@@ -62,4 +62,4 @@ def test_what_cannot_be_asked() -> None:
         with pytest.raises(ExplainError):
             explain(array, *arguments)
     with pytest.raises(ExplainError):
-        explain(array, CLIENT, 1, VIP, 80, "icmp")
+        explain(array, CLIENT, 1, VIP, 80, "256")

@@ -10,6 +10,7 @@ from ncore_ray.lab.dry.arena import VIP
 from ncore_ray.lab.dry.packets import (
     MAC_A,
     advertisement,
+    ethernet,
     fragment6,
     icmpv6,
     ip_frame,
@@ -143,3 +144,13 @@ def test_explain_and_list() -> None:
     assert flow_text(row) == "tcp [2001:db8::7]:4711 → [2001:db8::100]:80"
     with pytest.raises(ExplainError, match="two families"):
         explain(array, CLIENT6, 1, VIP, 80)
+
+
+@pytest.mark.parametrize("group", ["ff02::1", "ff02::1:ff00:100"])
+def test_a_routers_question_goes_to_the_engine_that_reports(group: str) -> None:
+    appliance = with_ipv6()
+    body = icmpv6("fe80::1", group, 130, 0, bytes(24))
+    alert = bytes.fromhex("3a00050200000100")
+    assert appliance.send(ethernet(ipv6("fe80::1", group, 0, alert + body, hop_limit=1), 0x86DD)) == 0
+    report = icmpv6("fe80::1", group, 131, 0, bytes(20))
+    assert appliance.send(ethernet(ipv6("fe80::1", group, 0, alert + report), 0x86DD)) == "drop_flow_not_for_us_packets"

@@ -55,7 +55,8 @@ def test_health_tells_only_changes() -> None:
     words = [["unknown", "up"], ["up", "up"], ["down", "up"], ["down", "up"]]
     told: list[tuple[str, str]] = []
     watch = HealthWatch(
-        lambda: dict(zip("ab", words.pop(0), strict=True)), lambda level, text: told.append((level, text))
+        lambda: dict(zip(("service a", "service b"), words.pop(0), strict=True)),
+        lambda level, text: told.append((level, text)),
     )
     for _ in range(4):
         watch.look()

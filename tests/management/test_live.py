@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ncore_ray.arena.core import Core
@@ -11,8 +13,10 @@ from ncore_ray.blueprint import tables
 from ncore_ray.blueprint.rows import TableFullError, effective
 from ncore_ray.config.apply import apply
 from ncore_ray.config.language import parse_command
-from ncore_ray.machine.record import size_of, view
+from ncore_ray.machine.record import size_of, table, view
+from ncore_ray.management.counters import health_of_all
 from ncore_ray.management.live import LiveError
+from ncore_ray.tables.own_address import AddressKind, OwnAddress, given_up_addresses
 from ncore_ray.tables.service import Health, MonitorKind
 from tests.engine.http.http_talk import GET, OK, exchange, passed_request, passed_response
 from tests.management.live_lab import LiveLab, changing
@@ -186,6 +190,24 @@ def test_a_udp_session_outlives_its_vserver() -> None:
         lab.wait(40 * SECOND)
         assert lab.look() is not None
         assert (lab.vservers(), lab.services()) == ([], [])
+
+
+def test_an_address_that_was_given_up_stays_so_until_it_comes_anew() -> None:
+    with changing() as lab:
+        rows = table(OwnAddress, lab.array, lab.arena.addresses + lab.arena.bank, lab.arena.address_count)
+        place = int(np.flatnonzero(rows["kind"] == AddressKind.VIP)[0])
+        rows["given_up"][place], rows["other_mac"][place] = 1, 0x0200_0000_0099  # as an engine does
+        lost = {ip_address("10.1.0.100"): 0x0200_0000_0099}
+        assert lab.look() is None  # nobody else has changed anything
+        for command in ("set service s0 weight=3", "set tcp retries=7"):
+            lab.change(command)
+            assert given_up_addresses(lab.array) == lost
+        assert health_of_all(lab.array)["address 10.1.0.100"] == "given up: the host 02:00:00:00:00:99 has it, too"
+        lab.change("rm vserver v")
+        lab.look()
+        lab.change("add vserver v address=10.1.0.100:80 protocol=HTTP services=s0")
+        assert given_up_addresses(lab.array) == {}
+        assert ask(lab, lab.client().connect()) == 0
 
 
 def test_a_vserver_comes_on_a_new_address() -> None:

@@ -115,7 +115,9 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     vservers = [
         {
             "name": name,
-            "address": draw(st.sampled_from(["10.0.0.200", "[2001:db8:9::c8]"])) + f":{1_000 + index}",
+            "address": draw(st.sampled_from(["10.0.0.200", "[2001:db8:9::c8]"])) + f":{1_000 + index}"
+            if protocol != "ANY"
+            else f"10.0.0.{201 + index}:*",
             "protocol": protocol,
             "services": draw(st.lists(st.sampled_from(known), min_size=1, unique=True)),
             "timeouts": draw(timeouts),
@@ -123,7 +125,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         | draw(mappings(method=st.sampled_from(["roundrobin", "leastconnection"])))
         | ({"http": draw(http)} | draw(mappings(key=keys) | units) if protocol == "HTTP" else {})
         for index, name in enumerate(draw(st.lists(names, unique=True, max_size=4)) if known else [])
-        for protocol in [draw(st.sampled_from(["HTTP", "TCP", "UDP"]))]
+        for protocol in [draw(st.sampled_from(["HTTP", "TCP", "UDP", "ANY"]))]
     ]
     cores = st.just("auto") | st.lists(st.integers(0, 63), min_size=1, unique=True)
     return {

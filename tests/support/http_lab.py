@@ -392,7 +392,11 @@ class HttpLab(EngineLab):
         lost = sum(v for k, v in values.items() if k.startswith("drop_send"))
         assert values["made_packets"] == values["sent_packets"] + lost
         assert all(value >= 0 for value in values.values())
-        made = values["connections_accepted"] + values["connections_opened"] + 2 * values["udp_sessions"]
+        made = (
+            values["connections_accepted"]
+            + values["connections_opened"]
+            + 2 * (values["udp_sessions"] + values["any_sessions"])
+        )
         made += values["virtual_connections_opened"] + values["virtual_connections_accepted"]
         made += values["connections_thawed"] - values["connections_withdrawn"]
         assert values["connections_closed"] == made - len(self.live(engine))

@@ -144,11 +144,11 @@ def test_vservers_are_found_by_address_port_and_transport(
     arena = make_arena(engines=1, nics=1, frames=1, guard=False)
     known: dict[tuple[str, int, bool], int] = {}
     for address, port, protocol in wanted:
-        key = address, port, protocol == VserverProtocol.UDP
+        key = address, port, protocol >= VserverProtocol.UDP
         if key not in known:
             known[key] = arena.vservers
             arena.add_vserver(address, port, protocol)
-    questions = [*known, (other[0], other[1], other[2] == VserverProtocol.UDP)]
+    questions = [*known, (other[0], other[1], other[2] >= VserverProtocol.UDP)]
     questions += [(address, port, not is_udp) for address, port, is_udp in known]
     for address, port, is_udp in questions:
         expected = known.get((address, port, is_udp), NO_VSERVER)

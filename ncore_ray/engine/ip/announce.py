@@ -1,8 +1,10 @@
 """Own addresses made known: looked for on the link first, then announced (RFC 5227, RFC 4862 §5.4, RFC 4861 §7.2.6).
 
 Engine 0 does it when it starts, when it takes over from one that died, and when the configuration changes: one round of
-probes, then two announcements, a second apart, a few addresses per breath. Who has an own address as well is counted
-(`address_conflicts`); the appliance does not give it up, as that is a decision for people.
+probes, then two announcements, a second apart, a few addresses per breath. Another host that says in the second after
+the probe that it has an IPv6 address keeps it: the appliance gives that up (`ndp`). It uses its addresses meanwhile (as
+in RFC 4429): those of an appliance that starts anew serve clients already. Who has an own address as well at other
+times, or an IPv4 one, is counted (`address_conflicts`).
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.header import arena_at
+from ncore_ray.engine.ip.membership import report
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import SPARE_SLOTS, header_address, slot_of, slots_left, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.nic import nic_of
-from ncore_ray.tables.own_address import AddressKind, OwnAddress, own_address_in_place
+from ncore_ray.tables.own_address import OwnAddress, is_in_use, own_address_in_place
 from ncore_ray.wire.address import ipv4_of, is_ipv4
 from ncore_ray.wire.arp import ARP_REQUEST, write_arp
+from ncore_ray.wire.mld import Record
 from ncore_ray.wire.ndp import (
     ALL_NODES_HIGH,
     ALL_NODES_LOW,
@@ -30,6 +34,8 @@ from ncore_ray.wire.ndp import (
 ROUNDS: Final = 3
 """One of probes (DupAddrDetectTransmits of RFC 4862), two of announcements (ANNOUNCE_NUM of RFC 5227)."""
 INTERVAL_US: Final = 1_000_000
+_REPORTS: Final = 2
+"""Rounds in which groups are reported."""
 _PAUSE_US: Final = 1_000
 _PER_BREATH: Final = 32
 
@@ -49,10 +55,12 @@ def announce(engine: Engine) -> int:
     base = base_of(engine)
     count = arena_at(base).address_count
     made = 0
+    if engine.announce_round == 0:
+        arena_at(base).probing_until = engine.now + INTERVAL_US
     while engine.announce_next < count and made < _PER_BREATH and slots_left(engine) > SPARE_SLOTS:
         own = own_address_in_place(base, engine.announce_next)
         engine.announce_next += 1
-        if own.kind != AddressKind.FOREIGN:
+        if is_in_use(own):
             made += _say(engine, own, 1 if engine.announce_round == 0 else 0)
     if engine.announce_next < count:
         engine.announce_at = engine.now + _PAUSE_US
@@ -65,6 +73,10 @@ def announce(engine: Engine) -> int:
 
 @kernel
 def _say(engine: Engine, own: OwnAddress, is_probe: int) -> int:
+    """Make the packets of an address; its group is reported twice (the Robustness Variable of RFC 3810 §9.1)."""
+    reports = 0
+    if engine.announce_round < _REPORTS and not is_ipv4(own.high, own.low):
+        reports = report(engine, own, Record.TO_EXCLUDE)
     index = take_slot(engine, own.nic, 0)
     at, mac = header_address(engine, index), nic_of(base_of(engine), own.nic).mac
     counters = counters_of(engine)
@@ -81,4 +93,4 @@ def _say(engine: Engine, own: OwnAddress, is_probe: int) -> int:
         )
         counters.nd_advertisements += 1
     slot_of(engine, index).header_length = length
-    return 1
+    return 1 + reports

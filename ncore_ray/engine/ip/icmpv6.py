@@ -7,6 +7,7 @@ from ncore_ray.engine.connection import find_connection, make_ports
 from ncore_ray.engine.ip.fragment import NOT_SENT, is_too_long, send_fragments
 from ncore_ray.engine.ip.header import headers_back, write_headers_back
 from ncore_ray.engine.ip.icmp import NOT_FOUND
+from ncore_ray.engine.ip.membership import receive_query
 from ncore_ray.engine.ip.ndp import receive_ndp
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
@@ -27,6 +28,7 @@ from ncore_ray.wire.icmpv6 import (
 )
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.ipv6 import PROTOCOL_ICMPV6, is_bad_source6
+from ncore_ray.wire.mld import is_mld_query
 from ncore_ray.wire.ndp import ADVERTISEMENT, SOLICITATION
 from ncore_ray.wire.packet import Packet, Verdict
 
@@ -44,6 +46,9 @@ def receive_icmpv6(engine: Engine, packet: Packet) -> int:
     kind = icmp_type(packet)
     if kind in (SOLICITATION, ADVERTISEMENT):
         return receive_ndp(engine, packet)
+    if is_mld_query(packet):
+        receive_query(engine, packet)
+        return NOT_FOUND
     if is_bad_source6(packet.source_high, packet.source_low):
         counters.drop_ip_bad_source_packets += 1
         return NOT_FOUND

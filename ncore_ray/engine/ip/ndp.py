@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ncore_ray.arena.header import arena_at
 from ncore_ray.engine.ip.icmp import NOT_FOUND
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.neighbour import learn_advertised, learn_solicitor
-from ncore_ray.tables.nic import answers_for, nic_of
-from ncore_ray.tables.own_address import find_address
+from ncore_ray.tables.nic import answers_for, is_own_mac, nic_of
+from ncore_ray.tables.own_address import OwnAddress, find_address, give_up
 from ncore_ray.wire.icmp import icmp_type
 from ncore_ray.wire.ndp import (
     ALL_NODES_HIGH,
@@ -43,17 +44,36 @@ def receive_ndp(engine: Engine, packet: Packet) -> int:
             counters.drop_ip_not_for_us_packets += 1
             return NOT_FOUND
         counters.used_nd_packets += 1
+        if packet.source_high == 0 and packet.source_low == 0 and _is_conflict(engine, packet, own):
+            return NOT_FOUND
         return _take_solicitation(engine, packet, high, low)
     counters.used_nd_packets += 1
     if is_ours:  # somebody else says that our address is its own (RFC 4862 §5.4.4)
         if packet.ethernet_source != nic_of(base_of(engine), own.nic).mac:
             counters.address_conflicts += 1
+            _is_conflict(engine, packet, own)
         return NOT_FOUND
     flags = ndp_flags(packet)
     solicited = 1 if flags & FLAG_SOLICITED else 0
     override = 1 if flags & FLAG_OVERRIDE else 0
     learn_advertised(base_of(engine), high, low, link_address(packet), solicited, override, engine.now)
     return NOT_FOUND
+
+
+@kernel
+def _is_conflict(engine: Engine, packet: Packet, own: OwnAddress) -> int:
+    """Give an address up, while it is looked for, that another host has or looks for too (RFC 4862 §5.4.3, §5.4.5).
+
+    Returns 1 for that, and for what one of our own NICs said. At other times a probe is answered: we had it first.
+    """
+    base = base_of(engine)
+    if is_own_mac(base, packet.ethernet_source):
+        return 1
+    if engine.now >= arena_at(base).probing_until:
+        return 0
+    give_up(base, own.high, own.low, packet.ethernet_source)
+    counters_of(engine).addresses_given_up += 1
+    return 1
 
 
 @kernel

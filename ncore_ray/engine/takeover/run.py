@@ -111,7 +111,11 @@ def _balance(array: Bytes, engine: Engine, local: TakeoverLocal) -> None:
     counters.drop_takeover_packets += values["received_packets"] - inbound
     made_before = values["made_packets"] - engine.slots_used  # without the resets that wait for the first breath
     counters.drop_send_takeover_packets += made_before - values["sent_packets"] - lost_sends
-    made = values["connections_accepted"] + values["connections_opened"] + 2 * values["udp_sessions"]
+    made = (
+        values["connections_accepted"]
+        + values["connections_opened"]
+        + 2 * (values["udp_sessions"] + values["any_sessions"])
+    )
     made += values["virtual_connections_opened"] + values["virtual_connections_accepted"]
     made += values["connections_thawed"] - values["connections_withdrawn"]
     counters.connections_closed = made - engine.live_connections

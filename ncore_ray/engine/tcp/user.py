@@ -36,7 +36,7 @@ from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.transmit import slots_left
 from ncore_ray.machine.hash import MASK32, hash_tuple
 from ncore_ray.machine.jit import kernel
-from ncore_ray.tables.route import NO_ROUTE, route_of
+from ncore_ray.tables.route import NO_ROUTE, may_leave, route_of
 from ncore_ray.tables.service import Arrival, Vserver, service_of, vserver_of
 from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
@@ -171,7 +171,7 @@ def open_active(engine: Engine, service_index: int, role: int) -> int:
     """Open a connection to a service; return its number plus 1, or 0 (no route, table full, no free port)."""
     base = base_of(engine)
     service = service_of(base, service_index)
-    if service.route < 0:
+    if not may_leave(base, service.route):
         return 0
     number = take_or_evict(engine)
     if number == 0:

@@ -134,6 +134,10 @@ def check_engine(lab: EngineLab, engine: Engine, index: int) -> None:
     rings = [lab._ring(lab.arena.transmit_return_rings, index * count + nic) for nic in range(count)]
     assert engine.free_frame_count + held + sum(ring.tail - ring.taken for ring in rings) == engine.frame_count
     values = EngineLab.totals(lab, index).values
-    made = values["connections_accepted"] + values["connections_opened"] + 2 * values["udp_sessions"]
+    made = (
+        values["connections_accepted"]
+        + values["connections_opened"]
+        + 2 * (values["udp_sessions"] + values["any_sessions"])
+    )
     made += values["connections_thawed"] - values["connections_withdrawn"]
     assert made - values["connections_closed"] == len(live)
