@@ -12,7 +12,9 @@ from typing import Any, Final
 from ncore_ray.actors.mapping import Mapping as ArenaMapping
 from ncore_ray.arena.core import Drain
 from ncore_ray.blueprint.build import draw
+from ncore_ray.blueprint.nics import settings_by_place
 from ncore_ray.blueprint.placement import place
+from ncore_ray.blueprint.seats import Seats
 from ncore_ray.config.load import dump, parse
 from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError
@@ -98,6 +100,7 @@ class Management:
         team, office, started_at = parts.team, parts.office, self._started_at
         owner = team.members[0].process
         office.note(**known, started_at=started_at, owner=owner, order=order, actors=team.actors())
+        parts.note_seats(team.seats)
         office.open()
 
     def take_over(self, mapping: ArenaMapping, office: Office, why: str) -> None:
@@ -114,8 +117,17 @@ class Management:
         versions = SqliteStore(known_store)
         wanted = wanted_last(known, versions, configuration)
         found = survivors(self.name, NAMESPACE, known["actors"])
-        engines = wanted.appliance.engines
-        team = Team(blueprint, plan, detached=True, on_failure=self._failed, living=found.living, engines=engines)
+        seats = Seats(tuple(known["nic_names"]), frozenset(known["nic_free"]))
+        team = Team(
+            blueprint,
+            plan,
+            detached=True,
+            on_failure=self._failed,
+            living=found.living,
+            engines=wanted.appliance.engines,
+            nics=settings_by_place(wanted, seats),
+            seats=seats,
+        )
         self._team, self._source, self._started_at = team, known["source"], known["started_at"]
         self._chronicle.open(configuration, known_store, office, office.events())
         self._archived = from_plain(known.get("archived", []))
@@ -159,6 +171,9 @@ class Management:
             archived=self._archived,
             history=self.history if self._samples_itself else None,
         )
+        if self._configuration is not None:
+            nics = self._duties.nics
+            self._configuration.prepare, self._configuration.follow = nics.prepare, nics.follow
         self._duties.begin(pauses, standbys, resumed=resumed)
 
     def _failed(self, member: Member) -> None:

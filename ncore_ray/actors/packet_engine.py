@@ -20,15 +20,19 @@ from ncore_ray.nic.burst import SendCounters
 from ncore_ray.nic.direct import SenderMemory, open_sender
 from ncore_ray.nic.fanout import Fanout
 from ncore_ray.nic.settings import NicSettings
+from ncore_ray.nic.writer import ring_bell
 from ncore_ray.wire.packet import Packet
 
 SPIN_US: Final = 5
+_BREATH_S: Final = 0.002
 
 
 class PacketEngine(Worker):
     """Runs `engine_run` over partition ``index`` of the arena."""
 
-    def __init__(self, name: str, index: int, cpu: int | None, nics: list[NicSettings], spin_us: int = SPIN_US) -> None:
+    def __init__(
+        self, name: str, index: int, cpu: int | None, nics: list[NicSettings | None], spin_us: int = SPIN_US
+    ) -> None:
         super().__init__(name, cpu)
         self.index = index
         self._nics = nics
@@ -54,7 +58,7 @@ class PacketEngine(Worker):
 
     def open_queues(self, fanout: Fanout) -> None:
         """Open a receive queue of each NIC: this engine reads and distributes by itself. Raises NicError."""
-        self._queues.open(self.array, self.index, self._nics, fanout)
+        self._queues.open(self.array, self.index, self._there(), fanout)
         self._queues.hang_bell(self.core(self._actor), self.arena.epoch, self._actor)
 
     def succeed(self, fanout: Fanout | None) -> str:
@@ -69,7 +73,7 @@ class PacketEngine(Worker):
         found = take_over(self.array, self.index, monotonic_us())
         self._breathe()
         if fanout is not None:
-            self._queues.open(self.array, self.index, self._nics, fanout, recover=True)
+            self._queues.open(self.array, self.index, self._there(), fanout, recover=True)
             self._queues.hang_bell(core, self.arena.epoch, self._actor)
             self._queues.start(self.cpu)
         return str(found)
@@ -78,8 +82,12 @@ class PacketEngine(Worker):
     def _actor(self) -> int:
         return Actor.ENGINE + self.index
 
-    def _open(self, nic: NicSettings) -> int:
-        if nic.needs_writer:
+    def _there(self) -> list[NicSettings]:
+        """Return the NICs; where engines read by themselves, no place is empty."""
+        return [nic for nic in self._nics if nic is not None]
+
+    def _open(self, nic: NicSettings | None) -> int:
+        if nic is None or nic.needs_writer:
             return -1
         return open_sender(nic.interface or nic.name, nic.netns, offload=not nic.vlan)
 
@@ -108,7 +116,7 @@ class PacketEngine(Worker):
         """Load what `adopt` needs, so that the flows of the partition wait no longer than they have to."""
         warm_engine()
 
-    def adopt(self, name: str, index: int, cpu: int | None, nics: list[NicSettings]) -> tuple[str, float]:
+    def adopt(self, name: str, index: int, cpu: int | None, nics: list[NicSettings | None]) -> tuple[str, float]:
         """Go on with the partition of an engine whose process has ended, in a thread beside the own one.
 
         The arguments are those that the engine was made with. Its packets come by the rings: it has no receive queue.
@@ -121,12 +129,40 @@ class PacketEngine(Worker):
         self._guests[index] = guest
         return found, time.monotonic() - began_at
 
+    def open_nic(self, place: int, nic: NicSettings | None) -> None:
+        """Send through a NIC that comes to a place from now on; None: through none.
+
+        The engine breathes: its kernel reads the descriptor for each batch. The former one is closed when no batch can
+        know it any more.
+
+        Raises:
+            NicError: it cannot be opened; nothing is changed.
+        """
+        if self._nics[place] == nic:
+            return
+        fd, former = self._open(nic), self._fds[place]
+        self._nics = [*self._nics[:place], nic, *self._nics[place + 1 :]]
+        self._fds[place] = self._sender.fds[place] = fd
+        for guest in list(self._guests.values()):
+            guest.open_nic(place, nic)
+        if former >= 0:
+            self._await_breaths()
+            os.close(former)
+
+    def _await_breaths(self) -> None:
+        """Wait until the breath at hand has ended: two more have begun, or there is no loop."""
+        core = self.core(self._actor)
+        enough = core.breaths + 2
+        while self._loop is not None and self._loop.alive and core.breaths < enough:
+            ring_bell(self.base, self._actor)
+            time.sleep(_BREATH_S)
+
     def dismiss(self, index: int) -> bool:
         """End the thread of an adopted partition; return True when it has ended."""
-        guest = self._guests.get(index)
+        guest = self._guests.pop(index, None)  # before it ends: whoever watches would take that for a failure
         if guest is None or guest.stop():
-            self._guests.pop(index, None)
             return True
+        self._guests[index] = guest
         return False
 
     def guests(self) -> list[str]:
@@ -140,7 +176,8 @@ class PacketEngine(Worker):
 
     def alive(self) -> bool:
         """Return True while the engine breathes."""
-        guests = all(guest.alive() for guest in list(self._guests.values()))
+        ended = [index for index, guest in list(self._guests.items()) if not guest.alive()]
+        guests = not any(index in self._guests for index in ended)
         return guests and self._loop is not None and self._loop.alive
 
     def failure(self) -> str | None:

@@ -89,9 +89,13 @@ class Standby(Worker):
     def welcome(self) -> None:
         """All kernels are loaded already."""
 
-    def adopt(self, name: str, index: int, cpu: int | None, nics: list[NicSettings]) -> tuple[str, float]:
+    def adopt(self, name: str, index: int, cpu: int | None, nics: list[NicSettings | None]) -> tuple[str, float]:
         """As the engine that it has become. Raises NcoreError."""
         return self._engine().adopt(name, index, cpu, nics)
+
+    def open_nic(self, place: int, nic: NicSettings | None) -> None:
+        """As the engine that it has become. Raises NcoreError."""
+        self._engine().open_nic(place, nic)
 
     def dismiss(self, index: int) -> bool:
         """As the engine that it has become. Raises NcoreError."""

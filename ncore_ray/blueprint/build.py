@@ -14,7 +14,7 @@ from ncore_ray.arena.ring import ring_size
 from ncore_ray.blueprint.dimensions import Dimensions, deciders_of, dimensions_of
 from ncore_ray.blueprint.parallelism import PARALLELISM, engine_sets, has_links, has_transactions
 from ncore_ray.blueprint.records import digest
-from ncore_ray.blueprint.routes import SPARE, forget_routes, route_room, write_routes
+from ncore_ray.blueprint.routes import ADDRESSES_PER_NIC, SPARE, forget_routes, route_room, write_routes
 from ncore_ray.blueprint.rows import Capacity, Rows, capacity_of, plan_rows
 from ncore_ray.blueprint.tables import write_bank, write_port_owners
 from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
@@ -169,10 +169,11 @@ def _lines(record: Any) -> int:
 
 
 def _counts(configuration: Configuration, dimensions: Dimensions) -> dict[str, int]:
-    nics, engines, deciders = len(configuration.nics), configuration.appliance.engine_room, deciders_of(configuration)
+    nics, engines, deciders = configuration.nic_room, configuration.appliance.engine_room, deciders_of(configuration)
     queues = nics * deciders
     capacity = capacity_of(configuration)
     addresses = sum(len(nic.addresses) for nic in configuration.nics) + capacity.vservers
+    addresses += (nics - len(configuration.nics)) * ADDRESSES_PER_NIC
     return {
         "nic_count": nics,
         "queue_count": queues,
@@ -245,7 +246,7 @@ def _reserve_texts(layout: Layout, counts: dict[str, int], fixed: int) -> dict[s
 
 
 def _check_queues(configuration: Configuration) -> None:
-    nics, deciders = len(configuration.nics), deciders_of(configuration)
+    nics, deciders = configuration.nic_room, deciders_of(configuration)
     if nics * deciders > MAX_QUEUES:
         raise ArenaError(
             f"distribution.placement: {nics} NICs with a receive queue for each of {deciders} engines are more than"
@@ -272,7 +273,7 @@ def draw(configuration: Configuration, *, dimensions: Dimensions | None = None, 
     engines = [plan_engine(layout, k, one, vservers, services) for k, one in enumerate(settings)]
     links = _reserve_links(layout, configuration, dimensions, engines)
     plan_messages(layout, len(engines))
-    plan_office(layout, vservers + services)
+    plan_office(layout, vservers + services, configuration.appliance.management_memory or 0)
     texts = Texts()
     rows = error_rows(texts)
     header |= _reserve_texts(layout, counts, len(texts.content))
@@ -322,12 +323,15 @@ def build(
     _write_tables(array, blueprint, arena)
     for queue in range(arena.queue_count):
         init_reader(array, queue, queue * blueprint.dimensions.nic_frames, blueprint.dimensions.nic_frames)
-    for index in range(arena.nic_count):
+    for index in range(len(blueprint.configuration.nics)):
         _write_nic(array, blueprint, arena, index, transmit[index] if transmit else Transmit.DIRECT)
+    for index in range(len(blueprint.configuration.nics), arena.nic_count):
+        view(Nic, array, arena.nics + index * size_of(Nic)).writer = _writer_of(arena, index)
     init_distributor(array, blueprint.distributor, blueprint.distributor_spans)
     _write_engines(array, blueprint, arena, monotonic_us() if now is None else now)
     init_messages(array, arena.engine_count)
-    init_office(array, arena.vserver_count + arena.service_count)
+    memory = blueprint.configuration.appliance.management_memory or 0
+    init_office(array, arena.vserver_count + arena.service_count, memory)
     if blueprint.links is not None:
         init_links(array, arena, *blueprint.links)
     return arena
@@ -361,7 +365,11 @@ def _write_nic(array: Bytes, blueprint: Blueprint, arena: Arena, index: int, tra
     other = blueprint.configuration.nics[index].bridge
     nic.bridge = names.index(other) + 1 if other else 0
     nic.proxy_arp = int(blueprint.configuration.nics[index].proxy_arp)
-    nic.writer = Actor.ENGINE + arena.engine_count + arena.queue_count + index
+    nic.writer = _writer_of(arena, index)
+
+
+def _writer_of(arena: Arena, index: int) -> int:
+    return Actor.ENGINE + arena.engine_count + arena.queue_count + index
 
 
 def _write_engines(array: Bytes, blueprint: Blueprint, arena: Arena, now: int) -> None:

@@ -82,7 +82,7 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
         ArenaError: the arena is too small for the connections asked for, or for anything at all.
     """
     engines, arena = configuration.appliance.engine_room, configuration.appliance.arena
-    nic_frames = _nic_frames(arena, len(configuration.nics) * deciders_of(configuration))
+    nic_frames = _nic_frames(arena, configuration.nic_room * deciders_of(configuration))
     least = Dimensions(nic_frames, _MIN_FRAMES, _MIN_CONNECTIONS)
     room = arena - measure(least)
     shares = [configuration.override(k).memory for k in range(engines)]
@@ -90,7 +90,7 @@ def dimensions_of(configuration: Configuration, measure: Callable[[Dimensions], 
     connections, frames = min(split)
     if connections < _MIN_CONNECTIONS or min(frames for _, frames in split) < _MIN_FRAMES:
         raise ArenaError(
-            f"appliance.arena: {arena >> 20} MiB is too small for {engines} engines, {len(configuration.nics)} NICs and"
+            f"appliance.arena: {arena >> 20} MiB is too small for {engines} engines, {configuration.nic_room} NICs and"
             f" {connections} connections per engine; give it more, or lower limits.connections or distribution.flows"
         )
     if len(set(shares)) == 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ncore_ray.config.model import Nic
+from ncore_ray.blueprint.seats import EMPTY, Seats
+from ncore_ray.config.model import Configuration, Nic
 from ncore_ray.nic.faults import FaultSettings
 from ncore_ray.nic.settings import NicSettings
 
@@ -35,3 +36,9 @@ def settings_of(nic: Nic, spin_us: int = 0) -> NicSettings:
             jitter_us=faults.jitter,
         ),
     )
+
+
+def settings_by_place(configuration: Configuration, seats: Seats | None = None) -> list[NicSettings | None]:
+    """Return the settings of the NICs in their places; None: there is none."""
+    seated = (seats or Seats.of(configuration)).seated(configuration)
+    return [None if nic is EMPTY else settings_of(nic) for nic in seated.nics]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Final
 
-from ncore_ray.config.model import Configuration, Unit, VServer
+from ncore_ray.config.model import Configuration, Function, Unit, VServer
 from ncore_ray.config.model import Parallelism as Configured
 from ncore_ray.flow.distributor import Parallelism
 
@@ -55,22 +55,36 @@ def application_engines(configuration: Configuration, vserver: VServer) -> int:
     if configuration.distribution.parallelism is Configured.VIP:
         sets = _vserver_sets(configuration, configuration.appliance.engines)
         return sets[configuration.vservers.index(vserver)]
-    return _mask(function.applies for function in configuration.functions())
+    return serving_engines(configuration)
+
+
+def serving_engines(configuration: Configuration) -> int:
+    """Return the engines that serve clients, where that is not a matter of the VIP.
+
+    Those that may come are among them: whoever chooses passes over engines that take no new flows.
+    """
+    return _mask(function.applies for function in _functions(configuration))
+
+
+def _functions(configuration: Configuration) -> tuple[Function, ...]:
+    """Return the function of each engine that there is, or may come."""
+    functional = configuration.distribution.parallelism is Configured.FUNCTIONAL
+    appliance, later = configuration.appliance, Function.APPLICATION if functional else Function.BOTH
+    return (*configuration.functions(), *(later,) * (appliance.engine_room - appliance.engines))
 
 
 def has_links(configuration: Configuration) -> bool:
     """Return whether engines have to reach each other's applications."""
-    if configuration.appliance.engines == 1:
-        return False
-    functional = configuration.distribution.parallelism is Configured.FUNCTIONAL
-    keyed = any(vserver.key is not None for vserver in configuration.vservers)
+    appliance = configuration.appliance
+    functional = configuration.distribution.parallelism is Configured.FUNCTIONAL and appliance.engines > 1
+    keyed = appliance.engine_room > 1 and any(vserver.key is not None for vserver in configuration.vservers)
     return functional or keyed or has_transactions(configuration)
 
 
 def has_transactions(configuration: Configuration) -> bool:
     """Return whether requests of one connection go to different engines."""
     units = {vserver.unit for vserver in configuration.vservers}
-    return configuration.appliance.engines > 1 and Unit.TRANSACTION in units
+    return configuration.appliance.engine_room > 1 and Unit.TRANSACTION in units
 
 
 def _vserver_sets(configuration: Configuration, engines: int) -> tuple[int, ...]:

@@ -30,4 +30,4 @@ def place(configuration: Configuration, available: list[int]) -> CorePlan:
     own = [configuration.override(k).core for k in range(appliance.engine_room)]
     engines = tuple(listed[k % len(listed)] if core is None else core for k, core in enumerate(own))
     first = next((cpu for cpu in cpus if cpu not in engines), cpus[0])
-    return CorePlan(first, engines, tuple(first for _ in configuration.nics))
+    return CorePlan(first, engines, (first,) * configuration.nic_room)

@@ -59,7 +59,7 @@ def _rows(configuration: Configuration, blueprint: Blueprint, plan: CorePlan) ->
         yield PlanRow(f"engine-{index}", plan.engines[index], functions[index].value, memory, *held)
     nic = blueprint.dimensions.nic_frames
     if configuration.distribution.placement is Placement.CORE:
-        for one, core in zip(configuration.nics, plan.readers, strict=True):
+        for one, core in zip(configuration.nics, plan.readers, strict=False):
             yield PlanRow(f"nic-{one.name}", core, "reader", nic * frames, None, nic)
         yield PlanRow("distributor", plan.distributor, "distributor", sizes_of(blueprint, _DISTRIBUTION), None, None)
     yield PlanRow("all together", None, "arena", blueprint.size, None, None)

@@ -21,6 +21,8 @@ from ncore_ray.wire.address import words_of
 
 SPARE: Final = 32
 """Rows for routes and slots for addresses that come while the appliance runs."""
+ADDRESSES_PER_NIC: Final = 4
+"""Rows and slots more for each NIC that may come."""
 Words = tuple[int, ...]
 RouteRow = tuple[IpNetwork, int, IpAddress | None, IpAddress]
 _FIELDS: Final = dtype_of(Route).names or ()
@@ -45,7 +47,9 @@ def routes_of(configuration: Configuration) -> list[RouteRow]:
 
 def route_room(configuration: Configuration) -> int:
     """Return how many rows a table of routes gets."""
-    return len(routes_of(configuration)) + SPARE
+    return (
+        len(routes_of(configuration)) + SPARE + (configuration.nic_room - len(configuration.nics)) * ADDRESSES_PER_NIC
+    )
 
 
 def words_of_route(row: RouteRow) -> Words:

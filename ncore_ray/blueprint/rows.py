@@ -12,7 +12,16 @@ from typing import Final, TypeVar
 
 from ncore_ray.blueprint.parallelism import application_engines
 from ncore_ray.config.addresses import IpAddress
-from ncore_ray.config.model import Configuration, HttpMonitor, Service, TimeoutOverrides, Timeouts, Unit, VServer
+from ncore_ray.config.model import (
+    Configuration,
+    HttpMonitor,
+    Parallelism,
+    Service,
+    TimeoutOverrides,
+    Timeouts,
+    Unit,
+    VServer,
+)
 from ncore_ray.config.transport import CongestionControl, SynCookies
 from ncore_ray.errors import NcoreError
 
@@ -133,7 +142,7 @@ def _effective_vserver(configuration: Configuration, vserver: VServer) -> VServe
     tcp = configuration.tcp
     congestion = vserver.congestion or tcp.congestion
     own_tcp = {"syn_cookies": vserver.tcp.syn_cookies or tcp.syn_cookies}
-    unit = vserver.unit if configuration.appliance.engines > 1 else Unit.FLOW  # with one, nothing has to be decided
+    unit = vserver.unit if configuration.appliance.engine_room > 1 else Unit.FLOW  # nothing has to be decided
     return vserver.model_copy(
         update={
             "timeouts": own,
@@ -228,7 +237,8 @@ def _plan_vservers(
         number = next(free, None) if number is None else number
         if number is None:
             raise _full("vservers", capacity.vservers)
-        engines = rows[number].engines if number in rows else application_engines(wanted, vserver)
+        settled = wanted.distribution.parallelism is Parallelism.VIP and number in rows
+        engines = rows[number].engines if settled else application_engines(wanted, vserver)
         services = tuple(numbers[name] for name in vserver.services)
         rows[number] = VserverRow(_effective_vserver(wanted, vserver), services, engines)
     return rows

@@ -186,8 +186,8 @@ def _write_tcp(record: Vserver, configuration: Configuration, vserver: VServer) 
 
 
 def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, texts: Texts) -> None:
-    """Write what decides which engine serves a client; with one engine, nothing has to be decided."""
-    several = configuration.appliance.engines > 1 and vserver.protocol in (Protocol.HTTP, Protocol.TCP)
+    """Write what decides which engine serves a client; where there is one engine at most, nothing has to be."""
+    several = configuration.appliance.engine_room > 1 and vserver.protocol in (Protocol.HTTP, Protocol.TCP)
     if several and configuration.distribution.parallelism is Parallelism.FUNCTIONAL:
         record.arrival = Arrival.FUNCTION
     if several and vserver.unit is Unit.TRANSACTION:

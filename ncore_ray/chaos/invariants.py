@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,6 +29,8 @@ class Watcher:
     """Flows that two engines held."""
     samples: int = 0
     steps_back: list[str] = field(default_factory=list)
+    held: Counter[int] = field(default_factory=Counter)
+    """By engine: the clients' flows that were seen there, over all samples."""
     _last: Mapping[str, Any] | None = None
 
     def take_flows(self, rows: Iterable[Mapping[str, Any]], now_s: float) -> None:
@@ -37,6 +40,7 @@ class Watcher:
             if row["role"] != "client":
                 continue
             ends, began_s = (row["remote"], row["local"]), now_s - row["age_ms"] / 1000
+            self.held[row["engine"]] += 1
             engine, before_s = self.engines.get(ends, (row["engine"], began_s))
             if engine != row["engine"] and abs(began_s - before_s) < _SAME_S:
                 self.split.append(f"{ends[0]}: engines {engine} and {row['engine']}")

@@ -32,7 +32,15 @@ def markdown(outcome: Outcome) -> str:
     if stall["flows"]:
         spans = ", ".join(f"{name} {_ms(stall[name])}" for name in ("p50", "p90", "p99", "max"))
         lines += ["", f"Stalls of {stall['flows']:,} flows of actors that were struck: {spans}."]
+    if outcome.engines:
+        lines += ["", _flows(outcome)]
     return "\n".join(lines) + "\n"
+
+
+def _flows(outcome: Outcome) -> str:
+    """Return what each engine had of the flows: where clients wait for their answers, the slower one holds more."""
+    parts = [f"{name} {began:,} began, {held:.0f} at a time" for name, (began, held) in outcome.engines.items()]
+    return f"Flows: {'; '.join(parts)}."
 
 
 def _summary(found: dict[str, Any]) -> str:
@@ -60,7 +68,8 @@ def table(outcome: Outcome) -> RenderableType:
         cells = (f"{fault.at - first:.1f} s", f"{fault.what} {fault.actor}", look.count(len(fault.flows)))
         made.add_row(*cells, _ms(fault.repaired_s), Text(fault.said, style=look.SOFT))
     summary = Text(_summary(outcome.plain()), style="bold" if outcome.passed else look.BAD)
-    return Group(made, Text(), check_table(outcome.checks), Text(), summary)
+    flows = Text(_flows(outcome) if outcome.engines else "", style=look.SOFT)
+    return Group(made, Text(), check_table(outcome.checks), Text(), flows, summary)
 
 
 def write(outcome: Outcome, path: Path) -> None:

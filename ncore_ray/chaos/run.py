@@ -65,6 +65,8 @@ class Outcome:
     """The same flows before the faults."""
     checks: list[Check] = field(default_factory=list)
     seconds: float = 0.0
+    engines: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """The clients' flows that began at each, and how many it held at a time."""
 
     @property
     def passed(self) -> bool:
@@ -88,6 +90,7 @@ class Outcome:
             "calm_p50_s": quantile(self.calm_s, 0.5),
             "faults": [{**asdict(fault), "flows": len(fault.flows)} for fault in self.faults],
             "failed": [one.plain() for one in self.downloads if one.failure and not one.again][:_MOST_FAILED],
+            "engines": {name: {"began": began, "held": held} for name, (began, held) in self.engines.items()},
             "checks": [asdict(check) for check in self.checks],
         }
 
@@ -175,6 +178,7 @@ class Run:
         self._tell("waiting until everything is given back")
         after, entries = self._quiet(before)
         outcome.stalls_s, outcome.calm_s = stalls(outcome.downloads, outcome.faults)
+        outcome.engines = self._flows_of_engines(Accounts(before, after))
         outcome.checks = self._judge(outcome, before, after, entries, last_event)
         return outcome
 
@@ -224,6 +228,13 @@ class Run:
             if (even and back and not sum(entries.values())) or time.monotonic() > end:
                 return after, entries
             time.sleep(4 * _LOOK_S)
+
+    def _flows_of_engines(self, accounts: Accounts) -> dict[str, tuple[int, float]]:
+        samples, held = max(self._watcher.samples, 1), self._watcher.held
+        return {
+            name: (numbers["connections_accepted"], held[int(name.rpartition("-")[2])] / samples)
+            for name, numbers in sorted(accounts.actors("engine-").items())
+        }
 
     def _judge(
         self, outcome: Outcome, before: Snapshot, after: Snapshot, entries: dict[str, int], last_event: int

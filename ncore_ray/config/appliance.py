@@ -142,12 +142,16 @@ class Appliance(Section):
     """How many packet engines; may change while the appliance runs."""
     max_engines: Annotated[Annotated[int, whole(1, 64)] | None, *none_is("auto")] = None
     """For how many engines the arena has room; None (`auto`): for `engines`."""
+    max_nics: Annotated[Annotated[int, whole(1, 64)] | None, *none_is("auto")] = None
+    """For how many NICs the arena has room; None (`auto`): for those that there are."""
     drain_time: Annotated[Microseconds, time_within(0, DAY)] = 30 * SECOND
     """How long an engine that is not wanted any more goes on by itself, µs; then another one takes its flows over."""
     cores: Annotated[Annotated[tuple[CoreNumber, ...], entries(1, 4_096)] | None, *none_is("auto")] = None
     """The cores that actors are pinned to; None (`auto`): the appliance chooses."""
     management_core: CoreNumber | None = None
     """The core of the control actors; None: any."""
+    management_memory: Annotated[Annotated[Size, size_within(256 << 10, 1 << 30)] | None, *none_is("auto")] = None
+    """Bytes of the arena for the management core; None (`auto`): what it needs."""
     standbys: Annotated[Annotated[int, whole(0, 8)] | None, *none_is("auto")] = None
     """Processes that wait to take the place of an actor that dies; None (`auto`): one, from three engines on two."""
     backup: Switch = True

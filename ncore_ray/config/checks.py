@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from ncore_ray.config.addresses import IpAddress, is_host_in
-from ncore_ray.config.appliance import Appliance, Distribution, Parallelism
+from ncore_ray.config.appliance import Appliance, Distribution, Parallelism, Placement
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
 from ncore_ray.config.overrides import Override
@@ -48,6 +48,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _unique_listeners,
         _unique_interfaces,
         _bridges_of_two,
+        _room_for_nics,
         _unique_files,
         _reachable_services,
         _services_of_one_family,
@@ -171,6 +172,24 @@ def _bridges_of_two(draft: Draft) -> Iterator[Finding]:
         if nic.bridge == nic.name or others.get(nic.bridge) != nic.name:
             text = f"found {shown(nic.bridge)}, expected the name of another NIC whose bridge is {shown(nic.name)}"
             yield Finding(("nics", index, "bridge"), text)
+
+
+def _room_for_nics(draft: Draft) -> Iterator[Finding]:
+    """Yield more NICs than there is to be room for, and room where no NIC can come."""
+    appliance, distribution = draft.appliance, draft.distribution
+    if appliance is None or appliance.max_nics is None or distribution is None:
+        return
+    where: Location = ("appliance", "max_nics")
+    if appliance.max_nics < len(draft.nics):
+        yield Finding(where, f"found {appliance.max_nics}, expected at least the number of NICs, {len(draft.nics)}")
+    elif appliance.max_nics > len(draft.nics) and distribution.placement is not Placement.CORE:
+        text = (
+            f"found {appliance.max_nics}, but with distribution.placement {shown(distribution.placement)} no NIC comes"
+        )
+        yield Finding(where, f"{text} while the appliance runs")
+    elif appliance.max_nics > len(draft.nics) and distribution.parallelism is Parallelism.NIC:
+        text = f'found {appliance.max_nics}, but with distribution.parallelism "nic" no NIC comes'
+        yield Finding(where, f"{text} while the appliance runs")
 
 
 def _unique_files(draft: Draft) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ class Source:
 
     folder: Path | None
     """What relative paths in the file start from; None: leave them as they are."""
+    apart: bool = False
+    """The sections need not fit to each other."""
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,13 @@ def to_data(configuration: Configuration) -> dict[str, Any]:
     return data
 
 
-def from_data(data: dict[str, Any], folder: Path | None = None) -> Configuration:
+def from_data(data: dict[str, Any], folder: Path | None = None, *, apart: bool = False) -> Configuration:
     """Return the configuration that plain data in the form of YAML stand for.
 
-    Relative paths start from ``folder``. Raises `ConfigurationError`, whose problems have keys but no lines.
+    Relative paths start from ``folder``. With ``apart`` the sections need not fit to each other: they are of different
+    times. Raises `ConfigurationError`, whose problems have keys but no lines.
     """
-    source = Source(folder)
+    source = Source(folder, apart)
     try:
         return Configuration.model_validate(data, context=source)
     except ValidationError as error:

@@ -89,6 +89,8 @@ __all__ = [
 class Configuration(Section):
     """Everything that a configuration file says, checked."""
 
+    is_whole = True
+
     appliance: Appliance
     distribution: Distribution = Distribution()
     overrides: tuple[Override, ...] = ()
@@ -118,6 +120,11 @@ class Configuration(Section):
         engines = self.appliance.engines
         listed = self.distribution.functions_of(engines)
         return tuple(self.override(k).function or listed[k] for k in range(engines))
+
+    @property
+    def nic_room(self) -> int:
+        """How many NICs the arena has room for."""
+        return max(len(self.nics), self.appliance.max_nics or 0)
 
     def timeouts_of(self, vserver: VServer) -> Timeouts:
         """Return the timeouts of a vServer: its own, else the appliance's."""

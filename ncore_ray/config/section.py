@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
-from ncore_ray.config.expect import Finding, FindingsError
+from ncore_ray.config.expect import Finding, FindingsError, Source
 
 
 class Section(BaseModel):
@@ -15,12 +15,17 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    is_whole: ClassVar[bool] = False
+    """Whether it is all sections together."""
+
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong between the values of this section, each of which is right by itself."""
         yield from ()
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        if self.is_whole and isinstance(info.context, Source) and info.context.apart:
+            return self
         if findings := tuple(self.findings()):
             raise FindingsError(findings)
         return self

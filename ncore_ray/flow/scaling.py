@@ -6,7 +6,7 @@ for new flows. Those that exist keep their engine by the flow table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from ncore_ray.flow.assignment import active_engines, set_active_engines
 from ncore_ray.flow.records import (
     BUCKET_SIZE,
     DISTRIBUTOR_STRIDE,
+    ENGINE_SET_SIZE,
     ENGINE_SLOT_SIZE,
     WAYS,
     Algorithm,
     Distributor,
+    EngineSet,
     EngineSlot,
     FlowState,
 )
@@ -79,6 +81,17 @@ def distribute_by(array: Bytes, algorithm: Algorithm, weights: Sequence[int]) ->
 
 def _slot(array: Bytes, decider: Distributor, engine: int) -> EngineSlot:
     return view(EngineSlot, array, decider.engine_slots + engine * ENGINE_SLOT_SIZE)
+
+
+def share_things(array: Bytes, sets: Mapping[int, int]) -> bool:
+    """Let new flows of vServers or NICs, by number, go to other engines (a bit for each); return whether any do."""
+    decider, changed = _deciders(array)[0], False
+    for number, engines in sets.items():
+        if number < decider.engine_set_count:
+            entry = view(EngineSet, array, decider.engine_sets + number * ENGINE_SET_SIZE)
+            changed |= entry.engines != engines
+            entry.engines = engines
+    return changed
 
 
 def count_entries(array: Bytes, engine: int) -> int:

@@ -7,6 +7,7 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.config.model import VServer
 from ncore_ray.engine.remote.explain import engine_of_client
 from ncore_ray.errors import NcoreError
+from ncore_ray.flow.scaling import engines_of_new_flows
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.management.directory import active, vserver_rows
 from ncore_ray.tables.service import Arrival
@@ -29,7 +30,7 @@ def application_of(
         what = f"{vserver.key.kind} {vserver.key.name} of its first request"
         return None, f"the engine that the {what} names, or engine {transport} if there is none"
     if record.arrival == Arrival.TRANSACTION:
-        engines = [str(engine) for engine in range(arena.engine_count) if record.engines >> engine & 1]
+        engines = [str(engine) for engine in engines_of_new_flows(array) if record.engines >> engine & 1]
         return None, f"for each request the next of the engines {', '.join(engines)} (unit transaction, round robin)"
     if record.arrival == Arrival.DIRECT or record.engines >> transport & 1:
         return transport, f"engine {transport}, which serves what comes to it"

@@ -17,7 +17,7 @@ from ncore_ray.config.live import restart_reasons
 from ncore_ray.config.load import dump, parse
 from ncore_ray.config.model import Configuration
 from ncore_ray.config.problems import ConfigurationError
-from ncore_ray.config.scale import scaling_reasons
+from ncore_ray.config.scale import room_reasons, scaling_reasons
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.courier import Courier
 from ncore_ray.management.live import LiveTables
@@ -53,6 +53,10 @@ class ConfigurationService:
 
         ``tell`` takes a level and a sentence; ``changed`` is called with each new configuration.
         """
+        self.prepare: Callable[[Configuration], None] = lambda wanted: None
+        """Makes what a configuration needs before it comes into force. Raises NcoreError: then nothing is changed."""
+        self.follow: Callable[[Configuration], None] = lambda wanted: None
+        """Lets go what a configuration that is in force needs no more."""
         self.wanted = wanted or built
         self._store = store
         self._live = live
@@ -127,6 +131,7 @@ class ConfigurationService:
     def _reasons(self, changes: Sequence[Change], wanted: Configuration) -> list[str]:
         return [
             *restart_reasons(changes, self._built, has_links=self._has_links),
+            *room_reasons(self._built, wanted),
             *scaling_reasons(self._built, self.wanted, wanted, has_links=self._has_links),
         ]
 
@@ -140,11 +145,17 @@ class ConfigurationService:
             raise RestartNeededError("\n".join([*reasons, "nothing was changed"]))
         self._live.check_ready()
         self._live.plan(wanted)  # is there room for it?
-        version = self._store.append(
-            dump(wanted), author=author, comment=comment, commands=commands, after=self._number
-        )
+        self.prepare(wanted)
+        try:
+            version = self._store.append(
+                dump(wanted), author=author, comment=comment, commands=commands, after=self._number
+            )
+        except NcoreError:
+            self.follow(self.wanted)
+            raise
         self.wanted, self._number = wanted, version.number
         done = self._replicator.follow(wanted)
+        self.follow(wanted)
         self._changed(wanted)
         return self._report(version, done, (time.perf_counter() - began_at) * 1000)
 
@@ -167,6 +178,7 @@ class ConfigurationService:
         """Compare what the engines work by with what is wanted, and put it right; return what that took."""
         with self._lock:
             done = self._replicator.follow(self.wanted)
+            self.follow(self.wanted)
         if done is not None and done.commands:
             whose = ", ".join(f"engine-{engine}" for engine in done.engines)
             self._tell("warning", f"{whose} worked by another configuration, repaired: {'; '.join(done.commands)}")

@@ -78,6 +78,15 @@ def nic_counters(array: Bytes, nic: int) -> Numbers:
     return summed(_queue_counters(array, queue) for queue in range(nic, arena.queue_count, arena.nic_count))
 
 
+def clear_nic_counters(array: Bytes, nic: int) -> None:
+    """Let the counters of a place of the NIC table begin anew: another NIC takes it."""
+    arena = view(Arena, array)
+    for queue in range(nic, arena.queue_count, arena.nic_count):
+        start = arena.readers + queue * arena.reader_stride
+        for _, record, offset in COUNTERS:
+            array[start + offset : start + offset + size_of(record)] = 0
+
+
 def _queue_counters(array: Bytes, queue: int) -> Numbers:
     arena = view(Arena, array)
     start = arena.readers + queue * arena.reader_stride

@@ -47,7 +47,7 @@ class Courier:
         """Return by which configuration each engine works, as it says itself. Raises DisagreementError."""
         assumed, asked = assumed_of(wanted), list(engines)
         answers = self._answers({one: {"ask": "configuration", "assumed": assumed} for one in asked}, "configuration")
-        return {engine: from_data(data) for engine, data in answers.items()}
+        return {engine: from_data(data, apart=True) for engine, data in answers.items()}
 
     def agree(self, commands: Mapping[int, Sequence[str]], wanted: Configuration) -> None:
         """See that each engine agrees to a change that is prepared. Raises DisagreementError."""

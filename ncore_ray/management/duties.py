@@ -13,6 +13,7 @@ from ncore_ray.management.access.log import AccessLogWriter
 from ncore_ray.management.exporting import exporting
 from ncore_ray.management.health import HealthWatch
 from ncore_ray.management.history import History
+from ncore_ray.management.nics import NicKeeper
 from ncore_ray.management.parts import Parts
 from ncore_ray.management.pulse import Pulse, Tell
 from ncore_ray.management.repair import Repair
@@ -22,6 +23,8 @@ from ncore_ray.management.seat import NotActiveError
 from ncore_ray.management.team import Member
 from ncore_ray.metrics.ring_words import ring_words
 from ncore_ray.metrics.thread import ExportThread
+
+_US: Final = 1_000_000
 
 log: Final = logging.getLogger("ncore_ray")
 
@@ -63,11 +66,13 @@ class Duties:
         pulse = self._watch_breaths()
         self.repair = self._repairing(pulse, on_repaired, order)
         self.scaling = Scaling(parts.team, self.repair, pulse, array, lambda: built.configuration, tell, on_repaired)
+        self.nics = NicKeeper(parts.team, self.repair, pulse.names, array, parts.team.seats, tell, parts.note_seats)
+        self.scaling.also = lambda: self.nics.look(built.configuration.appliance.drain_time / _US)
 
     def _watch_breaths(self) -> Pulse:
         parts = self._parts
         names = {member.number: member.name for member in parts.team.workers}
-        nics = [nic.name for nic in parts.built.configuration.nics]
+        nics = [name or f"place-{place}" for place, name in parts.built.nics()]
         array = parts.mapping.array
         return Pulse(array, names, list(ring_words(array, nics)), self._tell, self._hangs)
 

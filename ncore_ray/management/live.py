@@ -21,11 +21,12 @@ from ncore_ray.arena.core import Actor
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.decode import read_live, read_rows
+from ncore_ray.blueprint.parallelism import serving_engines
 from ncore_ray.blueprint.routes import rows_of_routes, words_towards, write_routes
 from ncore_ray.blueprint.rows import Capacity, Named, Rows, configuration_of, effective, plan_rows
 from ncore_ray.blueprint.tables import texts_room, write_bank
 from ncore_ray.config.addresses import IpAddress
-from ncore_ray.config.model import Configuration
+from ncore_ray.config.model import Configuration, Parallelism
 from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.counters import ServiceStats, VserverStats
 from ncore_ray.engine.latency.histogram import Latency
@@ -36,7 +37,7 @@ from ncore_ray.management.counters import core_view, engine_view, watch_view
 from ncore_ray.management.directory import service_rows, vserver_rows
 from ncore_ray.nic.writer import ring_bell
 from ncore_ray.tables.own_address import OwnAddress, snips_in_force
-from ncore_ray.tables.service import Binding, Health, MonitorKind, RowState, Service
+from ncore_ray.tables.service import Binding, Health, MonitorKind, RowState, Service, Vserver
 from ncore_ray.tables.settings import Settings, put_in_force
 from ncore_ray.wire.address import text_of
 
@@ -98,6 +99,8 @@ class LiveTables:
         self._engines = engines or (lambda: static.appliance.engines)
         self._pause = pause
         self._nics_are_new = True
+        self.seated: Callable[[Configuration], Configuration] = lambda wanted: wanted
+        """Returns a configuration whose NICs stand in their places of the NIC table."""
         self.guard: Callable[[], None] = lambda: None
         """Raises when the caller may change nothing any more."""
 
@@ -185,7 +188,8 @@ class LiveTables:
 
     def has_more_to_do(self) -> bool:
         """Return whether the tables are to be written though they say what is wanted."""
-        return self.has_drained() or self._probes_moved() or self._addresses_differ() or self._routes_differ()
+        moved = self._probes_moved() or self._applications_moved()
+        return self.has_drained() or moved or self._addresses_differ() or self._routes_differ()
 
     def _addresses_differ(self) -> bool:
         """Return whether the SNIPs in force are others than those that are wanted, or that connections still use."""
@@ -199,13 +203,22 @@ class LiveTables:
             return False
         rows, services = rows_of_routes(self._array, self._arena), self.rows().services
         place, count = self._arena.services + self._arena.bank, self._arena.service_count
+        seated = self.seated(self._static)
         numbers = table(Service, self._array, place, count)["route"]
         for number, row in services.items():
-            words = words_towards(self._static, row.service.address.address)
+            words = words_towards(seated, row.service.address.address)
             if words != (rows[numbers[number]] if numbers[number] >= 0 else None):
                 return True
         self._nics_are_new = False
         return False
+
+    def _applications_moved(self) -> bool:
+        """Return whether other engines may serve a vServer's clients by now than its row says."""
+        if self._static.distribution.parallelism is Parallelism.VIP:
+            return False  # settled when the appliance was built
+        place, count = self._arena.vservers + self._arena.bank, self._arena.vserver_count
+        rows = table(Vserver, self._array, place, count)
+        return bool(np.any(rows["engines"][rows["state"] == RowState.ACTIVE] != serving_engines(self._static)))
 
     def _probes_moved(self) -> bool:
         """Return whether services are probed by others than the engines that there are now."""
@@ -227,7 +240,7 @@ class LiveTables:
         named = self.named()
         rows = plan_rows(self.rows(), wanted, self._capacity, named)
         bank = 0 if self._arena.bank else self._arena.bank_stride
-        write_routes(self._array, self._arena, wanted, named.routes | self._routes_in_force())
+        write_routes(self._array, self._arena, self.seated(wanted), named.routes | self._routes_in_force())
         self._prepare(bank, rows, wanted, named)
         agree()
         return self._commit(bank)
@@ -245,7 +258,8 @@ class LiveTables:
 
     def _prepare(self, bank: int, rows: Rows, wanted: Configuration, named: Named) -> None:
         """Write the other bank and see that it says what it should."""
-        write_bank(self._array, self._arena, bank, rows, self._dealt(wanted), self.epoch + 1, named.snips)
+        dealt = self.seated(self._dealt(wanted))
+        write_bank(self._array, self._arena, bank, rows, dealt, self.epoch + 1, named.snips)
         found = read_rows(self._array, bank)
         said = self._form(found, self._settings(bank))
         if found != rows or said != configuration_of(rows, self._static, effective(wanted)):
@@ -263,8 +277,9 @@ class LiveTables:
             self._begin_watch(bank, number, is_new=is_new and not rows.services[number].draining)
 
     def _dealt(self, wanted: Configuration) -> Configuration:
-        """Return what is wanted for the engines that there are now."""
-        appliance = wanted.appliance.model_copy(update={"engines": self._engines()})
+        """Return what is wanted for the engines that there are now; for how many there is room stays."""
+        room = wanted.appliance.engine_room
+        appliance = wanted.appliance.model_copy(update={"engines": self._engines(), "max_engines": room})
         return wanted.model_copy(update={"appliance": appliance})
 
     def _clear(self, region: str, record: type, number: int) -> None:

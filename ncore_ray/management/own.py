@@ -58,7 +58,7 @@ class OwnConfiguration:
     def _static(self, assumed: Mapping[str, Any]) -> Configuration:
         if self._built is None:
             self._built = parse(read_notes(self._array)["text"], "built")
-        return from_data({**to_data(self._built), **assumed})
+        return from_data({**to_data(self._built), **assumed}, apart=True)
 
 
 def assumed_of(configuration: Configuration) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ncore_ray.arena.header import Arena
 from ncore_ray.blueprint.build import build
 from ncore_ray.blueprint.placement import CorePlan
 from ncore_ray.blueprint.queues import plan_queues
+from ncore_ray.blueprint.seats import Seats
 from ncore_ray.config.model import Replication
 from ncore_ray.machine.record import view
 from ncore_ray.management import counters
@@ -46,6 +47,11 @@ class Parts:
             case Replication.CALLS:
                 return by_calls(lambda: self.team.engines)
         return None
+
+    def note_seats(self, seats: Seats) -> None:
+        """Take note of which place each NIC has; a successor knows it, too."""
+        self.team.seats = seats
+        self.office.note(nic_names=list(seats.names), nic_free=sorted(seats.free))
 
     def drains(self) -> bool:
         """Return whether the appliance accepts no new connections."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator
+from itertools import chain
 from typing import Final
+
+import numpy as np
 
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.arena.ring import Ring
+from ncore_ray.engine.connection import Role, Tcb
+from ncore_ray.engine.remote.link import LINK_SIZE, Link
 from ncore_ray.flow.scaling import count_entries
-from ncore_ray.machine.record import view
+from ncore_ray.machine.record import table, view
 from ncore_ray.management.counters import engine_view
 
 COUNT_S: Final = 0.25
@@ -27,6 +32,13 @@ class Quiet:
     def connections(self, engine: int) -> int:
         """Return how many connections an engine holds, whatever they are for."""
         return engine_view(self._array, engine).live_connections
+
+    def shared_out(self, engine: int) -> int:
+        """Return how many of an engine's connections share requests out, or serve some that others share out."""
+        header = engine_view(self._array, engine)
+        rows = table(Tcb, self._array, header.connections, header.connection_count)
+        shared = (rows["role"] == Role.SPLIT) | (rows["virtual"] != 0)
+        return int(np.count_nonzero((rows["role"] != Role.FREE) & shared)) if header.turns else 0
 
     def has_no_flow(self, engine: int) -> bool:
         """Return whether nothing is left that a client may still use."""
@@ -51,8 +63,18 @@ class Quiet:
         return [engine for engine in engines if self._waiting(engine) or self.connections(engine)]
 
     def _waiting(self, engine: int) -> int:
-        """Return how many packets lie in the rings to an engine."""
-        return sum(max(ring.tail - ring.head, 0) for ring in self._rings(engine))
+        """Return how many packets, and messages of other engines, lie in the rings to an engine."""
+        rings = chain(self._rings(engine), self._links(engine))
+        return sum(max(ring.tail - ring.head, 0) for ring in rings)
+
+    def _links(self, engine: int) -> Iterator[Ring]:
+        """Yield the rings of what other engines say, and by which they send frames home, where there are any."""
+        links = engine_view(self._array, engine).links
+        for other in range(view(Arena, self._array).engine_count if links else 0):
+            link = view(Link, self._array, links + other * LINK_SIZE)
+            for place in (link.inbound, link.returns):
+                if place:
+                    yield view(Ring, self._array, place)
 
     def _rings(self, engine: int) -> Iterator[Ring]:
         arena = view(Arena, self._array)

@@ -22,6 +22,7 @@ from ray.exceptions import RayError
 
 from ncore_ray.actors.standby import ROLES, Standby
 from ncore_ray.arena.core import Actor
+from ncore_ray.errors import NcoreError
 from ncore_ray.management.deaths import Deaths
 from ncore_ray.management.processes import Held, is_running, wait_gone
 from ncore_ray.management.pulse import Pulse, Tell
@@ -32,6 +33,8 @@ LOOK_S: Final = 0.1
 _READY_S: Final = 300.0
 """For a standby to load its kernels."""
 _BECOME_S: Final = 60.0
+_SPARE_S: Final = 20.0
+"""So long somebody who is new waits for a process: whoever asked for it still listens then."""
 _GONE_S: Final = 5.0
 _SETTLED_S: Final = 5.0
 """An actor that lives for so long after it was replaced is no crash loop."""
@@ -187,6 +190,42 @@ class Repair:
             self._make_standbys()
         return True
 
+    def begin(self, member: Member, spare: Member | None = None) -> None:
+        """Let a process begin the work of an actor that is new, and wait until it does. Raises NcoreError.
+
+        ``spare`` is one that was asked for before (`spare`).
+        """
+        standby = spare or self.spare()
+        try:
+            process, _, seconds = ray.get(
+                standby.handle.become.remote(member.kind, member.arguments, None), timeout=_BECOME_S
+            )
+        except RayError as error:
+            ray.kill(standby.handle, no_restart=True)
+            raise NcoreError(f"{member.name} cannot begin: {reason_of(error)}") from None
+        finally:
+            self._used()
+        member.actor = standby.actor
+        self._team.replaced(member, standby.handle, process)
+        self._tell("info", f"{member.name} begins in process {process}, after {seconds * 1000:.0f} ms")
+        self._on_repaired()
+
+    def spare(self) -> Member:
+        """Return a standby for somebody who is new, as soon as there is one: for `begin`. Raises NcoreError."""
+        with self._lock:
+            self._asked += 1
+        try:
+            if self.standbys() == 0:
+                self._make_standbys()
+            end = time.monotonic() + _SPARE_S
+            while time.monotonic() < end and not self._stopping.is_set():
+                if (standby := self._next_standby()) is not None:
+                    return standby
+        finally:
+            with self._lock:
+                self._asked -= 1
+        raise NcoreError("no process is ready to begin; nothing was changed")
+
     def hangs(self, name: str, why: str) -> None:
         """Replace an actor that does not breathe any more."""
         for member in self._team.members:
@@ -233,16 +272,22 @@ class Repair:
                 self._make_standbys()
 
     def _repair(self, member: Member) -> None:
+        if not self._is_there(member):
+            return
         pause_s = self.pauses.before(member.name, time.monotonic())
         if pause_s:
             self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
             self._stopping.wait(pause_s)
         if member.process:
             _make_sure_it_is_dead(member)
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self._is_there(member):
             standby = self._next_standby()
             if standby is not None and self._replace(member, standby):
                 break
+
+    def _is_there(self, member: Member) -> bool:
+        """Return whether an actor is one of the team still: who has left it is not replaced."""
+        return any(one is member for one in self._team.members)
 
     def _next_standby(self) -> Member | None:
         try:

@@ -104,10 +104,10 @@ class Reporter:
 
     def stat(self) -> Plain:
         """Return all counters: per actor, vServer and service, with the instant (µs) they were read at."""
-        array, configuration, found = self.array, self.configuration, self.source.reports()
+        array, found = self.array, self.source.reports()
         told = found.get(Actor.DISTRIBUTOR)
         actors = {"distributor": told.counters if told else counters.distributor_counters(array)}
-        actors |= {f"nic-{nic.name}": counters.nic_counters(array, k) for k, nic in enumerate(configuration.nics)}
+        actors |= {f"nic-{name}": counters.nic_counters(array, k) for k, name in self.nics() if name}
         actors |= {f"engine-{k}": found[Actor.ENGINE + k].counters for k in self.engines()}
         services = by_name(service_rows(array), total_services(array, found.values()))
         health = self.health()
@@ -126,6 +126,10 @@ class Reporter:
         """Return how many entries of the flow table name each engine, counted one by one."""
         return {f"engine-{k}": count_entries(self.array, k) for k in self.engines()}
 
+    def nics(self) -> list[tuple[int, str]]:
+        """Return place and name of the NICs that there are, or were; "" where there never was one."""
+        return list(enumerate(self.team.seats.names))
+
     def cores(self) -> dict[str, int]:
         """Return the numbers of the actors that have, or had, a loop, by name."""
         past = {f"engine-{k}": Actor.ENGINE + k for k in self.engines()}
@@ -143,7 +147,7 @@ class Reporter:
     def explain_flow(self, flow: tuple[str, int, str, int, str]) -> Plain:
         """Return where a flow goes and why, what it is for, and its connection if it lives. Raises NcoreError."""
         source, source_port, destination, destination_port, protocol = flow
-        nic = nic_towards(self.configuration, source)
+        nic = nic_towards(self.team.seats.seated(self.configuration), source)
         found = explain(self.array, source, source_port, destination, destination_port, protocol, nic=nic)
         ends = end_text(*words_of(source), source_port), end_text(*words_of(destination), destination_port)
         vserver = self._vserver_at(ends[1], protocol)

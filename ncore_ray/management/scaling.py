@@ -21,10 +21,12 @@ from typing import Any, Final
 from ncore_ray.arena.core import Actor, CoreState, Drain
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.build import ALGORITHMS
-from ncore_ray.config.model import Configuration
+from ncore_ray.blueprint.parallelism import engine_sets
+from ncore_ray.config.model import Configuration, Parallelism
 from ncore_ray.flow.recount import Recount
-from ncore_ray.flow.scaling import distribute_by, engines_of_new_flows, give_new_flows_to, own_ports
+from ncore_ray.flow.scaling import distribute_by, engines_of_new_flows, give_new_flows_to, own_ports, share_things
 from ncore_ray.management import counters
+from ncore_ray.management.directory import vserver_rows
 from ncore_ray.management.hands import FAILED, Hands
 from ncore_ray.management.pulse import Pulse, Tell
 from ncore_ray.management.quiet import Quiet
@@ -72,8 +74,11 @@ class Scaling:
         """
         self._team, self._repair, self._pulse, self._array = team, repair, pulse, array
         self._wanted, self._tell, self._moved, self._hands = wanted, tell, moved, hands
+        self.also: Callable[[], None] = lambda: None
+        """Called with every look."""
         self._left_at: dict[int, float] = {}
         self._quiet_at: dict[int, float] = {}
+        self._shared_at: dict[int, float] = {}
         self._quiet = Quiet(array)
         self._recount = Recount(array)
         self._recount_at, self._repairs_seen = 0.0, 0
@@ -113,12 +118,14 @@ class Scaling:
         self._begin_missing(count)
         self._share_out(count)
         self._follow_distribution(wanted)
+        self._follow_sets(wanted)
         self._follow_addresses()
         for member in self._team.engines:
             if _index(member) >= count:
                 self._let_go(member, wanted.appliance.drain_time / _US)
         self._look_at_resting()
         self._look_at_counts()
+        self.also()
 
     def _look_at_counts(self) -> None:
         """Put counts of live flows right that are off since somebody died."""
@@ -181,7 +188,7 @@ class Scaling:
             member.host, member.is_new, member.failure = "", True, "it is about to begin"
             self._repair.failed(member)
         self._core(member).drain = Drain.NO
-        self._left_at.pop(_index(member), None)
+        self._left_at.pop(_index(member), None), self._shared_at.pop(_index(member), None)
         self._tell("info", f"{member.name} stays")
 
     # New flows
@@ -218,6 +225,21 @@ class Scaling:
         if distribute_by(self._array, algorithm, distribution.weights or ()):
             self._tell("info", f"new flows are given to engines by {distribution.algorithm.value} now")
 
+    def _follow_sets(self, wanted: Configuration) -> None:
+        """Share VIPs or NICs out among the engines that are wanted, where each has some of them."""
+        parallelism = wanted.distribution.parallelism
+        if parallelism not in (Parallelism.VIP, Parallelism.NIC):
+            return
+        sets = engine_sets(wanted, len(wanted.vservers))
+        if parallelism is Parallelism.VIP:
+            by_name = dict(zip((vserver.name for vserver in wanted.vservers), sets, strict=True))
+            rows = {row.number: row.name for row in vserver_rows(self._array) if not row.draining}
+            found = {number: by_name[name] for number, name in rows.items() if name in by_name}
+        else:
+            found = dict(enumerate(sets))
+        if share_things(self._array, found):
+            self._tell("info", f"each {parallelism.name} has its engines among {wanted.appliance.engines} now")
+
     def _follow_addresses(self) -> None:
         """Let the kernel's program know the addresses to which servers answer (placement `rss`)."""
         snips = set(snips_in_force(self._array))
@@ -238,12 +260,24 @@ class Scaling:
             self._tell("info", f"{member.name} leaves: its flows go on, new ones go to others")
         since = self._left_at.setdefault(index, now)
         if not member.host:
-            if now - since >= drain_s or self._quiet.has_no_flow(index):
+            if self._may_hand_over(index, now - since, drain_s):
                 self._hand_over(member)
         elif not self._quiet.is_at_rest(index):
             self._quiet_at.pop(index, None)
         elif now - self._quiet_at.setdefault(index, now) >= _QUIET_S:
             self._dismiss(member)
+
+    def _may_hand_over(self, index: int, spent_s: float, drain_s: float) -> bool:
+        """Return whether another process may go on with what an engine has.
+
+        Clients whose requests are shared out among engines would be reset by that: they end first, however long it
+        takes (and so do those whose requests it serves).
+        """
+        if self._quiet.shared_out(index):
+            self._shared_at[index] = spent_s
+        if spent_s - self._shared_at.get(index, -_QUIET_S) < _QUIET_S:
+            return False
+        return spent_s >= drain_s or self._quiet.has_no_flow(index)
 
     def _hand_over(self, member: Member) -> None:
         """Let another engine go on with the flows of one, and of those that this one has taken over itself."""
@@ -291,13 +325,19 @@ class Scaling:
         own_ports(self._array, index, owned=False)
         time.sleep(LOOK_S)  # whoever had just read that the ports are its own has handed the packet on
         host = next((one for one in self._team.engines if one.name == member.host), None)
-        if host is None or not self._quiet.is_at_rest(index) or self._hands.ask(host, "dismiss", index) is not True:
+        if host is None or not self._quiet.is_at_rest(index):
             own_ports(self._array, index, owned=True)
             return
-        self._team.part_from(member)
+        process = member.process
+        self._team.part_from(member)  # first: its end is no failure
+        if self._hands.ask(host, "dismiss", index) is not True:
+            self._team.replaced(member, host.handle, process)
+            own_ports(self._array, index, owned=True)
+            return
         self._team.forget(member)
         self._pulse.names.pop(member.number, None)
-        self._left_at.pop(index, None), self._quiet_at.pop(index, None)
+        for times in (self._left_at, self._quiet_at, self._shared_at):
+            times.pop(index, None)
         self._tell("info", f"{member.name} has ended; its counters stay")
         self._moved()
 

@@ -53,6 +53,7 @@ def _tables(parts: Parts) -> LiveTables:
         lambda: built.team.working(built.configuration.appliance.engines),
     )
     live.guard = parts.office.seat.check
+    live.seated = lambda wanted: built.team.seats.seated(wanted)
     return live
 
 

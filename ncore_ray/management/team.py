@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ from ncore_ray.actors.packet_engine import PacketEngine
 from ncore_ray.arena.core import Actor
 from ncore_ray.arena.layout import PAGE
 from ncore_ray.blueprint.build import Blueprint
-from ncore_ray.blueprint.nics import settings_of
+from ncore_ray.blueprint.nics import settings_by_place
 from ncore_ray.blueprint.placement import CorePlan
+from ncore_ray.blueprint.seats import Seats
 from ncore_ray.config.model import Placement
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.processes import wait_gone
@@ -76,15 +77,22 @@ class Team:
         on_failure: Callable[[Member], None],
         living: Living | None = None,
         engines: int | None = None,
+        nics: Sequence[NicSettings | None] | None = None,
+        seats: Seats | None = None,
     ):
         """Create the arena's owner; with ``living`` actors, take these instead of making any.
 
-        ``engines`` is how many are wanted by now, where that is not what the blueprint says.
+        ``engines`` is how many are wanted by now, ``nics`` those that are there, in their places, and ``seats`` who
+        has which, where that is not what the blueprint says.
         """
         self.blueprint = blueprint
         self.name = blueprint.configuration.appliance.name
         self._plan = plan
         self._engines = engines or blueprint.configuration.appliance.engines
+        self.nics = list(settings_by_place(blueprint.configuration) if nics is None else nics)
+        """The NICs in their places; None: nobody is there, or one that leaves."""
+        self.seats = seats or Seats.of(blueprint.configuration)
+        """Who has each place."""
         self._detached = detached
         self._on_failure = on_failure
         self._stopping = threading.Event()
@@ -137,14 +145,13 @@ class Team:
 
     def create(self) -> None:
         """Create the actors of the data plane."""
-        nics = [settings_of(nic) for nic in self.blueprint.configuration.nics]
         if self.blueprint.configuration.distribution.placement is Placement.CORE:
-            self._create_readers(nics)
+            self._create_readers()
         for index in range(self.blueprint.configuration.appliance.engine_room):
             living = self._living or {}
             if index < self._engines or f"engine-{index}" in living:
                 cpu = self._plan.engines[index]
-                self._add(f"engine-{index}", PacketEngine, Actor.ENGINE + index, cpu, index, cpu, nics)
+                self._add(f"engine-{index}", PacketEngine, Actor.ENGINE + index, cpu, index, cpu, list(self.nics))
 
     def _add(self, name: str, actor: type, number: int, cpu: int | None, *arguments: Any) -> None:
         named = (f"{self.name}/{name}", *arguments)
@@ -154,13 +161,36 @@ class Team:
 
     def add_engine(self, index: int) -> Member:
         """Add an engine that is to begin; its process is yet to be found."""
-        nics = [settings_of(nic) for nic in self.blueprint.configuration.nics]
         name, cpu = f"engine-{index}", self._plan.engines[index]
-        arguments = (f"{self.name}/{name}", index, cpu, nics)
+        arguments = (f"{self.name}/{name}", index, cpu, list(self.nics))
         member = Member(name, "PacketEngine", Actor.ENGINE + index, cpu, None, arguments=arguments, is_new=True)
         member.failure = "it is about to begin"
         self.members = [*self.members, member]
         return member
+
+    def add_reader(self, place: int, settings: NicSettings) -> Member:
+        """Add the reader of a NIC that is to begin; its process is yet to be found."""
+        name, number, cpu = f"nic-{settings.name}", self._reader_number(place), self._plan.readers[place]
+        arguments = (f"{self.name}/{name}", place, cpu, settings)
+        member = Member(name, "NicReader", number, cpu, None, arguments=arguments, is_new=True)
+        member.failure = "it is about to begin"
+        self.members = [*self.members, member]
+        return member
+
+    def put_nic(self, place: int, settings: NicSettings | None) -> None:
+        """Note which NIC is in a place: whoever takes an engine's place from now on opens it."""
+        self.nics[place] = settings
+        for member in self.engines:
+            *others, _ = member.arguments
+            member.arguments = (*others, list(self.nics))
+
+    def reader_of(self, place: int) -> Member | None:
+        """Return the reader of the NIC in a place."""
+        number = self._reader_number(place)
+        return next((one for one in self.members if one.kind == "NicReader" and one.number == number), None)
+
+    def _reader_number(self, place: int) -> int:
+        return Actor.ENGINE + self.blueprint.configuration.appliance.engine_room + place
 
     def part_from(self, member: Member) -> Any:
         """Note that an actor's process is about to end, as it should; return its handle."""
@@ -189,12 +219,16 @@ class Team:
         """The packet engines, in the order of their numbers, those among them that come or go."""
         return sorted((one for one in self.members if one.kind == "PacketEngine"), key=lambda one: one.number)
 
-    def _create_readers(self, nics: list[NicSettings]) -> None:
+    def _create_readers(self) -> None:
         """Create the actors that read and distribute, where engines do not do so themselves."""
-        first = Actor.ENGINE + self.blueprint.configuration.appliance.engine_room
-        for index, settings in enumerate(nics):
-            cpu = self._plan.readers[index]
-            self._add(f"nic-{settings.name}", NicReader, first + index, cpu, index, cpu, settings)
+        for index, settings in enumerate(self.nics):
+            if settings is not None:
+                cpu = self._plan.readers[index]
+                self._add(f"nic-{settings.name}", NicReader, self._reader_number(index), cpu, index, cpu, settings)
+        for index, name in enumerate(self.seats.names):
+            if self.nics[index] is None and f"nic-{name}" in (self._living or {}):
+                cpu = self._plan.readers[index]
+                self._add(f"nic-{name}", NicReader, self._reader_number(index), cpu, index, cpu, None)
         self._add("distributor", FlowDistributor, Actor.DISTRIBUTOR, self._plan.distributor, self._plan.distributor)
 
     @property

@@ -26,6 +26,8 @@ def _rings(array: Bytes, nics: Sequence[str]) -> Iterator[tuple[str, int]]:
     arena = view(Arena, array)
     for queue in range(arena.queue_count):
         decider, nic = divmod(queue, arena.nic_count)
+        if not nics[nic]:
+            continue  # nobody has had that place
         reader = f"engine-{decider}.{nics[nic]}" if arena.decides_itself else f"nic-{nics[nic]}"
         yield f"{reader}>{_decider(arena, decider)}", arena.inbound_rings + queue * arena.ring_stride
     for decider in range(arena.decider_count):
@@ -34,7 +36,7 @@ def _rings(array: Bytes, nics: Sequence[str]) -> Iterator[tuple[str, int]]:
             yield f"{_decider(arena, decider)}>engine-{engine}", place
     for engine in range(arena.engine_count):
         for nic, name in enumerate(nics):
-            if view(Nic, array, arena.nics + nic * size_of(Nic)).transmit == Transmit.RING:
+            if name and view(Nic, array, arena.nics + nic * size_of(Nic)).transmit == Transmit.RING:
                 place = arena.transmit_rings + (engine * arena.nic_count + nic) * arena.ring_stride
                 yield f"engine-{engine}>nic-{name}", place
 

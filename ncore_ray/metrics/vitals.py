@@ -29,7 +29,7 @@ class Vitals:
         configuration = self._reporter.configuration
         return Names(
             configuration.appliance.name,
-            [nic.name for nic in configuration.nics],
+            [name for _, name in self._reporter.nics()],
             names_by_row(vserver_rows(self._reporter.array)),
             names_by_row(service_rows(self._reporter.array)),
             self._reporter.cores(),

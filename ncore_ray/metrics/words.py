@@ -94,6 +94,8 @@ def _words(array: Bytes, names: Names) -> Iterator[Word]:
     for decider in range(arena.decider_count):
         yield from _decider_words(array, decider)
     for queue in range(arena.queue_count):
+        if not names.nics[queue % arena.nic_count]:
+            continue  # nobody has had that place
         start = arena.readers + queue * arena.reader_stride
         label = (("nic", names.nics[queue % arena.nic_count]),)
         for part, (who, record, offset) in zip(_PARTS, COUNTERS, strict=True):

@@ -10,24 +10,35 @@ from ncore_ray.machine.record import view
 
 _REGION: Final = "management"
 _JOURNAL: Final = 128 << 10
+_GRAIN: Final = 4 << 10
 _SLOT: Final = 96 << 10
 _SLOT_OF_ROW: Final = 48
 """Bytes for each service and vServer: compressed, their configuration takes less."""
 
 
-def _slot_size(rows: int) -> int:
-    return _SLOT + _SLOT_OF_ROW * rows
+def _sizes(rows: int, memory: int) -> tuple[int, int]:
+    """Return the bytes of the journal and of a slot; of what is more than they need, the journal gets the half."""
+    slot = _SLOT + _SLOT_OF_ROW * rows
+    more = max(memory - (LEASE_SIZE + _JOURNAL + 2 * slot), 0) // _GRAIN * _GRAIN
+    return _JOURNAL + more // 2, slot + more // 4
 
 
-def plan_office(layout: Layout, rows: int) -> None:
-    """Reserve the region; ``rows`` is how many services and vServers there may be."""
-    layout.reserve(_REGION, LEASE_SIZE + _JOURNAL + 2 * _slot_size(rows))
+def plan_office(layout: Layout, rows: int, memory: int = 0) -> None:
+    """Reserve the region.
+
+    Args:
+        layout: the arena's.
+        rows: how many services and vServers there may be.
+        memory: bytes that are asked for; it is never less than what they need.
+    """
+    journal, slot = _sizes(rows, memory)
+    layout.reserve(_REGION, LEASE_SIZE + journal + 2 * slot)
 
 
-def init_office(array: Bytes, rows: int) -> None:
+def init_office(array: Bytes, rows: int, memory: int = 0) -> None:
     """Write the sizes into the zeroed region."""
     lease = lease_of(array)
-    lease.slot_size, lease.journal_size = _slot_size(rows), _JOURNAL
+    lease.journal_size, lease.slot_size = _sizes(rows, memory)
 
 
 def start_of(array: Bytes) -> int:

@@ -15,7 +15,7 @@ from ncore_ray.config.apply import apply
 from ncore_ray.config.diff import diff
 from ncore_ray.config.language import parse_command
 from ncore_ray.config.live import restart_reasons
-from ncore_ray.config.load import parse
+from ncore_ray.config.load import dump, parse
 from ncore_ray.config.model import Configuration, Function
 from ncore_ray.config.problems import ConfigurationError
 from ncore_ray.engine.pacing import Pace
@@ -45,6 +45,16 @@ def test_memory_is_even_by_default_and_uneven_by_setting() -> None:
     assert rows["engine-1"].memory == pytest.approx(2 * rows["engine-0"].memory, rel=0.05)
     assert rows["engine-1"].connections == pytest.approx(2 * (rows["engine-0"].connections or 0), rel=0.05)
     assert rows["all together"].memory <= 64 << 20
+
+
+def test_memory_of_the_management_core_is_planned() -> None:
+    def management(memory: str) -> int:
+        found = dump(configured("")).replace("  name: edge\n", f"  name: edge\n{memory}", 1)
+        return plan_of(parse(found), [0, 1])[0].memory
+
+    asked, least = management("  management_memory: 4MiB\n"), management("")
+    assert management("  management_memory: 256KiB\n") == least
+    assert 4 << 20 < asked < (5 << 20) + least
 
 
 def test_an_uneven_arena_is_built_as_planned() -> None:

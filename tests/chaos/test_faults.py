@@ -99,11 +99,19 @@ def test_those_in_the_process_of_another_are_not_struck() -> None:
 
 def test_report() -> None:
     faults = [Fault(10.0, "engine-0", "kill", 7, 0.02, "engine-0 goes on | well", ("a:1",))]
-    outcome = Outcome("edge", Plan(seed=9), faults, stalls_s=[0.1, 0.2], checks=[Check("it holds", False, "no")])
+    outcome = Outcome(
+        "edge",
+        Plan(seed=9),
+        faults,
+        stalls_s=[0.1, 0.2],
+        checks=[Check("it holds", False, "no")],
+        engines={"engine-0": (1_007, 2.6)},
+    )
     text = markdown(outcome)
     assert "A check failed: 1 faults" in text
     assert "seed 9" in text
     assert "| it holds | **no** | no |" in text
     assert "| 0.0 s | kill engine-0 | 1 | 20 ms | engine-0 goes on \\| well |" in text
     assert "p50 200 ms" in text
+    assert "engine-0 1,007 began, 3 at a time" in text
     assert not outcome.plain()["passed"]

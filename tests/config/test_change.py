@@ -222,7 +222,7 @@ def test_what_a_running_appliance_takes(text: str) -> None:
         ("set timeouts time_wait=9s", "timeouts.time_wait needs a restart"),
         ("unset tcp receive_window", "tcp.receive_window needs a restart"),
         ("set nic nc0 mtu=1400", "nic nc0: mtu needs a restart"),
-        ("rm nic nc0", "nic nc0 needs a restart"),
+        ("move nic nc0 first", "nic nc0 needs a restart"),
         ("set vserver www engines=0", "vserver www: engines needs a restart"),
     ],
 )

@@ -95,7 +95,9 @@ class DryWorld:
         return 2_500
 
     def __init__(self, source: Source) -> None:
-        self.place = Place((CLIENT, 40_000), (VIP, PORT), (SERVICE, PORT), SNIP, NIC_MACS, (CLIENT_MAC, SERVICE_MAC))
+        self.place = Place(
+            (CLIENT, 40_000), (VIP, PORT), (SERVICE, PORT), SNIP, NIC_MACS[:2], (CLIENT_MAC, SERVICE_MAC)
+        )
         settings = source.settings
         own = {name: settings.get(name, "") for name in ("tcp", "timeouts", "vserver")}
         text = configuration_text(tcp=own["tcp"], timeouts=own["timeouts"], vserver=own["vserver"])

@@ -183,6 +183,8 @@ PER_CORE: Final[dict[str, Any]] = {
     "distribution": "placement: per-core",
     "unit": "transaction",
     "standbys": 1,
+    "arena": "128MiB",
+    "scaling": ", max_engines: 4, drain_time: 1s",
 }
 """Engines that read and distribute themselves, linked with each other by virtual connections."""
 TIMER: Final[dict[str, Any]] = {"engines": 2, "timer": "5ms"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 from tests.e2e.bed import PER_CORE, Bed
-from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, gone_on, kill, load_while, lost, said
+from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, gone_on, kill, load_while, lost, said, scale
 from tests.e2e.test_repair import LOAD, kill_each
 
 OPTIONS = PER_CORE
@@ -33,6 +34,41 @@ def test_long_responses_go_on(bed: Bed) -> None:
     print([(one.right, round(one.longest_stall_s, 3), one.failure) for one in downloads])
     assert sum(one.right for one in downloads) >= 3
     assert all(one.right or one.failure for one in downloads)
+
+
+def requests_in_turn(bed: Bed) -> list[int]:
+    """Send twelve requests of one connection, which engines serve by turns; return which of them served any."""
+    before = [served.get("http_requests", 0) for served in engines(bed)]
+    urls = ["-o", "/dev/null", "http://10.1.0.101/bytes/1000?seed=2"] * 12
+    text = bed.run(["curl", "-sS", "-w", "%{http_code} %{num_connects}\\n", *urls])
+    assert text.split("\n") == ["200 1"] + ["200 0"] * 11
+    after = [served.get("http_requests", 0) for served in engines(bed)]
+    return [number for number, (now, was) in enumerate(zip(after, before, strict=True)) if now > was]
+
+
+def engines(bed: Bed) -> list[dict[str, Any]]:
+    actors = bed.site.stat()["actors"]
+    return [actors.get(f"engine-{number}", {}) for number in range(4)]
+
+
+def test_engines_with_queues_and_transactions_come_and_go_without_a_lost_request(bed: Bed) -> None:
+    before = engines(bed)
+    found: list[list[int]] = []
+
+    def act() -> None:
+        scale(bed, 4)
+        time.sleep(1)
+        found.append(requests_in_turn(bed))
+        scale(bed, 2)
+        found.append(requests_in_turn(bed))
+        bed.wait(lambda: bed.appliance.ask("scaling")["settled"], "two have ended", 60.0)
+
+    report = load_while(bed, act, *LOAD)
+    assert (report["requests"] > 500, lost(report)) == (True, 0)
+    assert [max(one) for one in found] == [3, 1]
+    assert engines(bed)[3]["connections_accepted"] > before[3].get("connections_accepted", 0)
+    again = load_while(bed, lambda: scale(bed, 3), *LOAD)
+    assert lost(again) == 0
 
 
 def test_an_arena_without_its_owner_serves_on(bed: Bed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ncore_ray.flow.burden import ALL_THE_TIME, LEAST_PER_FLOW, publish_load
 from ncore_ray.flow.distributor import Algorithm, distributor_of, distributor_view, live_flows, slot_view
 from ncore_ray.flow.distributor import set_active_engines as set_active
+from ncore_ray.flow.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
 from ncore_ray.lab.dry.arena import VIP
 from ncore_ray.lab.dry.distributor import Appliance, make_appliance
 from ncore_ray.lab.dry.packets import tcp_packet
@@ -141,3 +143,44 @@ def test_unequal_flows_are_spread_by_their_load(together: int) -> None:
     print(f"seed {SEED}, {together} flows in 20 ms: max/mean of the load {by_load:.3f}, leastflows {by_flows:.3f}")
     assert by_load <= 1.10
     assert by_load - 1 < (by_flows - 1) * 0.75
+
+
+@pytest.mark.parametrize("hash_key", [SYMMETRIC_KEY, MICROSOFT_KEY], ids=["symmetric", "toeplitz"])
+def test_one_client_with_even_ports_is_spread_evenly_whoever_was_away(hash_key: bytes) -> None:
+    """What `python -m benchmarks.repair` sends: one address, ports as Linux gives them, engines away for a moment."""
+    appliance = make_appliance((80, 81), algorithm=Algorithm.HASH, engines=2, flows=2_000, hash_key=hash_key)
+    array, port = appliance.arena.array, 32_768
+    for away in ((), (1,), (0,), (0,), (1,)):
+        set_active(array, distributor_view(array), [engine for engine in range(2) if engine not in away])
+        set_active(array, distributor_view(array), range(2))
+        found = Counter[int | str]()
+        for number in range(200):
+            found[appliance.send(tcp_packet("10.1.0.2", port + 2 * number, VIP, 80 + number % 2, 2))] += 1
+        port += 400
+        assert max(found.values()) <= 106, (away, found)
+
+
+def held_by_the_slower(algorithm: Algorithm, clients: int = 200, ends: int = 900) -> float:
+    """Let clients begin a flow whenever one of theirs ends, at two engines of which one works half as fast.
+
+    Returns the share of the flows that this one holds in the end.
+    """
+    appliance, chance = make_appliance(algorithm=algorithm, engines=2, flows=2_000), random.Random(SEED)
+    held, port = [0, 0], 20_000
+    for number in range(clients + ends):
+        if number >= clients:
+            held[chance.choices((0, 1), [min(held[0], 1) / 2, min(held[1], 1)])[0]] -= 1
+        for place, count in enumerate(held):
+            slot_view(appliance.arena.array, place).flows = count
+        engine = appliance.send(tcp_packet("10.1.0.2", port + 2 * number, VIP, 80, 2))
+        assert isinstance(engine, int)
+        held[engine] += 1
+    return held[0] / sum(held)
+
+
+def test_the_slower_engine_holds_nearly_all_flows_of_clients_that_wait_for_each_other() -> None:
+    """As many begin at each, but those of the slower last longer: that is where a fixed number of clients waits."""
+    by_hash, by_flows = held_by_the_slower(Algorithm.HASH), held_by_the_slower(Algorithm.LEAST_FLOWS)
+    print(f"seed {SEED}: the slower engine holds {by_hash:.0%} with hash, {by_flows:.0%} with leastflows")
+    assert by_hash > 0.9
+    assert 0.45 < by_flows < 0.55

@@ -18,6 +18,7 @@ from ncore_ray.flow.distributor import (
 )
 from ncore_ray.flow.explain import explain
 from ncore_ray.flow.records import Rule
+from ncore_ray.flow.scaling import share_things
 from ncore_ray.lab.dry.arena import SNIPS, VIP
 from ncore_ray.lab.dry.distributor import Appliance, make_appliance
 from ncore_ray.lab.dry.packets import MAC_A, arp, ethernet, icmp, ipv4, tcp_packet, udp_packet
@@ -129,6 +130,16 @@ def test_vip_outlives_its_engines(algorithm: Algorithm) -> None:
     assert sent(200) == {2}
     set_active_engines(array, distributor_view(array), [])
     assert sent(300) == {"drop_flow_no_engine_packets"}
+
+
+def test_a_vip_that_gets_other_engines_keeps_its_flows() -> None:
+    appliance = by_vip()
+    old = [tcp_packet(CLIENT, 500 + number, VIP, 443, SYN) for number in range(20)]
+    assert {appliance.send(packet) for packet in old} == {2}
+    assert share_things(appliance.arena.array, {1: 0b1001})
+    assert not share_things(appliance.arena.array, {1: 0b1001, 99: 1})
+    assert {appliance.send(tcp_packet(CLIENT, 600 + number, VIP, 443, SYN)) for number in range(40)} == {0, 3}
+    assert {appliance.send(packet) for packet in old} == {2}
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))

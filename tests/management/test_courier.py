@@ -12,6 +12,8 @@ import pytest
 from ncore_ray.actors.answers import Answers
 from ncore_ray.actors.teller import Teller
 from ncore_ray.arena.core import Actor
+from ncore_ray.config.apply import apply
+from ncore_ray.config.language import parse_command
 from ncore_ray.config.load import dump
 from ncore_ray.management.courier import Courier, DisagreementError, by_messages
 from ncore_ray.management.desk import Desk
@@ -82,6 +84,19 @@ def test_each_engine_says_what_it_works_by_and_gets_exactly_the_difference() -> 
         }
         assert set(lab.tables.of_engines().values()) == {lab.of_engine()}
         assert replicator.follow(lab.wanted) is None
+
+
+def test_a_nic_goes_with_what_is_beyond_it_by_consent() -> None:
+    """What the engines work by at that moment does not fit to the NICs that are wanted."""
+    with _lab() as lab:
+        replicator = Replicator(lab.tables, _direct(lab, []))
+        for commands in (
+            ["rm vserver v", "rm service s0", "rm service s1", "rm nic nc1"],
+            ["add nic nc1 driver=memory addresses=10.2.0.10/24", "add service s2 address=10.2.0.9:80 monitor=none"],
+        ):
+            lab.wanted = apply(map(parse_command, commands), lab.wanted)
+            assert replicator.follow(lab.wanted) is not None
+            assert [one.name for one in lab.of_engine().services] == [one.name for one in lab.wanted.services]
 
 
 def test_by_messages_in_both_directions() -> None:

@@ -8,10 +8,16 @@ from typing import Any
 import pytest
 
 from ncore_ray.arena.core import Actor, CoreState, Drain
+from ncore_ray.arena.ring import Ring
 from ncore_ray.config.apply import apply
 from ncore_ray.config.language import parse_command
+from ncore_ray.engine.connection import Role, Tcb
+from ncore_ray.engine.remote.link import Link
+from ncore_ray.flow.distributor import distributor_view
+from ncore_ray.flow.records import EngineSet
 from ncore_ray.flow.scaling import engines_of_new_flows
 from ncore_ray.lab.dry.engine import EngineLab
+from ncore_ray.machine.record import table, view
 from ncore_ray.management import quiet
 from ncore_ray.management.counters import core_view, engine_view
 from ncore_ray.management.hands import FAILED, Hands
@@ -105,13 +111,13 @@ class MadeUpHands(Hands):
 class World:
     """An appliance of some engines with room for four."""
 
-    def __init__(self, engines: int, monkeypatch: pytest.MonkeyPatch, drain: str = "0s") -> None:
+    def __init__(self, engines: int, monkeypatch: pytest.MonkeyPatch, drain: str = "0s", **options: Any) -> None:
         self.now = 100.0
         monkeypatch.setattr("ncore_ray.management.scaling.time.monotonic", lambda: self.now)
         monkeypatch.setattr("ncore_ray.management.scaling.time.sleep", lambda seconds: None)
         monkeypatch.setattr(quiet, "COUNT_S", 0.0)
         head = f"engines: {engines}, max_engines: 4, drain_time: {drain}"
-        self.lab = EngineLab(configuration().replace("engines: 1", head))
+        self.lab = EngineLab(configuration(**options).replace("engines: 1", head))
         self.array, self.wanted = self.lab.array, self.lab.blueprint.configuration
         self.told: list[str] = []
         self.team = MadeUpTeam(engines)
@@ -263,3 +269,52 @@ def test_flows_that_a_former_management_was_handing_over_are_taken_over(monkeypa
     engine_view(world.array, 3).live_connections = 5
     world.look()
     assert [(member.name, member.host) for member in world.team.members] == [("engine-0", ""), ("engine-3", "engine-0")]
+
+
+def test_an_engine_with_transactions_waits_for_its_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To take them over would reset them."""
+    world = World(2, monkeypatch, unit="transaction")
+    world.breathe()
+    header = engine_view(world.array, 1)
+    header.live_connections = 7
+    rows = table(Tcb, world.array, header.connections, header.connection_count)
+    rows["role"][:2], rows["virtual"][1] = (Role.SPLIT, Role.CLIENT), 3
+    world.want("set appliance engines=1")
+    world.look(50, step_s=1.0)
+    rows["role"][0] = Role.FREE
+    world.look(50, step_s=1.0)
+    assert world.states()["engine-1"] == "leaving"
+    rows["role"][1] = Role.FREE
+    world.look(1, step_s=0.5)
+    assert world.states()["engine-1"] == "leaving"
+    world.look(1, step_s=0.5)
+    assert world.states()["engine-1"] == "taken over"
+    header.live_connections = 0
+    assert world.states()["engine-1"] == "taken over"
+    world.look(3, step_s=1.0)
+    assert world.states() == {"engine-0": "running"}
+
+
+def test_messages_for_it_keep_a_partition_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(1, monkeypatch, key="cookie: sid")
+    link = view(Link, world.array, engine_view(world.array, 2).links)
+    assert world.scaling._quiet.is_at_rest(2)
+    view(Ring, world.array, link.inbound).tail += 1
+    assert not world.scaling._quiet.is_at_rest(2)
+    world.look()
+    assert [(one.name, one.host) for one in world.team.members] == [("engine-0", ""), ("engine-2", "engine-0")]
+
+
+@pytest.mark.parametrize(("parallelism", "sets"), [("vip", {0: 0b1111}), ("nic", {0: 0b0101, 1: 0b1010})])
+def test_vips_and_nics_are_shared_out_among_those_that_are_wanted(
+    parallelism: str, sets: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(1, monkeypatch, distribution=f"parallelism: {parallelism}")
+    world.want("set appliance engines=4")
+    world.look()
+    world.repair.replace_all()
+    world.look()
+    decider = distributor_view(world.array)
+    found = table(EngineSet, world.array, decider.engine_sets, decider.engine_set_count)["engines"].tolist()
+    assert dict(enumerate(found)) == sets
+    assert sum("has its engines among 4 now" in text for text in world.told) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,26 @@ def test_the_journal_has_the_latest_events(array: Any, count: int) -> None:
     found = Journal(array).read()
     assert found == events[len(events) - len(found) :]
     assert len(found) >= min(count, 500)
+
+
+def test_more_memory_keeps_more_events_and_notes(array: Any) -> None:
+    layout = Layout()
+    plan_office(layout, 8, 1 << 20)
+    made = np.zeros(layout.size, np.uint8)
+    format_arena(made, layout, 7, 1)
+    init_office(made, 8, 1 << 20)
+    lease = lease_of(made)
+    assert (1 << 20) - 8_192 < lease.journal_size + 2 * lease.slot_size <= 1 << 20
+    journals, notes = [Journal(array), Journal(made)], random.Random(1).randbytes(90_000).hex()
+    for journal in journals:
+        for number in range(2_000):
+            journal.append({"number": number, "at": number / 7, "level": "info", "text": "x" * 297})
+    few, many = (len(journal.read()) for journal in journals)
+    assert few < 500 < 900 < many
+    with pytest.raises(NotebookFullError):
+        Notebook(array).note(text=notes)
+    Notebook(made).note(text=notes)
+    assert read_notes(made) == {"text": notes}
 
 
 def test_events_go_on_with_their_numbers(array: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any, Final
 
 import numpy as np
@@ -33,7 +34,7 @@ from ncore_ray.tables.service import Health, Service, Vserver, Watch
 from ncore_ray.wire.packet import Packet
 
 SECRET: Final = (0x0123_4567, 0x89AB_CDEF)
-NIC_MACS: Final = (0x0200_0000_0001, 0x0200_0000_0002)
+NIC_MACS: Final = (0x0200_0000_0001, 0x0200_0000_0002, 0x0200_0000_0003)
 START: Final = 1_000_000_000
 """The clock of a lab at first, µs."""
 
@@ -70,7 +71,8 @@ class EngineLab:
         self.now = START
         for index in range(self.arena.nic_count):
             nic = view(Nic, self.array, self.arena.nics + index * size_of(Nic))
-            nic.mac, nic.mtu = NIC_MACS[index], configuration.nics[index].mtu
+            nic.mac, nic.mtu = NIC_MACS[index], configuration.nics[min(index, len(transmit) - 1)].mtu
+            nic.transmit = Transmit.RING
         self._packet_memory, _, self._packet = new(Packet)
         self._counters_memory, _, counters = new(SendCounters)
         self._sender = SenderMemory([-1] * self.arena.nic_count, counters)
@@ -205,8 +207,12 @@ class EngineLab:
         return packets
 
     def learn(self, nic: int, address: str, mac: int) -> None:
-        """Let all engines know a neighbour, by a gratuitous ARP request for a SNIP of the NIC."""
-        snip = self.blueprint.configuration.nics[nic].addresses[0].ip
+        """Let all engines know a neighbour, by a gratuitous ARP request for a SNIP of the NIC.
+
+        A NIC that came later has one like the labs' others: 10.3.0.10.
+        """
+        nics = self.blueprint.configuration.nics
+        snip = nics[nic].addresses[0].ip if nic < len(nics) else IPv4Address(f"10.{nic + 1}.0.10")
         sender = bytes(int(part) for part in address.split("."))
         body = bytes.fromhex("0001080006040001") + mac.to_bytes(6, "big") + sender + bytes(6) + snip.packed
         self.receive(nic, b"\xff" * 6 + mac.to_bytes(6, "big") + b"\x08\x06" + body)
