@@ -23,7 +23,7 @@ nics:
   - {{name: nc0, driver: af_packet, netns: {netns}, addresses: ["{client}/24"]}}
   - {{name: nc1, driver: af_packet, netns: {netns}, addresses: ["{server}/24"]}}
 services: [{services}]
-vservers: [{{name: www, address: "{vip}:{port}", protocol: {protocol}, services: [{names}]}}]
+vservers: [{{name: www, address: "{vip}:{port}", protocol: {protocol}, services: [{names}], mode: {mode}}}]
 """
 _UP_S: Final = 10.0
 _INDEX_BYTES: Final = 12
@@ -59,7 +59,7 @@ class Running:
         self._appliance.take_down()
 
 
-def _text(network: Network, service: Service, engines: int, placement: str) -> str:
+def _text(network: Network, service: Service, engines: int, placement: str, mode: str) -> str:
     names = [f"web{index}" for index in range(1, len(service.addresses) + 1)]
     # A probe is a connection: iperf3 would take it for its next test.
     monitor = "tcp" if service.protocol is Protocol.HTTP else "none"
@@ -78,14 +78,15 @@ def _text(network: Network, service: Service, engines: int, placement: str) -> s
         vip=VIP,
         port=PORT,
         protocol=service.protocol.value,
+        mode=mode,
     )
 
 
-def _factory(engines: int, placement: str = "core") -> ApplianceFactory:
+def _factory(engines: int, placement: str = "core", mode: str = "proxy") -> ApplianceFactory:
     def start(network: Network, service: Service) -> Running:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "bench.yaml"
-            path.write_text(_text(network, service, engines, placement), encoding="utf-8")
+            path.write_text(_text(network, service, engines, placement, mode), encoding="utf-8")
             appliance, _ = session.start(path, detached=False)
         try:
             return Running(appliance)
@@ -102,5 +103,8 @@ FACTORIES: Final[dict[str, ApplianceFactory]] = {
     "ncore-1-per-core": _factory(1, "per-core"),
     "ncore-2-per-core": _factory(2, "per-core"),
     "ncore-2-rss": _factory(2, "rss"),
+    "ncore-1-splice": _factory(1, "per-core", "splice"),
 }
-"""The appliance with one and with two engines, in each placement of the distributor."""
+"""The appliance with one and with two engines, in each placement of the distributor; and one that splices."""
+TCP_ONLY: Final = frozenset({"ncore-1-splice"})
+"""Of these, what can do nothing but TCP."""

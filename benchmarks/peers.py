@@ -120,10 +120,15 @@ class Appliance(Peer):
 
     forwarding = False
 
-    def __init__(self, name: str, factory: ApplianceFactory) -> None:
+    def __init__(self, name: str, factory: ApplianceFactory, *, tcp_only: bool = False) -> None:
         self.name = name
         self._factory = factory
+        self._tcp_only = tcp_only
         self._running: RunningAppliance | None = None
+
+    def missing(self, protocol: Protocol = Protocol.HTTP) -> str | None:
+        """An appliance that splices reads nothing."""
+        return f"{self.name} splices TCP vServers only" if self._tcp_only and protocol is not Protocol.TCP else None
 
     def start(self, network: Network, service: Service) -> str:
         """Start it by its factory."""
@@ -153,8 +158,9 @@ def known_peers() -> dict[str, Peer]:
     proxies: Any = importlib.import_module("benchmarks.proxies")
     peers: list[Peer] = [Direct(), *proxies.all_proxies()]
     if importlib.util.find_spec("benchmarks.appliance"):
-        factories: dict[str, ApplianceFactory] = importlib.import_module("benchmarks.appliance").FACTORIES
-        peers += [Appliance(name, factory) for name, factory in factories.items()]
+        appliance: Any = importlib.import_module("benchmarks.appliance")
+        factories: dict[str, ApplianceFactory] = appliance.FACTORIES
+        peers += [Appliance(name, make, tcp_only=name in appliance.TCP_ONLY) for name, make in factories.items()]
     return {peer.name: peer for peer in peers}
 
 

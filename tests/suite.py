@@ -27,7 +27,11 @@ LIVE: Final = ("tests/e2e", "tests/appliance", "tests/cli", "tests/demo", "tests
 ON_RAY_TOO: Final = "tests/messages/test_message_ports.py"
 """Some of its tests need Ray, and others index checks."""
 PYTEST: Final = (sys.executable, "-m", "pytest")
-CUT_OFF_AT_LINES: Final = ("tests/flow/test_recover.py", "tests/engine/test_offer.py")
+CUT_OFF_AT_LINES: Final = (
+    "tests/flow/test_recover.py",
+    "tests/engine/test_offer.py",
+    "tests/engine/splice/test_cut_off.py",
+)
 """Tests in which kernels die at a line: only plain Python can do that."""
 ON_ALL_CORES: Final = ("--numprocesses=auto", "--dist=worksteal")
 LOWEST: Final = 19

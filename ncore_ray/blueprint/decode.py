@@ -18,6 +18,7 @@ from ncore_ray.config.model import (
     HttpMonitor,
     HttpOptions,
     Method,
+    Mode,
     Monitor,
     OwnTcp,
     PayloadKey,
@@ -160,6 +161,7 @@ def _vserver(array: Bytes, arena: Arena, record: Vserver, names: dict[int, str],
         http=_http(record),
         key=_key(array, arena, record),
         unit=Unit.TRANSACTION if record.arrival == Arrival.TRANSACTION else Unit.FLOW,
+        mode=Mode.SPLICE if record.splice else Mode.PROXY,
     )
     return VserverRow(vserver, services, record.engines, draining=record.state == RowState.DRAINING or not is_listed)
 

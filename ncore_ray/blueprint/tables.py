@@ -11,7 +11,7 @@ from ncore_ray.blueprint.rows import Rows, TableFullError, VserverRow
 from ncore_ray.blueprint.texts import Texts, probe_text
 from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHODS, PROTOCOLS
 from ncore_ray.config.addresses import IpAddress
-from ncore_ray.config.model import Configuration, HttpMonitor, Nic, Parallelism, Protocol, Service, Unit, VServer
+from ncore_ray.config.model import Configuration, HttpMonitor, Mode, Nic, Parallelism, Protocol, Service, Unit, VServer
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.tables.own_address import AddressKind, add_address, keep_given_up
 from ncore_ray.tables.port_owner import NO_OWNER, PORTS, port_ranges
@@ -79,6 +79,7 @@ def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Config
     settings.reset_limit, settings.error_limit = tcp.stray_resets, configuration.limits.icmp_errors
     settings.echo_limit = configuration.limits.echo_replies
     settings.idle_limit = configuration.limits.idle_server_connections
+    settings.splices = int(any(vserver.mode is Mode.SPLICE for vserver in configuration.vservers))
 
 
 def _write_addresses(
@@ -183,6 +184,7 @@ def _write_tcp(record: Vserver, configuration: Configuration, vserver: VServer) 
     record.syn_cookies = COOKIES[own.syn_cookies or tcp.syn_cookies]
     record.half_open_limit, record.connection_limit = own.half_open or 0, own.connections or 0
     record.mss, record.send_limit = own.mss or 0, own.send_buffer or 0
+    record.splice = int(vserver.mode is Mode.SPLICE)
 
 
 def _write_key(record: Vserver, configuration: Configuration, vserver: VServer, texts: Texts) -> None:

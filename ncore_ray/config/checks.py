@@ -11,7 +11,7 @@ from ncore_ray.config.appliance import Appliance, Distribution, Parallelism, Pla
 from ncore_ray.config.expect import Finding, Location, key_path, repeats, shown, suggestion
 from ncore_ray.config.nics import Nic
 from ncore_ray.config.overrides import Override
-from ncore_ray.config.servers import Protocol, Service, Unit, VServer
+from ncore_ray.config.servers import Mode, Protocol, Service, Unit, VServer
 from ncore_ray.config.transport import TimeoutOverrides, Timeouts
 from ncore_ray.config.units import format_time
 
@@ -59,6 +59,7 @@ def cross_check(draft: Draft) -> Iterator[Finding]:
         _engines_of_things,
         _overrides_of_engines,
         _transactions_on_all_engines,
+        _splices_of_one_family,
     )
     for check in checks:
         yield from check(draft)
@@ -321,6 +322,20 @@ def _transactions_on_all_engines(draft: Draft) -> Iterator[Finding]:
         if vserver.unit is Unit.TRANSACTION:
             text = 'found "transaction", which does not go together with distribution.parallelism "functional"'
             yield Finding(("vservers", index, "unit"), text)
+
+
+def _splices_of_one_family(draft: Draft) -> Iterator[Finding]:
+    """Yield each service of the other family than a vServer whose packets are only translated."""
+    families = {service.name: service.address.address.version for _, service in _entries(draft.services)}
+    for index, vserver in _entries(draft.vservers):
+        own = vserver.address.address.version
+        for position, name in enumerate(vserver.services if vserver.mode is Mode.SPLICE else ()):
+            if families.get(name, own) != own:
+                text = (
+                    f"found {shown(name)}, an IPv{families[name]} service, expected one of IPv{own}, as the vServer: "
+                )
+                text += 'mode "splice" changes no packet\'s length'
+                yield Finding(("vservers", index, "services", position), text)
 
 
 def _quiet_waits(draft: Draft) -> Iterator[tuple[int, Location]]:

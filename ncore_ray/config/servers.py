@@ -214,6 +214,15 @@ class Unit(StrEnum):
     """A request and its answer."""
 
 
+class Mode(StrEnum):
+    """What becomes of a client's connection."""
+
+    PROXY = "proxy"
+    """It ends at the appliance, and so does one of the appliance's to a service."""
+    SPLICE = "splice"
+    """It is one connection between client and service, whose packets are translated."""
+
+
 class VServer(Section):
     """A VIP address and port, and the services behind it."""
 
@@ -236,6 +245,8 @@ class VServer(Section):
     """The field of the first request that says which engine serves a client; None: the flow distributor says it."""
     unit: Annotated[Unit, *word(Unit)] = Unit.FLOW
     """With `transaction`, the requests of one connection are served by different engines."""
+    mode: Annotated[Mode, *word(Mode)] = Mode.PROXY
+    """With `splice`, packets of clients and services are translated and passed on; of HTTP after an upgrade."""
 
     def findings(self) -> Iterator[Finding]:
         """Yield HTTP options where no HTTP is spoken, and a port that does not go with the protocol."""
@@ -247,6 +258,9 @@ class VServer(Section):
             yield Finding(("http",), f'found HTTP options, which belong to protocol "HTTP" only, not "{self.protocol}"')
         if self.key is not None and self.protocol is not Protocol.HTTP:
             yield Finding(("key",), f'found a key, which belongs to protocol "HTTP" only, not "{self.protocol}"')
+        if self.mode is Mode.SPLICE and self.protocol not in (Protocol.TCP, Protocol.HTTP):
+            text = f'found "splice", which belongs to protocol "TCP" or "HTTP", not "{self.protocol}"'
+            yield Finding(("mode",), text)
         yield from self._unit_findings()
 
     def _unit_findings(self) -> Iterator[Finding]:

@@ -28,7 +28,9 @@ from ncore_ray.engine.proxy.relay import wake_peer
 from ncore_ray.engine.proxy.stream import pump_stream, stream_event, stream_lost, stream_timeout
 from ncore_ray.engine.remote.arrival import arriving_event, arriving_timeout
 from ncore_ray.engine.remote.relay import is_starved, pump_relayed, relayed_event, relayed_lost, watch_far
+from ncore_ray.engine.splice.closing import splice_timeout
 from ncore_ray.engine.tcp.receive import Event
+from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.transaction.answer import pump_leg
 from ncore_ray.engine.transaction.client import (
     pump_split,
@@ -116,7 +118,7 @@ def _http_server_event(engine: Engine, tcb: Tcb, events: int, address: int, leng
 @kernel
 def on_pump(engine: Engine, tcb: Tcb) -> int:
     """Let held bytes move on, now that they may be able to."""
-    if tcb.discard:
+    if tcb.discard or tcb.state >= TcpState.SPLICE_OPENING:
         return 0
     if tcb.role >= Role.MONITOR:
         return _pump_special(engine, tcb)
@@ -157,6 +159,8 @@ def on_lost(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def on_timeout(engine: Engine, tcb: Tcb) -> int:
     """The owner's own deadline has come."""
+    if tcb.state >= TcpState.SPLICE_OPENING:
+        return splice_timeout(engine, tcb)
     if tcb.role == Role.MONITOR:
         return monitor_timeout(engine, tcb)
     if tcb.role == Role.UDP_CLIENT or tcb.role == Role.UDP_SERVER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ncore_ray.arena.core import Drain, Stage, core_of
-from ncore_ray.arena.frame import IN_TRANSIT, descriptor_queue, frame_meta
+from ncore_ray.arena.frame import IN_TRANSIT, descriptor_length, descriptor_queue, frame_meta
 from ncore_ray.arena.header import arena_at, bank_in_force
 from ncore_ray.arena.ring import Ring, ring_give_back, ring_place, ring_publish, ring_take, ring_waiting, ring_write
 from ncore_ray.arena.rings import engine_ring, return_ring
@@ -24,11 +24,12 @@ from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.receive import receive_packet
 from ncore_ray.engine.remote.exchange import exchange_in, exchange_out, has_exchange
 from ncore_ray.engine.remote.output import virtual_output
+from ncore_ray.engine.splice.join import try_join
 from ncore_ray.engine.tcp.output import Output, tcp_output
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.engine.tcp.timeout import Expiry, tcp_expire
 from ncore_ray.engine.timer import advance, arm
-from ncore_ray.engine.transmit import SPARE_SLOTS, slots_left
+from ncore_ray.engine.transmit import needs_flush
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import load32
 from ncore_ray.nic.direct import Sender
@@ -102,7 +103,7 @@ def _take_batch(engine: Engine, packet: Packet, sender: Sender, ring: Ring) -> i
     count = min(ring_waiting(ring), BATCH)
     for _ in range(count):
         descriptor = ring_take(ring)
-        if slots_left(engine) <= SPARE_SLOTS:
+        if needs_flush(engine, descriptor_length(descriptor)):
             flush(engine, sender)
         packet.word = ring_place(ring, ring.taken - 1)
         receive_packet(engine, packet, descriptor)
@@ -158,6 +159,8 @@ def _work_on(engine: Engine, tcb: Tcb, work: int) -> int:
     if tcb.state >= TcpState.DATAGRAM:
         return _work_without_tcp(engine, tcb)
     result = tcp_output(engine, tcb)
+    if engine.splices:
+        try_join(engine, tcb)
     arm(engine, tcb)
     return result
 

@@ -79,6 +79,8 @@ class EngineCounters(Record):
     drop_tcp_old_timestamp_packets: I64
     """Older than what came before (PAWS, RFC 7323 §5)."""
     drop_tcp_no_timestamp_packets: I64
+    drop_tcp_no_slot_packets: I64
+    """Of spliced pairs, too large to be cut in the room that is left in this breath."""
     drop_takeover_packets: I64
     """Received by a predecessor that died while it worked on them."""
 
@@ -202,6 +204,14 @@ class EngineCounters(Record):
     access_logged_requests: I64
     access_log_full_requests: I64
     """Notes for the access log that found no room in the ring to the management."""
+    spliced_connections: I64
+    """Pairs whose segments are translated and passed on, from their handshakes on."""
+    joined_connections: I64
+    """Of these, pairs that were proxied before."""
+    spliced_segments: I64
+    """Segments that were passed on so."""
+    spliced_icmp_errors: I64
+    """ICMP errors that were passed on to the other side of a spliced pair."""
     udp_sessions: I64
     udp_datagrams: I64
     any_sessions: I64

@@ -34,6 +34,7 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     engine.reset_limit = settings.reset_limit
     engine.error_limit = settings.error_limit
     engine.echo_limit = settings.echo_limit
+    engine.splices = settings.splices
     engine.fast_open_limit = settings.fast_open_limit
     engine.idle_limit = settings.idle_limit
     engine.any_vservers = settings.any_vservers

@@ -131,15 +131,29 @@ def count_live(engine: Engine, tcb: Tcb, change: int) -> int:
 
 
 @kernel
+def _is_over(tcb: Tcb) -> int:
+    """Return 1 for a connection that stands in the queue of those in TIME-WAIT."""
+    return 1 if tcb.state == TcpState.TIME_WAIT or tcb.state == TcpState.SPLICE_ENDED else 0
+
+
+@kernel
+def _is_half_open(tcb: Tcb) -> int:
+    """Return 1 for a connection that stands in the queue of handshakes under way; of a spliced pair the client's."""
+    if tcb.state == TcpState.SPLICE_OPENING or tcb.state == TcpState.SPLICE_ANSWERED:
+        return 1 if tcb.role == Role.CLIENT else 0
+    return 1 if tcb.state == TcpState.SYN_RECEIVED else 0
+
+
+@kernel
 def enter_lists(engine: Engine, tcb: Tcb) -> int:
     """Enter a connection that comes as a whole, from a former engine, into the index, the lists and the counts."""
     if tcb.state != TcpState.VIRTUAL:
         index_connection(engine, tcb)
-    if tcb.state == TcpState.TIME_WAIT:
+    if _is_over(tcb):
         queue_time_wait(engine, tcb)
     elif tcb.pooled:
         enter_pool(engine, tcb)
-    elif tcb.state == TcpState.SYN_RECEIVED:
+    elif _is_half_open(tcb):
         enter_half_open(engine, tcb)
     elif is_orphan(tcb):
         enter_orphans(engine, tcb)
@@ -149,9 +163,9 @@ def enter_lists(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def _leave_lists(engine: Engine, tcb: Tcb) -> int:
     """Free a connection and all that it holds, wherever it stands."""
-    if tcb.state == TcpState.TIME_WAIT:
+    if _is_over(tcb):
         _leave_queue(engine, tcb)
-    elif tcb.state == TcpState.SYN_RECEIVED:
+    elif _is_half_open(tcb):
         leave_half_open(engine, tcb)
     elif is_orphan(tcb):
         leave_orphans(engine, tcb)

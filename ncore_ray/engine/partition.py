@@ -232,6 +232,8 @@ class Engine(Record):
     time_wait_us: I64
     keepalive_us: I64
     user_us: I64
+    splices: I64
+    """1: there are vServers whose proxied pairs become spliced ones."""
     fast_open_limit: I64
     """0: no data are taken with a SYN."""
     idle_limit: I64

@@ -23,13 +23,15 @@ from ncore_ray.engine.handshake.admit import NO_COOKIE, begin_handshake, end_han
 from ncore_ray.engine.handshake.early_data import take_early_data
 from ncore_ray.engine.ip.arp import receive_arp
 from ncore_ray.engine.ip.bridge import pass_on
-from ncore_ray.engine.ip.icmp import NOT_FOUND, quoted_sequence, receive_icmp
+from ncore_ray.engine.ip.icmp import NOT_FOUND, is_hard_error, next_hop_mtu, quoted_sequence, receive_icmp
 from ncore_ray.engine.ip.icmpv6 import quoted6_sequence, receive_icmpv6
 from ncore_ray.engine.ip.reassembly import reassemble
 from ncore_ray.engine.lifecycle import destroy, forget_stray
 from ncore_ray.engine.offer import LEAST_KEPT, end_offer, offer_frame
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.pieces import piece_address, piece_length
+from ncore_ray.engine.splice.errors import take_error
+from ncore_ray.engine.splice.receive import receive_spliced
 from ncore_ray.engine.tcp.receive import Event, continue_early, receive_segment
 from ncore_ray.engine.tcp.segment import answer_reset
 from ncore_ray.engine.tcp.sequence import seq_le, seq_lt
@@ -42,7 +44,7 @@ from ncore_ray.tables.service import NO_VSERVER, find_vserver
 from ncore_ray.wire.address import ipv4_of
 from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, TYPE_IPV6, read_ethernet
 from ncore_ray.wire.icmp import icmp_type
-from ncore_ray.wire.icmpv6 import PACKET_TOO_BIG, told_mtu
+from ncore_ray.wire.icmpv6 import PACKET_TOO_BIG, UNREACHABLE6, told_mtu
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
 from ncore_ray.wire.ipv6 import IPV6_HEADER, LEAST_MTU, PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
 from ncore_ray.wire.packet import Packet, Verdict
@@ -148,7 +150,12 @@ def _receive_icmp(engine: Engine, packet: Packet) -> int:
     if engine.forwards and forward_query(engine, packet):
         return 0
     number = receive_icmp(engine, packet)
-    return _unreachable(engine, number, quoted_sequence(packet)) if number != NOT_FOUND else 0
+    if number == NOT_FOUND:
+        return 0
+    sequence, is_hard = quoted_sequence(packet), is_hard_error(packet)
+    if tcb_of(engine, number - 1).state >= TcpState.SPLICE_OPENING:
+        return take_error(engine, packet, number, sequence, is_hard, next_hop_mtu(packet))
+    return _unreachable(engine, number, sequence) if is_hard else 0
 
 
 @kernel
@@ -158,9 +165,13 @@ def _receive_icmpv6(engine: Engine, packet: Packet) -> int:
     number = receive_icmpv6(engine, packet)
     if number == NOT_FOUND:
         return 0
-    if icmp_type(packet) == PACKET_TOO_BIG:
-        return _too_big(engine, number, quoted6_sequence(packet), told_mtu(packet))
-    return _unreachable(engine, number, quoted6_sequence(packet))
+    sequence, kind = quoted6_sequence(packet), icmp_type(packet)
+    if tcb_of(engine, number - 1).state >= TcpState.SPLICE_OPENING:
+        mtu = max(told_mtu(packet), LEAST_MTU) if kind == PACKET_TOO_BIG else 0
+        return take_error(engine, packet, number, sequence, 1 if kind == UNREACHABLE6 else 0, mtu)
+    if kind == PACKET_TOO_BIG:
+        return _too_big(engine, number, sequence, told_mtu(packet))
+    return _unreachable(engine, number, sequence) if kind == UNREACHABLE6 else 0
 
 
 @kernel
@@ -209,6 +220,9 @@ def _receive_tcp(engine: Engine, packet: Packet) -> int:
     number = find_connection(
         engine, packet.source_high, packet.source_low, packet.destination_high, packet.destination_low, ports
     )
+    if number and tcb_of(engine, number - 1).state >= TcpState.SPLICE_OPENING:
+        if not _is_new_incarnation(tcb_of(engine, number - 1), packet):
+            return receive_spliced(engine, packet, number)
     begin_change(engine, number if number else NEW_ONE)
     if number == 0:
         _receive_unknown(engine, packet, 0)
@@ -222,7 +236,9 @@ def _receive_tcp(engine: Engine, packet: Packet) -> int:
 @kernel
 def _is_new_incarnation(tcb: Tcb, packet: Packet) -> int:
     """A SYN beyond everything received may reuse a connection in TIME-WAIT (RFC 1122 §4.2.2.13)."""
-    if tcb.state != TcpState.TIME_WAIT or packet.flags & (SYN | ACK | RST) != SYN:
+    if tcb.state != TcpState.TIME_WAIT and tcb.state != TcpState.SPLICE_ENDED:
+        return 0
+    if packet.flags & (SYN | ACK | RST) != SYN:
         return 0
     return seq_lt(tcb.rcv_nxt, packet.sequence)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.arena.frame import FRAME_SIZE
 from ncore_ray.engine.connection import NO_MAC, Tcb
 from ncore_ray.engine.partition import HEADER_ROOM, Engine, base_of, counters_of
 from ncore_ray.machine.jit import kernel
@@ -23,6 +24,10 @@ from ncore_ray.wire.ndp import write_solicitation
 _SLOT_SIZE: Final = size_of(Slot)
 SPARE_SLOTS: Final = 4
 """Slots that output leaves free for what must be answered at once."""
+_LARGE_SLOTS: Final = 128
+"""So many packets of 536 bytes come of a large segment (64 KiB at the most) that is cut here …"""
+_LARGE_PIECES: Final = 192
+"""… and so many pieces of payload, beyond two per packet, at the most."""
 MAC_CHECK_US: Final = 1_000_000
 """How long a connection trusts its neighbour's address before it asks the table again."""
 
@@ -31,6 +36,14 @@ MAC_CHECK_US: Final = 1_000_000
 def slots_left(engine: Engine) -> int:
     """Return how many packets can still be made before the next flush."""
     return engine.slot_count - engine.slots_used
+
+
+@kernel
+def needs_flush(engine: Engine, length: int) -> int:
+    """Return 1 if a received packet of so many bytes might find too few slots, or pieces, for what is made of it."""
+    if length <= FRAME_SIZE:
+        return 1 if slots_left(engine) <= SPARE_SLOTS else 0
+    return 1 if slots_left(engine) <= _LARGE_SLOTS or engine.piece_count - engine.pieces_used < _LARGE_PIECES else 0
 
 
 @kernel

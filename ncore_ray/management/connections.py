@@ -24,6 +24,7 @@ from ncore_ray.wire.address import end_text
 
 _CLOSED: Final = (TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2, TcpState.CLOSING, TcpState.LAST_ACK)
 """States after our FIN."""
+_OVER: Final = (TcpState.TIME_WAIT, TcpState.SPLICE_ENDED)
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def count_clients(array: Bytes, engines: Iterable[int]) -> Clients:
         quiet = (rows["peer"] == 0) & (rows["hold_chain_length"] == 0) & (rows["send_chain_length"] == 0)
         virtual = (rows["state"] == TcpState.VIRTUAL) & (rows["snd_nxt"] == rows["snd_una"])
         ended = np.isin(rows["state"], _CLOSED) | (virtual & (rows["fin_wanted"] != 0))
-        over = (rows["state"] == TcpState.TIME_WAIT) | (quiet & ended)
+        over = np.isin(rows["state"], _OVER) | (quiet & ended)
         arriving = rows["role"] == Role.ARRIVING
         left = (rows["role"] == Role.RELAYED) & (rows["peer"] == 0)
         leg = (rows["state"] == TcpState.VIRTUAL) & shared[rows["vserver"]]  # its client is counted already

@@ -13,11 +13,11 @@ from ncore_ray.arena.frame import FRAME_SIZE, Checksum
 from ncore_ray.machine.jit import kernel
 from ncore_ray.machine.memory import copy, load8, load16be, load32be, store8, store16be, store32be
 from ncore_ray.nic.local import ReaderLocal
-from ncore_ray.wire.checksum import checksum
+from ncore_ray.wire.checksum import checksum, sum_bytes
 from ncore_ray.wire.ethernet import ETHERNET_HEADER, TYPE_IPV4, TYPE_IPV6
 from ncore_ray.wire.ipv4 import IPV4_HEADER, PROTOCOL_TCP
 from ncore_ray.wire.ipv6 import IPV6_HEADER
-from ncore_ray.wire.tcp import ACK, FIN, PSH, TCP_HEADER
+from ncore_ray.wire.tcp import ACK, FIN, PSH, TCP_HEADER, begin_tcp_checksum
 
 LARGEST: Final = 65_536 + 128
 """Room for the largest packet that the kernel puts together."""
@@ -122,8 +122,18 @@ def cut(local: ReaderLocal, frame: int) -> int:
     if is_cutting(local):
         flags &= ~_LAST_ONLY
     store8(transport + 13, flags)
-    local.checksum = local.large_checksum
+    _begin_sum(frame, transport, headers - (transport - frame) + part)
+    local.checksum = Checksum.PARTIAL
     return headers + part
+
+
+@kernel
+def _begin_sum(frame: int, transport: int, length: int) -> int:
+    """Write the sum of the part's own pseudo header: the large packet's checksum is no part's, whatever it was."""
+    network = frame + ETHERNET_HEADER
+    is_4 = load16be(frame + _ETHER_TYPE) == TYPE_IPV4
+    addresses = sum_bytes(network + 12, 8) if is_4 else sum_bytes(network + 8, 32)
+    return begin_tcp_checksum(transport, addresses + PROTOCOL_TCP + length)
 
 
 @kernel

@@ -131,6 +131,8 @@ class Vserver(Record):
     """Bytes of a request's body; −1 for no limit."""
     access_log: I64
     """1: its requests are logged, where there is an access log."""
+    splice: I64
+    """1: packets of its clients and of services are translated and passed on; see `engine/splice`."""
 
     arrival: I64
     """`Arrival`: what decides which engine serves a client."""

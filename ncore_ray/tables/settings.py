@@ -45,6 +45,8 @@ class Settings(Record):
     error_limit: I64
     echo_limit: I64
     fast_open_limit: I64
+    splices: I64
+    """1: some vServer splices."""
     idle_limit: I64
     any_vservers: I64
     """VServers of protocol ANY, draining ones included."""

@@ -18,7 +18,8 @@ def fold(total: int) -> int:
 
 
 @kernel
-def _swap16(value: int) -> int:
+def swap16(value: int) -> int:
+    """Return a 16-bit word, or a sum of such, with its two bytes swapped."""
     return (value & 0xFF) << 8 | value >> 8
 
 
@@ -35,7 +36,7 @@ def sum_bytes(address: int, length: int) -> int:
         word = load64(address + 8 * i)
         total += (word & MASK32) + ((word >> 32) & MASK32)
     own_order = fold(total)
-    rest = _swap16(own_order)
+    rest = swap16(own_order)
     at = address + 8 * words
     left = length & 7
     if left & 4:

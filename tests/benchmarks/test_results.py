@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks import facts
 from benchmarks.goals import REASONS, Goal, placement_of
 from benchmarks.load import Case
-from benchmarks.peers import EVERY_PLACEMENT, USUAL, Direct, known_peers, select
+from benchmarks.peers import EVERY_PLACEMENT, USUAL, Direct, Protocol, known_peers, select
 from benchmarks.result import FIGURES, Measurement, Result
 from benchmarks.scenarios import IN_MEMORY, ON_THE_WIRE
 from benchmarks.store import load_results, save_result
@@ -111,7 +111,9 @@ def test_facts_name_no_host_and_no_folder() -> None:
 
 
 def test_peers_are_known_by_name() -> None:
-    assert set(EVERY_PLACEMENT) | {"haproxy-2"} == set(known_peers())
+    assert set(EVERY_PLACEMENT) | {"haproxy-2", "ncore-1-splice"} == set(known_peers())
+    assert known_peers()["ncore-1-splice"].missing(Protocol.HTTP) == "ncore-1-splice splices TCP vServers only"
+    assert known_peers()["ncore-1-splice"].missing(Protocol.TCP) is None
 
 
 def test_unknown_peers_are_named() -> None:

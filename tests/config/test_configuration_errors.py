@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ncore_ray.config.load import ConfigurationError, Problem, load, parse
-from ncore_ray.config.model import HttpMonitor, Unit
+from ncore_ray.config.model import HttpMonitor, Mode, Unit
 from ncore_ray.config.tree import Dumper
 from ncore_ray.errors import NcoreError
 
@@ -57,6 +57,18 @@ def test_transactions_do_not_go_with_functions() -> None:
     text = text.replace("algorithm: hash, key: [src-ip, dst-ip]", "parallelism: functional")
     found = 'found "transaction", which does not go together with distribution.parallelism "functional"'
     assert problems_of(text) == [f"11:89: vservers[0].unit: {found}"]
+
+
+def test_splices_are_not_of_udp_and_of_one_family() -> None:
+    text = BASE.replace("[web1, web2]", "[web1, web2], mode: splice")
+    assert parse(text).vservers[0].mode is Mode.SPLICE
+    found = 'found "splice", which belongs to protocol "TCP" or "HTTP", not "UDP"'
+    assert problems_of(text.replace("protocol: HTTP", "protocol: UDP")) == [f"11:88: vservers[0].mode: {found}"]
+    text = text.replace('"10.1.0.100:80"', '"[2001:db8::100]:80"')
+    found = (
+        'found "web1", an IPv4 service, expected one of IPv6, as the vServer: mode "splice" changes no packet\'s length'
+    )
+    assert problems_of(text)[0].endswith(f"vservers[0].services[0]: {found}")
 
 
 def test_lines_of_a_block_with_comments() -> None:

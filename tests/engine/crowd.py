@@ -91,6 +91,9 @@ def _unwrapped(number: int, near: int) -> int:
 class Crowd:
     """An engine, or the engines of a lab, between clients and services."""
 
+    stream_type: type[Stream] = Stream
+    says_blocks = False
+
     def __init__(
         self,
         seed: int,
@@ -123,15 +126,15 @@ class Crowd:
 
     def _client(self, i: int) -> None:
         data = i.to_bytes(4, "big") + self.choice.randbytes(self.sizes[0])
-        peer = ReferenceTcp(data, self.capacity, self.pace, is_active=True)
-        stream = Stream(0, (CLIENT, _FIRST_PORT + i), (VIP, PORT), peer, self.choice.randrange(WRAP))
+        peer = ReferenceTcp(data, self.capacity, self.pace, is_active=True, says_blocks=self.says_blocks)
+        stream = self.stream_type(0, (CLIENT, _FIRST_PORT + i), (VIP, PORT), peer, self.choice.randrange(WRAP))
         stream.progress_at = self.lab.now
         self.streams[0, _FIRST_PORT + i] = stream
         self._transmit(stream, peer.send(self.lab.now))
 
     def _service(self, port: int) -> Stream:
-        peer = ReferenceTcp(self.response, self.capacity, self.pace, is_active=False)
-        stream = Stream(1, (SERVICE, PORT), (SNIP, port), peer, self.choice.randrange(WRAP))
+        peer = ReferenceTcp(self.response, self.capacity, self.pace, is_active=False, says_blocks=self.says_blocks)
+        stream = self.stream_type(1, (SERVICE, PORT), (SNIP, port), peer, self.choice.randrange(WRAP))
         stream.progress_at = self.lab.now
         self.streams[1, port] = stream
         return stream

@@ -62,6 +62,7 @@ logs = mappings(
     keep=st.integers(0, 100),
 )
 keys = st.sampled_from(["none", {"cookie": "true"}, {"header": "X-1"}, {"parameter": "a,b"}, {"parameter": "12"}])
+modes = mappings(mode=st.sampled_from(["proxy", "splice"]))
 units = mappings(unit=st.sampled_from(["flow", "transaction"]))
 controls = st.sampled_from(["cubic", "newreno", "vegas", "bbr"])
 tcp = mappings(
@@ -115,17 +116,17 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     vservers = [
         {
             "name": name,
-            "address": draw(st.sampled_from(["10.0.0.200", "[2001:db8:9::c8]"])) + f":{1_000 + index}"
-            if protocol != "ANY"
-            else f"10.0.0.{201 + index}:*",
+            "address": f"{address}:{1_000 + index}" if protocol != "ANY" else f"10.0.0.{201 + index}:*",
             "protocol": protocol,
             "services": draw(st.lists(st.sampled_from(known), min_size=1, unique=True)),
             "timeouts": draw(timeouts),
         }
         | draw(mappings(method=st.sampled_from(["roundrobin", "leastconnection"])))
         | ({"http": draw(http)} | draw(mappings(key=keys) | units) if protocol == "HTTP" else {})
+        | (draw(modes) if protocol in ("HTTP", "TCP") and "." in address else {})
         for index, name in enumerate(draw(st.lists(names, unique=True, max_size=4)) if known else [])
         for protocol in [draw(st.sampled_from(["HTTP", "TCP", "UDP", "ANY"]))]
+        for address in [draw(st.sampled_from(["10.0.0.200", "[2001:db8:9::c8]"]))]
     ]
     cores = st.just("auto") | st.lists(st.integers(0, 63), min_size=1, unique=True)
     return {

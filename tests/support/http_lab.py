@@ -47,6 +47,7 @@ def configuration(
     engines: int = 1,
     key: str = "",
     unit: str = "",
+    mode: str = "",
     distribution: str = "",
     http: str = "",
     timeouts: str = "",
@@ -72,6 +73,7 @@ def configuration(
         + (f", http: {{{http}}}" if http else "")
         + (f", key: {{{key}}}" if key else "")
         + (f", unit: {unit}" if unit else "")
+        + (f", mode: {mode}" if mode else "")
         + "}",
     ]
     lines += [

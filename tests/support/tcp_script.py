@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Final
 
 from ncore_ray.arena.frame import FRAME_SIZE, Checksum
-from ncore_ray.engine.connection import Tcb
+from ncore_ray.engine.connection import Role, Tcb
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.lab.dry.engine import NIC_MACS, START, EngineLab, Totals
 from ncore_ray.lab.dry.packets import arp, ethernet, ip_bytes, ipv4, tcp
@@ -338,11 +338,13 @@ class Script:
         learn: bool = True,
         sack: bool = False,
         ecn: bool = False,
+        vserver: str = "",
     ) -> None:
         """``sack``: both ends permit selective acknowledgments; ``ecn``: both agree on ECN, where the engine does."""
         self.sack = sack
         self.ecn = ecn
-        self.lab = EngineLab(configuration_text(tcp=tcp, timeouts=timeouts), connections=connections, frames=frames)
+        text = configuration_text(tcp=tcp, timeouts=timeouts, vserver=vserver)
+        self.lab = EngineLab(text, connections=connections, frames=frames)
         self.receive_limit = self.lab.engine().receive_limit
         self.offers_sack = bool(self.lab.engine().sack)
         self.rtt_us = 1000 * rtt_ms
@@ -531,8 +533,10 @@ def check_nothing_leaked(lab: EngineLab, *, connections: int | None = None) -> N
     assert engine.freed_late == 0
     assert engine.slots_used == 0
     states = [tcb.state for tcb in live]
-    assert engine.half_open == states.count(TcpState.SYN_RECEIVED)
-    assert (engine.time_wait_first == 0) == (TcpState.TIME_WAIT not in states)
+    opening = (TcpState.SPLICE_OPENING, TcpState.SPLICE_ANSWERED)
+    spliced = sum(tcb.state in opening and tcb.role == Role.CLIENT for tcb in live)
+    assert engine.half_open == states.count(TcpState.SYN_RECEIVED) + spliced
+    assert (engine.time_wait_first == 0) == (not {TcpState.TIME_WAIT, TcpState.SPLICE_ENDED} & set(states))
     assert (engine.orphan_first == 0) == (not any(map(is_orphan, live)))
     check_accounts(lab.totals())
 

@@ -115,7 +115,10 @@ def _may_live_here(engine: Engine, image: Tcb) -> int:
     arena = arena_at(base_of(engine))
     client = image.role == Role.CLIENT or image.role == Role.UDP_CLIENT or image.role == Role.ARRIVING
     server = image.role == Role.SERVER or image.role == Role.UDP_SERVER
-    if not (client or server) or image.state < TcpState.SYN_SENT or image.state > TcpState.DATAGRAM:
+    state = image.state
+    if not (client or server) or state < TcpState.SYN_SENT or state > TcpState.SPLICE_ENDED:
+        return 0
+    if state == TcpState.VIRTUAL:
         return 0
     if image.nic < 0 or image.nic >= arena.nic_count or image.route >= arena.route_count:
         return 0

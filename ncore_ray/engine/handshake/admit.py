@@ -15,11 +15,19 @@ from ncore_ray.engine.handshake.answer import answer_with_cookie
 from ncore_ray.engine.handshake.cookie import NO_DATA, read_cookie, restore_options
 from ncore_ray.engine.orphans import oldest_idle_orphan
 from ncore_ray.engine.partition import Engine, base_of, counters_of, vserver_stats
+from ncore_ray.engine.splice.opening import begin_splice
 from ncore_ray.engine.tcp.accept import takes_no_more
 from ncore_ray.engine.tcp.sequence import seq_add
-from ncore_ray.engine.tcp.user import evict_orphan, number_from, open_passive, take_or_evict, take_or_recycle
+from ncore_ray.engine.tcp.user import (
+    evict_orphan,
+    has_spare,
+    number_from,
+    open_passive,
+    take_or_evict,
+    take_or_recycle,
+)
 from ncore_ray.machine.jit import kernel
-from ncore_ray.tables.service import NO_VSERVER, CookieMode, find_vserver, vserver_of
+from ncore_ray.tables.service import NO_VSERVER, CookieMode, VserverProtocol, find_vserver, vserver_of
 from ncore_ray.wire.packet import Packet
 
 NO_COOKIE: Final = -1
@@ -70,10 +78,19 @@ def begin_handshake(engine: Engine, packet: Packet, vserver: int, reborn: int) -
         number = take_or_recycle(engine)
     if number:
         counters_of(engine).used_tcp_packets += 1
+        if _is_spliced(engine, vserver) and has_spare(engine):
+            return begin_splice(engine, packet, vserver, number)
         return open_passive(engine, packet, vserver, number)
     counters_of(engine).drop_tcp_table_full_packets += 1
     vserver_stats(engine, vserver).refused += 1
     return 0
+
+
+@kernel
+def _is_spliced(engine: Engine, vserver: int) -> int:
+    """Return 1 if a SYN to a vServer goes on to a service; of HTTP something has to be read first."""
+    record = vserver_of(base_of(engine), vserver)
+    return 1 if record.splice and record.protocol == VserverProtocol.TCP else 0
 
 
 @kernel

@@ -36,7 +36,7 @@ _REASSEMBLY: Final = 1
 
 
 @kernel
-def _may_send(engine: Engine) -> int:
+def may_send_error(engine: Engine) -> int:
     """Return 1 if one more may go out, and there is a slot for it; else 0 (counted)."""
     if slots_left(engine) and may_tell_error(engine):
         return 1
@@ -65,7 +65,7 @@ def _quote(engine: Engine, index: int, quoted: int, length: int) -> int:
 @kernel
 def tell_port_unreachable(engine: Engine, packet: Packet) -> int:
     """Tell the sender of a datagram that nobody listens at its destination, an own address (RFC 1122 §4.1.3.1)."""
-    if packet.ethernet_destination & GROUP or not _may_send(engine):
+    if packet.ethernet_destination & GROUP or not may_send_error(engine):
         return 0
     is_4 = is_ipv4(packet.source_high, packet.source_low)
     length = min(packet.network_length, _QUOTED4 if is_4 else _QUOTED6)
@@ -98,7 +98,7 @@ def tell_time_exceeded(engine: Engine, entry: Reassembly, room: int) -> int:
     frame = room + CONTENT - entry.header_length
     is_4 = is_ipv4(entry.source_high, entry.source_low)
     protocol = PROTOCOL_ICMP if is_4 else PROTOCOL_ICMPV6
-    if (is_4 and load8(frame + ETHERNET_HEADER + 9) == PROTOCOL_ICMP) or not _may_send(engine):
+    if (is_4 and load8(frame + ETHERNET_HEADER + 9) == PROTOCOL_ICMP) or not may_send_error(engine):
         return 0
     quoted = frame + ETHERNET_HEADER
     length = min(entry.header_length - ETHERNET_HEADER + entry.first_length, _QUOTED4 if is_4 else _QUOTED6)

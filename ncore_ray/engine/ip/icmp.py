@@ -17,6 +17,7 @@ from ncore_ray.wire.icmp import (
     DESTINATION_UNREACHABLE,
     ECHO_REQUEST,
     ICMP_HEADER,
+    TIME_EXCEEDED,
     check_icmp,
     icmp_type,
     is_icmp_error,
@@ -35,7 +36,7 @@ _FRAGMENTATION_NEEDED: Final = 4
 
 @kernel
 def receive_icmp(engine: Engine, packet: Packet) -> int:
-    """Take one ICMP message; return the number plus 1 of the connection that it declares unreachable, or NOT_FOUND."""
+    """Take one ICMP message; return the number plus 1 of the connection whose segment did not arrive, or NOT_FOUND."""
     counters = counters_of(engine)
     if check_icmp(packet) != Verdict.GOOD:
         counters.drop_icmp_bad_packets += 1
@@ -47,8 +48,8 @@ def receive_icmp(engine: Engine, packet: Packet) -> int:
         counters.drop_icmp_unused_packets += 1
         return NOT_FOUND
     counters.used_icmp_packets += 1
-    is_hard = icmp_type(packet) == DESTINATION_UNREACHABLE and load8(packet.transport + 1) != _FRAGMENTATION_NEEDED
-    return _find_quoted(engine, packet) if is_hard else NOT_FOUND
+    kind = icmp_type(packet)
+    return _find_quoted(engine, packet) if kind in (DESTINATION_UNREACHABLE, TIME_EXCEEDED) else NOT_FOUND
 
 
 @kernel
@@ -108,6 +109,20 @@ def _find_quoted(engine: Engine, packet: Packet) -> int:
         mapped(quoted_source(packet)),
         make_ports(load16be(ports + 2), load16be(ports), PROTOCOL_TCP),
     )
+
+
+@kernel
+def is_hard_error(packet: Packet) -> int:
+    """Return 1 if an error says that the destination cannot be reached (RFC 1122 §4.2.3.9)."""
+    is_unreachable = icmp_type(packet) == DESTINATION_UNREACHABLE
+    return 1 if is_unreachable and load8(packet.transport + 1) != _FRAGMENTATION_NEEDED else 0
+
+
+@kernel
+def next_hop_mtu(packet: Packet) -> int:
+    """Return the MTU that "fragmentation needed" tells of (RFC 1191 §4), or 0."""
+    word = load16be(packet.transport)
+    return load16be(packet.transport + 6) if word == DESTINATION_UNREACHABLE << 8 | _FRAGMENTATION_NEEDED else 0
 
 
 @kernel

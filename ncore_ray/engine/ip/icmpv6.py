@@ -18,6 +18,7 @@ from ncore_ray.wire.icmp import ICMP_HEADER, icmp_type
 from ncore_ray.wire.icmpv6 import (
     ECHO_REQUEST6,
     PACKET_TOO_BIG,
+    TIME_EXCEEDED6,
     UNREACHABLE6,
     check_icmpv6,
     is_icmpv6_error,
@@ -62,7 +63,8 @@ def receive_icmpv6(engine: Engine, packet: Packet) -> int:
         counters.drop_icmp_unused_packets += 1
         return NOT_FOUND
     counters.used_icmp_packets += 1
-    return _find_quoted(engine, packet) if kind in (UNREACHABLE6, PACKET_TOO_BIG) else NOT_FOUND
+    is_lost = kind in (UNREACHABLE6, PACKET_TOO_BIG, TIME_EXCEEDED6)
+    return _find_quoted(engine, packet) if is_lost else NOT_FOUND
 
 
 @kernel

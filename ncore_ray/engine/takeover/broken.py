@@ -36,7 +36,7 @@ def _reset(engine: Engine, tcb: Tcb) -> int:
         return 0
     if tcb.role != Role.SERVER and tcb.role != Role.MONITOR and tcb.role != Role.UDP_SERVER:
         forget_flow(engine, tcb)
-    opened = TcpState.SYN_RECEIVED <= tcb.state <= TcpState.LAST_ACK
+    opened = TcpState.SYN_RECEIVED <= tcb.state <= TcpState.LAST_ACK or tcb.state == TcpState.SPLICED
     known = 0 <= tcb.nic < arena_at(base_of(engine)).nic_count and tcb.ports and tcb.remote_mac != NO_MAC
     if opened and known and slots_left(engine) > SPARE_SLOTS:
         send_reset(engine, tcb)

@@ -98,7 +98,8 @@ def take_over(array: Bytes, index: int, now: int) -> Takeover:
 def _order(array: Bytes, engine: Engine) -> npt.NDArray[np.int32]:
     """Return the numbers of all connections: by the end of TIME-WAIT, or by their last use."""
     tcbs = table(Tcb, array, engine.connections, engine.connection_count)
-    key = np.where(tcbs["state"] == TcpState.TIME_WAIT, tcbs["close_at"], tcbs["last_received_at"])
+    over = np.isin(tcbs["state"], (TcpState.TIME_WAIT, TcpState.SPLICE_ENDED))
+    key = np.where(over, tcbs["close_at"], tcbs["last_received_at"])
     return np.argsort(key, kind="stable").astype(np.int32)
 
 

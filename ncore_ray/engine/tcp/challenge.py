@@ -23,6 +23,16 @@ _WINDOW_US: Final = 1_000_000
 @kernel
 def challenge(engine: Engine, tcb: Tcb) -> int:
     """Send an acknowledgment that lets a true peer prove itself; return 1 if it goes out."""
+    if not may_challenge(engine, tcb):
+        return 0
+    tcb.ack_now = 1
+    mark(engine, tcb, Work.OUTPUT)
+    return 1
+
+
+@kernel
+def may_challenge(engine: Engine, tcb: Tcb) -> int:
+    """Return 1, and count it, if a challenge may go out on a connection now."""
     counters = counters_of(engine)
     if (tcb.refused_at and engine.now - tcb.refused_at < _INTERVAL_US) or not _allowance(engine):
         counters.challenge_acks_suppressed += 1
@@ -30,8 +40,6 @@ def challenge(engine: Engine, tcb: Tcb) -> int:
     engine.challenges_left -= 1
     tcb.refused_at = engine.now
     counters.challenge_acks += 1
-    tcb.ack_now = 1
-    mark(engine, tcb, Work.OUTPUT)
     return 1
 
 

@@ -24,6 +24,13 @@ class TcpState(IntEnum):
     """A UDP session."""
     VIRTUAL = 11
     """No TCP at all: the other end is another engine of the appliance."""
+    SPLICE_OPENING = 12
+    """One side of a spliced pair (`engine/splice`): the client's SYN went on, and no service has answered yet."""
+    SPLICE_ANSWERED = 13
+    """The service's answer went on, and the client has not acknowledged it yet."""
+    SPLICED = 14
+    SPLICE_ENDED = 15
+    """Both streams have ended and are acknowledged: what stands for TIME-WAIT."""
 
 
 class Recovery(IntEnum):

@@ -43,7 +43,7 @@ def tcp_expire(engine: Engine, tcb: Tcb) -> int:
     """Do what is due at `engine.now`; return an `Expiry`."""
     now = engine.now
     if tcb.close_at and tcb.close_at <= now:
-        if tcb.state == TcpState.TIME_WAIT:
+        if tcb.state == TcpState.TIME_WAIT or tcb.state == TcpState.SPLICE_ENDED:
             destroy(engine, tcb)
         else:
             abort(engine, tcb)  # nobody reads here any more, and the peer did not close in time

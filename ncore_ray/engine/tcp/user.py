@@ -96,6 +96,12 @@ def take_or_recycle(engine: Engine) -> int:
 
 
 @kernel
+def has_spare(engine: Engine) -> int:
+    """Return 1 if another connection can be taken, if need be in the place of one in TIME-WAIT."""
+    return 1 if engine.free_connection or recycle_time_wait(engine) else 0
+
+
+@kernel
 def take_or_evict(engine: Engine) -> int:
     """Return the number plus 1 of a fresh connection, if need be in the place of another that is worth less; or 0."""
     number = take_connection(engine)
