@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _SECOND_US: Final = 1_000_000
+_ETHERNET: Final = 14
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Path:
     duplication: float = 0.0
     losses: tuple[tuple[int, int], ...] = ()
     """Runs of packets towards the receiver that are lost: the first one's number (0 …), and how many."""
+    mtu: int = 0
+    """Bytes of the longest packet towards the receiver, from the IP header on; 0: any."""
+    tells: bool = False
+    """Whether a router says so of those that are too long (RFC 792, "fragmentation needed")."""
 
 
 class Link:
@@ -40,6 +45,7 @@ class Link:
         self._chance = random.Random(seed)
         self._rate = path.rate if is_forward else 0
         self._lost = {first + i for first, count in path.losses for i in range(count)} if is_forward else set()
+        self._mtu = path.mtu if is_forward else 0
         self._free_at = 0
         self._entered_at: dict[int, int] = {}
         self.carried = 0
@@ -56,7 +62,7 @@ class Link:
         number = self.carried
         self.carried += 1
         arrivals = []
-        is_lost = self._happens(self._path.loss) or number in self._lost
+        is_lost = self._happens(self._path.loss) or number in self._lost or self.is_too_long(size)
         for _ in range(0 if is_lost else 1 + self._happens(self._path.duplication)):
             leaves_at = self._through_queue(now, size)
             if leaves_at >= 0:
@@ -64,6 +70,10 @@ class Link:
                 arrivals.append(leaves_at + self._path.delay_us + late)
         self.dropped += not arrivals
         return arrivals
+
+    def is_too_long(self, size: int) -> bool:
+        """Return whether a frame of so many bytes is too long for the path."""
+        return 0 < self._mtu < size - _ETHERNET
 
     def _happens(self, share: float) -> bool:
         return share > 0 and self._chance.random() < share

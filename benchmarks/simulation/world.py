@@ -7,6 +7,7 @@ path to the clients: the same kernels that an appliance runs.
 from __future__ import annotations
 
 import heapq
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +16,11 @@ from benchmarks.simulation.kernels import time_to_timer
 from benchmarks.simulation.path import Link, Path
 from ncore_ray.arena.frame import Checksum
 from ncore_ray.lab.dry.engine import NIC_MACS, EngineLab
+from ncore_ray.lab.dry.packets import ethernet, icmp, ipv4
 
 _VIP: Final = ("10.1.0.100", 9000)
 _CLIENT: Final = "10.1.0.2"
+_ROUTER: Final = "10.1.0.1"
 _SERVER: Final = ("10.2.0.2", 9000)
 _SNIP: Final = "10.2.0.10"
 _CLIENT_MAC: Final = 0x0200_0000_0901
@@ -159,6 +162,13 @@ class World:
     def _through_queue(self, number: int, frame: bytes) -> None:
         for at in self.forward.carry(self.lab.now, len(frame)):
             self._push(at, number, frame)
+        if self.plan.path.tells and self.forward.is_too_long(len(frame)):
+            self._push(self.lab.now + self.plan.path.delay_us, -1, self._too_long(frame))
+
+    def _too_long(self, frame: bytes) -> bytes:
+        """Return what a router says of a packet: its IP header, eight bytes more, and the MTU of the next link."""
+        body = icmp(3, 4, struct.pack(">HH", 0, self.plan.path.mtu) + frame[14:42])
+        return ethernet(ipv4(_ROUTER, _VIP[0], 1, body), 0x0800, NIC_MACS[0], _CLIENT_MAC)
 
     def _to_source(self, frame: bytes) -> list[bytes]:
         if frame[12:14] != b"\x08\x00":

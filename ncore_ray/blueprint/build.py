@@ -18,6 +18,7 @@ from ncore_ray.blueprint.routes import ADDRESSES_PER_NIC, SPARE, forget_routes, 
 from ncore_ray.blueprint.rows import Capacity, Rows, capacity_of, plan_rows
 from ncore_ray.blueprint.tables import write_bank, write_port_owners
 from ncore_ray.blueprint.texts import Texts, error_rows, write_error_rows
+from ncore_ray.blueprint.words import MTU_PROBING
 from ncore_ray.config.model import Algorithm as ConfiguredAlgorithm
 from ncore_ray.config.model import Configuration, HashFunction, Placement
 from ncore_ray.config.model import Forwarding as ConfiguredForwarding
@@ -155,6 +156,7 @@ def _engine_settings(configuration: Configuration, dimensions: Dimensions, index
         error_limit=configuration.limits.icmp_errors,
         echo_limit=configuration.limits.echo_replies,
         fast_open_limit=tcp.fast_open or 0,
+        mtu_probing=MTU_PROBING[tcp.mtu_probing],
         idle_server_connections=configuration.limits.idle_server_connections,
         reassemblies=configuration.limits.reassemblies,
         bridges=any(nic.bridge for nic in configuration.nics),

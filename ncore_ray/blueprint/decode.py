@@ -11,7 +11,7 @@ import numpy as np
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.rows import OWN_TIMEOUTS, Rows, ServiceRow, VserverRow
-from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHODS, PROTOCOLS
+from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHODS, MTU_PROBING, PROTOCOLS
 from ncore_ray.config.addresses import Endpoint
 from ncore_ray.config.model import (
     Configuration,
@@ -40,6 +40,7 @@ _CONGESTION: Final = {int(word): name for name, word in CONGESTION.items()}
 _COOKIES: Final = {int(word): name for name, word in COOKIES.items()}
 _ECN: Final = {int(word): name for name, word in ECN.items()}
 _KEY_KINDS: Final = {int(word): name for name, word in KEY_KINDS.items()}
+_MTU_PROBING: Final = {int(word): name for name, word in MTU_PROBING.items()}
 _METHODS: Final = {int(word): name for name, word in METHODS.items()}
 _PROTOCOLS: Final = {int(word): name for name, word in PROTOCOLS.items()}
 
@@ -206,6 +207,7 @@ def read_live(settings: Any, static: Configuration) -> Configuration:
         "sack": bool(settings.sack),
         "pacing": bool(settings.pacing),
         "ecn": _ECN.get(settings.ecn),
+        "mtu_probing": _MTU_PROBING.get(settings.mtu_probing),
         "nagle": bool(settings.nagle),
         "cork": settings.cork_us,
         "delayed_ack": settings.delayed_ack_us,

@@ -16,6 +16,7 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import ErrorText, Exchange
 from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.ip.paths import PathMtu
 from ncore_ray.engine.latency.histogram import Latency
 from ncore_ray.engine.pacing import Pace
 from ncore_ray.engine.partition import Engine
@@ -33,7 +34,7 @@ from ncore_ray.tables.settings import Settings
 _RECORDS: Final[list[Any]] = [
     *(Arena, Region, Core, Ring, FrameMeta, Nic, OwnAddress, Route, Neighbour, Vserver, Binding, Service),
     *(Engine, Tcb, EngineCounters, VserverStats, ServiceStats, Exchange, Body, ErrorText, Pace, Slot, Piece),
-    *(Link, Half, NoteRing, RequestNote, ResponseNote, Watch, Settings, Lease, Latency),
+    *(Link, Half, NoteRing, RequestNote, ResponseNote, Watch, Settings, Lease, Latency, PathMtu),
     *FLOW_RECORDS,
     *PARTITION_RECORDS,
 ]

@@ -9,7 +9,7 @@ from ncore_ray.arena.layout import Bytes
 from ncore_ray.blueprint.routes import route_to
 from ncore_ray.blueprint.rows import Rows, TableFullError, VserverRow
 from ncore_ray.blueprint.texts import Texts, probe_text
-from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHODS, PROTOCOLS
+from ncore_ray.blueprint.words import CONGESTION, COOKIES, ECN, KEY_KINDS, METHODS, MTU_PROBING, PROTOCOLS
 from ncore_ray.config.addresses import IpAddress
 from ncore_ray.config.model import Configuration, HttpMonitor, Mode, Nic, Parallelism, Protocol, Service, Unit, VServer
 from ncore_ray.machine.record import size_of, view
@@ -70,6 +70,7 @@ def _write_settings(array: Bytes, arena: Arena, bank: int, configuration: Config
     settings.epoch = epoch
     settings.initial_window, settings.sack = tcp.initial_window, int(tcp.sack)
     settings.pacing, settings.ecn = int(tcp.pacing), ECN[tcp.ecn]
+    settings.mtu_probing = MTU_PROBING[tcp.mtu_probing]
     settings.nagle, settings.cork_us = int(tcp.nagle), tcp.cork
     settings.delayed_ack_us = tcp.delayed_ack
     settings.min_rto_us, settings.max_rto_us = tcp.min_rto, tcp.max_rto

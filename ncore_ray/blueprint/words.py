@@ -6,10 +6,10 @@ from typing import Final
 
 from ncore_ray.config.model import Method as ConfiguredMethod
 from ncore_ray.config.model import Protocol
-from ncore_ray.config.transport import CongestionControl, EcnChoice, SynCookies
+from ncore_ray.config.transport import CongestionControl, EcnChoice, MtuProbes, SynCookies
 from ncore_ray.engine.http.message.key import KeyKind
 from ncore_ray.tables.service import Congestion, CookieMode, Method, VserverProtocol
-from ncore_ray.tables.settings import EcnUse
+from ncore_ray.tables.settings import EcnUse, MtuProbing
 
 PROTOCOLS: Final = {
     Protocol.TCP: VserverProtocol.TCP,
@@ -27,6 +27,11 @@ ECN: Final = {
     EcnChoice.NEVER: EcnUse.NEVER,
     EcnChoice.ACCEPT: EcnUse.ACCEPT,
     EcnChoice.OFFER: EcnUse.OFFER,
+}
+MTU_PROBING: Final = {
+    MtuProbes.OFF: MtuProbing.OFF,
+    MtuProbes.BLACK_HOLE: MtuProbing.BLACK_HOLE,
+    MtuProbes.ALWAYS: MtuProbing.ALWAYS,
 }
 COOKIES: Final = {
     SynCookies.AUTO: CookieMode.AUTO,

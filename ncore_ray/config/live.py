@@ -14,7 +14,7 @@ _LIVE: Final = {
     "distribution": ("algorithm", "weights"),
     "timeouts": ("client_idle", "header", "connect", "server", "keepalive", "fin_wait", "user", "udp"),
     "tcp": (
-        *("initial_window", "congestion", "sack", "delayed_ack", "pacing", "ecn", "nagle", "cork"),
+        *("initial_window", "congestion", "sack", "delayed_ack", "pacing", "ecn", "mtu_probing", "nagle", "cork"),
         *("min_rto", "max_rto", "syn_retries", "retries", "syn_cookies", "challenge_acks"),
         *("stray_resets", "fast_open"),
     ),

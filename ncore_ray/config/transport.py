@@ -95,6 +95,17 @@ class EcnChoice(StrEnum):
     """And offered to servers."""
 
 
+class MtuProbes(StrEnum):
+    """When segments of data try what a way takes (RFC 4821)."""
+
+    OFF = "off"
+    """Never: by what routers say alone (RFC 1191, RFC 8201)."""
+    BLACK_HOLE = "black-hole"
+    """Where full segments got no answer."""
+    ALWAYS = "always"
+    """Every connection begins with small segments."""
+
+
 class SynCookies(StrEnum):
     """When a SYN is answered by a cookie (RFC 4987, section 3.6), so that it takes no memory."""
 
@@ -132,6 +143,7 @@ class Tcp(Section):
     pacing: Switch = False
     """Segments at a rate instead of in bursts, for all congestion controls (BBR does so always)."""
     ecn: Annotated[EcnChoice, *word(EcnChoice)] = EcnChoice.ACCEPT
+    mtu_probing: Annotated[MtuProbes, *word(MtuProbes)] = MtuProbes.BLACK_HOLE
     nagle: Switch = False
     """Small segments wait until all that was sent is acknowledged (RFC 9293, section 3.7.4)."""
     cork: Annotated[Microseconds, time_within(0, 200 * MILLISECOND)] = 0

@@ -109,6 +109,14 @@ class Tcb(Record):
     """The right edge of the window that was advertised."""
     mss: I32
     """Largest payload to send in one segment."""
+    mtu_search: I16
+    """`Search`: what is done about the MTU of the way."""
+    mss_agreed: I16
+    """What both ends let in: `mss` as long as no link on the way is narrower."""
+    probe_end: I64
+    """Sequence number behind the probe in flight."""
+    probe_at: I64
+    """Not before this instant may `mss` be tried to become larger."""
 
     early_0: I64
     """First bytes of the latest segments that came too early, two in a word, each of a block of its own; see `sack`."""
@@ -285,6 +293,10 @@ class Tcb(Record):
     """`Ecn` bits."""
     fast_open: I16
     """`FastOpen`: what the client's SYN brought about."""
+    mss_ceiling: I16
+    """Payload that a search of `mss` goes up to."""
+    probe_length: I16
+    """Payload of the segment in flight that tries whether the way takes so much; 0: there is none."""
 
     received_bytes: I64
     sent_bytes: I64

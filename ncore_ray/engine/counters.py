@@ -111,7 +111,32 @@ class EngineCounters(Record):
     icmp_errors_suppressed: I64
     """By the limit of their rate."""
     path_mtu_reductions: I64
-    """Connections whose segments became smaller because a router said "packet too big"."""
+    """Connections whose segments became smaller because a router said "packet too big" or "fragmentation needed"."""
+    path_mtu_repeated: I64
+    """Such errors that told nothing new."""
+    path_mtu_unknown_flows: I64
+    """Those that quote a packet of no connection or session …"""
+    path_mtu_bad_sequences: I64
+    """… or a sequence number that is not in flight (RFC 5927 §4) …"""
+    path_mtu_bad_sizes: I64
+    """… or tell of less than every IPv6 link takes (RFC 8201 §4)."""
+    path_mtu_datagrams: I64
+    """Such errors about datagrams of UDP sessions."""
+    path_mtu_known: I64
+    """Connections that began with smaller segments because the way to their peer was known."""
+    path_mtu_evicted: I64
+    """Known ways that gave their place to another one."""
+    path_mtu_suspicions: I64
+    """Connections whose segments became smaller because full ones got no answer …"""
+    path_mtu_black_holes: I64
+    """… and which then got one (RFC 4821 §7.7)."""
+    path_mtu_probes: I64
+    """Segments that tried what a way takes …"""
+    path_mtu_probes_arrived: I64
+    path_mtu_probes_lost: I64
+    """… of which so many were lost alone, or refused by a router."""
+    path_mtu_raises: I64
+    """Connections that went back to full segments after ten minutes, without a probe (RFC 1191 §6.3)."""
     address_conflicts: I64
     """Packets by which another host says that an own address is its own."""
     addresses_given_up: I64

@@ -21,6 +21,7 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     engine.sack = settings.sack
     engine.pacing = settings.pacing
     engine.ecn = settings.ecn
+    engine.mtu_probing = settings.mtu_probing
     engine.nagle = settings.nagle
     engine.cork_us = settings.cork_us
     engine.delayed_ack_us = settings.delayed_ack_us

@@ -172,6 +172,12 @@ class Engine(Record):
     """When the next of them may be over, µs; 0: none is under way."""
     identification: I64
     """Of the last packet that was sent in fragments."""
+    paths: I64
+    """`PATHS` `PathMtu` records, see `ip/paths.py` …"""
+    paths_until: I64
+    """… and when the last of them is too old, µs; 0: there was none."""
+    mtu_probing: I64
+    """`MtuProbing`"""
     reset_tokens: I64
     """`Allowance` of resets to strangers: these two words, as the two pairs that follow; see `allowance`."""
     resets_at: I64

@@ -26,6 +26,7 @@ from ncore_ray.engine.ip.bridge import pass_on
 from ncore_ray.engine.ip.icmp import NOT_FOUND, is_hard_error, next_hop_mtu, quoted_sequence, receive_icmp
 from ncore_ray.engine.ip.icmpv6 import quoted6_sequence, receive_icmpv6
 from ncore_ray.engine.ip.reassembly import reassemble
+from ncore_ray.engine.ip.too_big import take_report
 from ncore_ray.engine.lifecycle import destroy, forget_stray
 from ncore_ray.engine.offer import LEAST_KEPT, end_offer, offer_frame
 from ncore_ray.engine.partition import Engine, base_of, counters_of
@@ -43,12 +44,12 @@ from ncore_ray.tables.own_address import AddressKind, find_address
 from ncore_ray.tables.service import NO_VSERVER, find_vserver
 from ncore_ray.wire.address import ipv4_of
 from ncore_ray.wire.ethernet import TYPE_ARP, TYPE_IPV4, TYPE_IPV6, read_ethernet
-from ncore_ray.wire.icmp import icmp_type
-from ncore_ray.wire.icmpv6 import PACKET_TOO_BIG, UNREACHABLE6, told_mtu
+from ncore_ray.wire.icmp import icmp_type, is_too_big, quoted_length, told_mtu
+from ncore_ray.wire.icmpv6 import PACKET_TOO_BIG, UNREACHABLE6, quoted6_length, told_mtu6
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, read_ipv4
-from ncore_ray.wire.ipv6 import IPV6_HEADER, LEAST_MTU, PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
+from ncore_ray.wire.ipv6 import LEAST_MTU, PROTOCOL_ICMPV6, is_bad_source6, read_ipv6
 from ncore_ray.wire.packet import Packet, Verdict
-from ncore_ray.wire.tcp import ACK, NO_FAST_OPEN, RST, SYN, TCP_HEADER, read_tcp
+from ncore_ray.wire.tcp import ACK, NO_FAST_OPEN, RST, SYN, read_tcp
 
 _FIRST_MULTICAST: Final = 0xE000_0000
 """No host sends from here on: multicast and broadcast addresses (RFC 1122 §3.2.1.3, RFC 9293 MUST-57)."""
@@ -155,6 +156,8 @@ def _receive_icmp(engine: Engine, packet: Packet) -> int:
     sequence, is_hard = quoted_sequence(packet), is_hard_error(packet)
     if tcb_of(engine, number - 1).state >= TcpState.SPLICE_OPENING:
         return take_error(engine, packet, number, sequence, is_hard, next_hop_mtu(packet))
+    if is_too_big(packet):
+        return take_report(engine, number, sequence, told_mtu(packet), quoted_length(packet))
     return _unreachable(engine, number, sequence) if is_hard else 0
 
 
@@ -167,24 +170,11 @@ def _receive_icmpv6(engine: Engine, packet: Packet) -> int:
         return 0
     sequence, kind = quoted6_sequence(packet), icmp_type(packet)
     if tcb_of(engine, number - 1).state >= TcpState.SPLICE_OPENING:
-        mtu = max(told_mtu(packet), LEAST_MTU) if kind == PACKET_TOO_BIG else 0
+        mtu = max(told_mtu6(packet), LEAST_MTU) if kind == PACKET_TOO_BIG else 0
         return take_error(engine, packet, number, sequence, 1 if kind == UNREACHABLE6 else 0, mtu)
     if kind == PACKET_TOO_BIG:
-        return _too_big(engine, number, sequence, told_mtu(packet))
+        return take_report(engine, number, sequence, told_mtu6(packet), quoted6_length(packet))
     return _unreachable(engine, number, sequence) if kind == UNREACHABLE6 else 0
-
-
-@kernel
-def _too_big(engine: Engine, number: int, sequence: int, mtu: int) -> int:
-    """Send smaller segments from now on (RFC 8201 §4, RFC 5927 §7.2); what was too big is repaired like any loss."""
-    tcb = tcb_of(engine, number - 1)
-    payload = max(mtu, LEAST_MTU) - IPV6_HEADER - TCP_HEADER
-    if seq_le(tcb.snd_una, sequence) and seq_lt(sequence, tcb.snd_max) and payload < tcb.mss:
-        begin_change(engine, number)
-        tcb.mss = payload
-        counters_of(engine).path_mtu_reductions += 1
-        end_change(engine)
-    return 0
 
 
 @kernel

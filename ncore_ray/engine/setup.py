@@ -16,6 +16,7 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.counters import EngineCounters, ServiceStats, VserverStats
 from ncore_ray.engine.http.exchange import SCRATCH_NEEDED, Exchange
 from ncore_ray.engine.http.message.body import Body
+from ncore_ray.engine.ip.paths import PATHS_SIZE
 from ncore_ray.engine.ip.rooms import REASSEMBLY_SIZE, ROOM
 from ncore_ray.engine.latency.histogram import Latency
 from ncore_ray.engine.pacing import Pace
@@ -26,6 +27,7 @@ from ncore_ray.engine.timer import TICK_BITS, WHEEL_SLOTS
 from ncore_ray.flow.records import Distributor
 from ncore_ray.machine.record import size_of, table, view
 from ncore_ray.nic.direct import PIECE_SIZE, Slot
+from ncore_ray.tables.settings import MtuProbing
 
 SLOTS: Final = 512
 """Packets that an engine makes between two flushes at the most."""
@@ -58,6 +60,7 @@ class EngineSettings:
     error_limit: int = 100
     echo_limit: int = 10_000
     fast_open_limit: int = 0
+    mtu_probing: int = MtuProbing.OFF
     idle_server_connections: int = 1024
     bridges: bool = False
     """Whether NICs are joined by a bridge."""
@@ -110,6 +113,7 @@ def plan_engine(layout: Layout, index: int, settings: EngineSettings, vservers: 
         "pace": reserve("pace", size_of(Pace)),
         "reassemblies": reserve("parts", REASSEMBLY_SIZE * max(settings.reassemblies, 1)),
         "reassembly_rooms": reserve("rooms", ROOM * settings.reassemblies),
+        "paths": reserve("paths", PATHS_SIZE),
     }
 
 
@@ -187,6 +191,7 @@ def _write_settings(engine: Engine, settings: EngineSettings) -> None:
     engine.challenge_limit, engine.fast_open_limit = settings.challenge_limit, settings.fast_open_limit
     engine.reset_limit, engine.error_limit = settings.reset_limit, settings.error_limit
     engine.echo_limit = settings.echo_limit
+    engine.mtu_probing = settings.mtu_probing
     engine.idle_limit = settings.idle_server_connections
     engine.access_share = settings.access_share
 

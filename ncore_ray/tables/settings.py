@@ -21,6 +21,15 @@ class EcnUse(IntEnum):
     """It is offered, too."""
 
 
+class MtuProbing(IntEnum):
+    """When segments of data try what the way takes (RFC 4821)."""
+
+    OFF = 0
+    BLACK_HOLE = 1
+    """Where full segments got no answer, and nobody said why."""
+    ALWAYS = 2
+
+
 class Settings(Record):
     """One in each bank of the configured tables. Spans are µs; engines keep a copy of their own."""
 
@@ -31,6 +40,8 @@ class Settings(Record):
     pacing: I64
     ecn: I64
     """`EcnUse`"""
+    mtu_probing: I64
+    """`MtuProbing`"""
     nagle: I64
     cork_us: I64
     delayed_ack_us: I64

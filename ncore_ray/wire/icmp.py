@@ -21,6 +21,8 @@ REDIRECT: Final = 5
 ECHO_REQUEST: Final = 8
 TIME_EXCEEDED: Final = 11
 PARAMETER_PROBLEM: Final = 12
+FRAGMENTATION_NEEDED: Final = 4
+"""Code of "destination unreachable": too long for the next link, and DF is set."""
 TIMESTAMP: Final = 13
 TIMESTAMP_REPLY: Final = 14
 _ECHO_REQUEST6: Final = 128
@@ -76,6 +78,25 @@ def is_icmp_error(packet: Packet) -> int:
     kind = load8(packet.transport)
     errors = 1 << DESTINATION_UNREACHABLE | 1 << SOURCE_QUENCH | 1 << REDIRECT | 1 << TIME_EXCEEDED
     return ((errors | 1 << PARAMETER_PROBLEM) >> kind) & 1 if kind < 32 else 0
+
+
+@kernel
+def is_too_big(packet: Packet) -> int:
+    """Return 1 if an error says that the quoted packet was too long for a link (at least 8 bytes are there)."""
+    kind, code = load8(packet.transport), load8(packet.transport + 1)
+    return 1 if kind == DESTINATION_UNREACHABLE and code == FRAGMENTATION_NEEDED else 0
+
+
+@kernel
+def told_mtu(packet: Packet) -> int:
+    """Return the MTU that "fragmentation needed" tells of; old routers leave the field 0 (RFC 1191 §4)."""
+    return load16be(packet.transport + 6)
+
+
+@kernel
+def quoted_length(packet: Packet) -> int:
+    """Return the length of the quoted packet, from its IP header on."""
+    return load16be(packet.transport + ICMP_HEADER + 2)
 
 
 @kernel

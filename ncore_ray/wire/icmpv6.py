@@ -45,9 +45,15 @@ def is_icmpv6_error(packet: Packet) -> int:
 
 
 @kernel
-def told_mtu(packet: Packet) -> int:
+def told_mtu6(packet: Packet) -> int:
     """Return the MTU that "packet too big" tells of (RFC 4443 §3.2)."""
     return load32be(packet.transport + 4)
+
+
+@kernel
+def quoted6_length(packet: Packet) -> int:
+    """Return the length of the quoted packet, from its IPv6 header on."""
+    return IPV6_HEADER + load16be(packet.transport + ICMP_HEADER + 4)
 
 
 @kernel

@@ -11,6 +11,8 @@ from ncore_ray.wire.checksum import checksum
 from ncore_ray.wire.packet import Packet, Verdict
 
 IPV4_HEADER: Final = 20
+LEAST_PATH_MTU: Final = 552
+"""No way is believed to let less through, whatever errors say, as in Linux: 68 would make every packet a header."""
 PROTOCOL_ICMP: Final = 1
 PROTOCOL_TCP: Final = 6
 PROTOCOL_UDP: Final = 17

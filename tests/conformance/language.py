@@ -8,6 +8,7 @@
     0.000 < PA 70000:70010(10) ack 1 win 1000   # to the engine
     0.000 > A 1 ack 1                           # from the engine, and nothing else before
     +0.500 quiet                                # nothing until then
+    0.600 < icmp 3 4 seq 1 mtu 1400 length 1460 # an error about the engine's segment 1, of so much payload (or none)
     ~ counter drop_tcp_bad_sequence_packets 1   # since the script's start
     ~ tcb cwnd 14600 within 10                  # of the engine's connection; ~ cubic FIELD: what CUBIC keeps of it
 
@@ -95,6 +96,11 @@ class Source:
     def needs_inside(self) -> bool:
         """Return whether nothing is left of the script without its looks into the engine."""
         return not any(step.kind in _PACKETS for step in self.steps)
+
+    @property
+    def narrows(self) -> bool:
+        """Return whether the engine may know afterwards that the way to the script's end is narrow."""
+        return self.rfc == 4821 or any(step.kind == "icmp" and step.words[:2] == ("3", "4") for step in self.steps)
 
 
 def read_script(path: Path) -> Source:
@@ -197,14 +203,15 @@ def _step(number: int, line: str, time: str, rest: str) -> Step:
 def _packet_step(timed: tuple[int, str, bool, int, int | None], word: str, rest: str) -> Step:
     if rest.startswith("icmp "):
         words = rest.split()
-        # icmp TYPE CODE seq NUMBER [mtu NUMBER]
+        # icmp TYPE CODE seq NUMBER [mtu NUMBER] [length NUMBER]
         numbers = [*words[1:3], *words[4::2]]
+        names = words[3::2]
         if (
             word != "<"
-            or words[3:4] != ["seq"]
+            or names not in (["seq"], ["seq", "mtu"], ["seq", "length"], ["seq", "mtu", "length"])
             or not all(one.isdecimal() for one in numbers)
-            or len(words) not in (5, 7)
+            or len(words) % 2 == 0
         ):
-            raise ScriptError(f"{rest!r}: expected '< icmp TYPE CODE seq NUMBER [mtu NUMBER]'")
+            raise ScriptError(f"{rest!r}: expected '< icmp TYPE CODE seq NUMBER [mtu NUMBER] [length NUMBER]'")
         return Step(*timed, "icmp", words=tuple(words[1:]))
     return Step(*timed, word, parse_segment(rest))

@@ -137,10 +137,14 @@ class Near:
         return frames
 
     def icmp_frame(self, words: tuple[str, ...]) -> bytes:
-        """Return the frame of an ICMP error about a segment of the engine: TYPE CODE seq NUMBER [mtu NUMBER]."""
-        kind, code, sequence = int(words[0]), int(words[1]), int(words[3])
-        mtu = int(words[5]) if len(words) > 4 else 0
-        quoted = tcp(*self.engine, *self.own, FLAGS["A"], sequence=(sequence + self.engine_first) % WRAP)
+        """Return the frame of an ICMP error about a segment of the engine.
+
+        TYPE CODE seq NUMBER [mtu NUMBER] [length NUMBER]: it quotes headers and ports of a segment of so much payload.
+        """
+        kind, code = int(words[0]), int(words[1])
+        given = {name: int(number) for name, number in zip(words[2::2], words[3::2], strict=True)}
+        sequence, mtu, data = given["seq"], given.get("mtu", 0), bytes(given.get("length", 0))
+        quoted = tcp(*self.engine, *self.own, FLAGS["A"], data, sequence=(sequence + self.engine_first) % WRAP)
         packet = ipv4(self.engine[0], self.own[0], 6, quoted)[:28]
         return self._packed(1, icmp(kind, code, struct.pack(">HH", 0, mtu) + packet))
 

@@ -71,6 +71,7 @@ tcp = mappings(
     retries=st.integers(1, 30),
     pacing=switches,
     ecn=st.sampled_from(["never", "accept", "offer"]),
+    mtu_probing=st.sampled_from(["off", "black-hole", "always"]),
     nagle=switches,
     cork=st.sampled_from(["0ms", "5ms"]),
 )

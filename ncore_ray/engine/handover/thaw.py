@@ -174,7 +174,7 @@ def _forget_places(tcb: Tcb, work: int) -> int:
     tcb.work = work
     tcb.peer = tcb.virtual = 0
     tcb.hash_next = tcb.wheel_next = tcb.wheel_previous = tcb.list_next = tcb.list_previous = 0
-    tcb.wheel_armed = tcb.cursor_valid = 0
+    tcb.wheel_armed = tcb.cursor_valid = tcb.probe_length = 0
     tcb.out_of_order = tcb.out_of_order_last = NO_FRAME
     tcb.out_of_order_count = 0
     tcb.span_block = tcb.span_first = tcb.span_count = tcb.rate_block = 0

@@ -1,4 +1,4 @@
-"""Packets of ours that are longer than a NIC's MTU: sent in fragments (RFC 791 §3.2, RFC 8200 §4.5).
+"""Packets of ours that are longer than a NIC's MTU, or the way's: sent in fragments (RFC 791 §3.2, RFC 8200 §4.5).
 
 Only datagrams and echo replies are: TCP makes its segments to measure. Each fragment names its part of the payload
 where it lies; the first has room for a transport header of 8 bytes before it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.engine.ip.paths import datagram_mtu
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.transmit import header_address, slot_of, slots_left, take_slot
 from ncore_ray.machine.jit import kernel
@@ -24,9 +25,9 @@ NOT_SENT: Final = -1
 
 @kernel
 def is_too_long(engine: Engine, nic: int, high: int, low: int, length: int) -> int:
-    """Return 1 if a packet to an address with ``length`` bytes behind its IP header does not fit into one frame."""
+    """Return 1 if a packet to an address with ``length`` bytes behind its IP header is too long to leave whole."""
     header = IPV4_HEADER if is_ipv4(high, low) else IPV6_HEADER
-    return 1 if header + length > nic_of(base_of(engine), nic).mtu else 0
+    return 1 if header + length > datagram_mtu(engine, nic, high, low) else 0
 
 
 @kernel
@@ -53,7 +54,7 @@ def send_fragments(
     Return the address at which the transport header is to be written, or NOT_SENT if there are not enough slots.
     """
     headers = fragment_headers(high, low)
-    most = (nic_of(base_of(engine), nic).mtu - headers + ETHERNET_HEADER) & ~7
+    most = (datagram_mtu(engine, nic, high, low) - headers + ETHERNET_HEADER) & ~7
     total = TRANSPORT + length
     if slots_left(engine) < (total + most - 1) // most:
         return NOT_SENT

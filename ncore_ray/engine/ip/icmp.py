@@ -1,4 +1,7 @@
-"""ICMP: echo requests to the appliance's addresses are answered; errors end attempts to connect (RFC 792, RFC 5927)."""
+"""ICMP: echo requests to the appliance's addresses are answered; errors end attempts to connect, or shorten segments.
+
+RFC 792, RFC 1191, RFC 5927.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from ncore_ray.engine.ip.header import headers_back, write_headers_back
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
-from ncore_ray.machine.memory import load8, load16be, load32be
+from ncore_ray.machine.memory import load16be, load32be
 from ncore_ray.wire.address import mapped
 from ncore_ray.wire.icmp import (
     DESTINATION_UNREACHABLE,
@@ -21,22 +24,23 @@ from ncore_ray.wire.icmp import (
     check_icmp,
     icmp_type,
     is_icmp_error,
+    is_too_big,
     quoted_destination,
     quoted_ports,
     quoted_protocol,
     quoted_source,
+    told_mtu,
     write_echo_reply,
 )
 from ncore_ray.wire.ipv4 import PROTOCOL_ICMP, PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet, Verdict
 
 NOT_FOUND: Final = 0
-_FRAGMENTATION_NEEDED: Final = 4
 
 
 @kernel
 def receive_icmp(engine: Engine, packet: Packet) -> int:
-    """Take one ICMP message; return the number plus 1 of the connection whose segment did not arrive, or NOT_FOUND."""
+    """Take one ICMP message; return the number plus 1 of the connection whose packet did not arrive, or NOT_FOUND."""
     counters = counters_of(engine)
     if check_icmp(packet) != Verdict.GOOD:
         counters.drop_icmp_bad_packets += 1
@@ -97,32 +101,42 @@ def _answer_in_fragments(engine: Engine, packet: Packet) -> int:
 
 @kernel
 def _find_quoted(engine: Engine, packet: Packet) -> int:
-    """Return the connection whose segment is quoted, if the quoted sequence number is one in flight (RFC 5927 §4)."""
+    """Return the connection whose packet is quoted; the caller looks at the sequence number (RFC 5927 §4).
+
+    A session of UDP only where the packet was too long: nothing else ends or changes one.
+    """
     ports = quoted_ports(packet)
-    if ports == 0 or quoted_protocol(packet) != PROTOCOL_TCP:
-        return NOT_FOUND
-    return find_connection(
+    too_big = is_too_big(packet)
+    if ports == 0 or (quoted_protocol(packet) != PROTOCOL_TCP and not too_big):
+        return count_unknown(engine, too_big)
+    number = find_connection(
         engine,
         0,
         mapped(quoted_destination(packet)),
         0,
         mapped(quoted_source(packet)),
-        make_ports(load16be(ports + 2), load16be(ports), PROTOCOL_TCP),
+        make_ports(load16be(ports + 2), load16be(ports), quoted_protocol(packet)),
     )
+    return number if number else count_unknown(engine, too_big)
+
+
+@kernel
+def count_unknown(engine: Engine, too_big: int) -> int:
+    """Count an error that quotes a packet of no connection, if it says that this was too long; return NOT_FOUND."""
+    counters_of(engine).path_mtu_unknown_flows += too_big
+    return NOT_FOUND
 
 
 @kernel
 def is_hard_error(packet: Packet) -> int:
     """Return 1 if an error says that the destination cannot be reached (RFC 1122 §4.2.3.9)."""
-    is_unreachable = icmp_type(packet) == DESTINATION_UNREACHABLE
-    return 1 if is_unreachable and load8(packet.transport + 1) != _FRAGMENTATION_NEEDED else 0
+    return 1 if icmp_type(packet) == DESTINATION_UNREACHABLE and not is_too_big(packet) else 0
 
 
 @kernel
 def next_hop_mtu(packet: Packet) -> int:
     """Return the MTU that "fragmentation needed" tells of (RFC 1191 §4), or 0."""
-    word = load16be(packet.transport)
-    return load16be(packet.transport + 6) if word == DESTINATION_UNREACHABLE << 8 | _FRAGMENTATION_NEEDED else 0
+    return told_mtu(packet) if is_too_big(packet) else 0
 
 
 @kernel

@@ -6,7 +6,7 @@ from ncore_ray.engine.allowance import may_echo
 from ncore_ray.engine.connection import find_connection, make_ports
 from ncore_ray.engine.ip.fragment import NOT_SENT, is_too_long, send_fragments
 from ncore_ray.engine.ip.header import headers_back, write_headers_back
-from ncore_ray.engine.ip.icmp import NOT_FOUND
+from ncore_ray.engine.ip.icmp import NOT_FOUND, count_unknown
 from ncore_ray.engine.ip.membership import receive_query
 from ncore_ray.engine.ip.ndp import receive_ndp
 from ncore_ray.engine.partition import Engine, base_of, counters_of
@@ -112,18 +112,20 @@ def _answer_in_fragments(engine: Engine, packet: Packet) -> int:
 
 @kernel
 def _find_quoted(engine: Engine, packet: Packet) -> int:
-    """Return the connection whose segment is quoted; the caller looks at the sequence number (RFC 5927 §4)."""
+    """Return the connection whose packet is quoted, as with ICMP for IPv4."""
     ports = quoted6_ports(packet)
-    if ports == 0 or quoted6_protocol(packet) != PROTOCOL_TCP:
-        return NOT_FOUND
-    return find_connection(
+    too_big = 1 if icmp_type(packet) == PACKET_TOO_BIG else 0
+    if ports == 0 or (quoted6_protocol(packet) != PROTOCOL_TCP and not too_big):
+        return count_unknown(engine, too_big)
+    number = find_connection(
         engine,
         quoted6_word(packet, 2),
         quoted6_word(packet, 3),
         quoted6_word(packet, 0),
         quoted6_word(packet, 1),
-        make_ports(load16be(ports + 2), load16be(ports), PROTOCOL_TCP),
+        make_ports(load16be(ports + 2), load16be(ports), quoted6_protocol(packet)),
     )
+    return number if number else count_unknown(engine, too_big)
 
 
 @kernel

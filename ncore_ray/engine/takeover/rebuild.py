@@ -105,6 +105,7 @@ def _say_again(tcb: Tcb, last_at: int) -> int:
         return 0
     if tcb.state > TcpState.LAST_ACK:
         return 0
+    tcb.probe_length = 0
     if tcb.last_sent_at >= last_at and tcb.snd_una != tcb.snd_max and not tcb.in_recovery:
         tcb.snd_nxt = tcb.snd_una
         tcb.rtt_started_at = 0  # Karn

@@ -88,7 +88,7 @@ def _take_cumulative(engine: Engine, tcb: Tcb, packet: Packet, acked: int, windo
         return on_ack(engine, tcb, acked)
     if window > 0 and _is_duplicate(tcb, packet, window):
         engine.delivered = min(tcb.mss, seq_diff(tcb.snd_max, tcb.snd_una))
-        counters_of(engine).fast_retransmits += on_duplicate_ack(tcb)
+        counters_of(engine).fast_retransmits += on_duplicate_ack(engine, tcb)
     return 0
 
 

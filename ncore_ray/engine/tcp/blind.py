@@ -31,7 +31,7 @@ def go_blind(engine: Engine, tcb: Tcb) -> int:
 @kernel
 def lose_by_count(engine: Engine, tcb: Tcb, acked: int) -> int:
     """Take an acknowledgment; return the bytes that seem to have arrived beyond the first hole (RFC 6937 §3)."""
-    if tcb.in_recovery == Recovery.TIMEOUT:
+    if tcb.in_recovery >= Recovery.TIMEOUT:
         return 0
     if acked:
         if tcb.in_recovery == Recovery.FAST and seq_lt(tcb.snd_una, tcb.recover):

@@ -14,6 +14,7 @@ from ncore_ray.engine.tcp.bbr import bbr_acknowledged, bbr_begin, bbr_lost, bbr_
 from ncore_ray.engine.tcp.blocks import free_block
 from ncore_ray.engine.tcp.cubic import cubic_begin, cubic_grow, cubic_reduced, cubic_restart, cubic_undone
 from ncore_ray.engine.tcp.hystart import MOST_SEGMENTS, NO_THRESHOLD, hystart_grow
+from ncore_ray.engine.tcp.path import fail_probe, is_of_probe
 from ncore_ray.engine.tcp.scoreboard import arrived_before
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le
 from ncore_ray.engine.tcp.state import Recovery
@@ -142,7 +143,7 @@ def _recovery_ack(tcb: Tcb, acked: int) -> int:
 
 
 @kernel
-def on_duplicate_ack(tcb: Tcb) -> int:
+def on_duplicate_ack(engine: Engine, tcb: Tcb) -> int:
     """Take one duplicate acknowledgment; return 1 if the first unacknowledged segment has to go out again."""
     if tcb.in_recovery:
         tcb.cwnd += tcb.mss
@@ -151,7 +152,11 @@ def on_duplicate_ack(tcb: Tcb) -> int:
     # RFC 6582 §3.2 step 2: not for duplicates of what was sent before the last recovery.
     if tcb.duplicate_acks != 3 or seq_le(tcb.snd_una, tcb.recover):
         return 0
-    tcb.ssthresh = reduced(tcb)
+    if is_of_probe(tcb, tcb.snd_una):  # no congestion (RFC 4821 §7.6.2)
+        fail_probe(engine, tcb)
+        tcb.ssthresh = tcb.cwnd
+    else:
+        tcb.ssthresh = reduced(tcb)
     tcb.cwnd = tcb.ssthresh + 3 * tcb.mss
     tcb.recover = tcb.snd_max
     tcb.in_recovery = Recovery.FAST

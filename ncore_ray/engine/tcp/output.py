@@ -13,6 +13,7 @@ from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.tcp import congestion
 from ncore_ray.engine.tcp.acknowledge import fin_sequence, leave_probing
 from ncore_ray.engine.tcp.pace import is_paced, may_send, most_at_once, note_paced
+from ncore_ray.engine.tcp.path import forget_probe, next_probe, note_probe, room_for_probe
 from ncore_ray.engine.tcp.rate import note_idle, note_sending
 from ncore_ray.engine.tcp.scoreboard import NO_HOLE, first_lost, hole_length, in_flight, past_sacked
 from ncore_ray.engine.tcp.segment import (
@@ -233,6 +234,7 @@ def _resend_span(engine: Engine, tcb: Tcb, index: int) -> int:
 def _send_again(engine: Engine, tcb: Tcb, sequence: int, length: int) -> int:
     """Send up to ``length`` of what went out before from ``sequence`` on, a FIN included; return what was sent."""
     end = fin_sequence(tcb)
+    forget_probe(tcb, engine.now)
     tcb.rtt_started_at = 0  # Karn: which of the two is acknowledged cannot be told
     length = max(min(length, seq_diff(end, sequence)), 0)
     fin = tcb.fin_wanted and seq_add(sequence, length) == end and seq_lt(end, tcb.snd_max)
@@ -289,6 +291,8 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
         congestion.on_restart(engine, tcb)
     if tcb.probing and not tcb.probe_now and tcb.snd_wnd > 0:
         tcb.snd_nxt = tcb.snd_una  # the peer may have thrown the probe's byte away
+    if tcb.mtu_search and _probe_path(engine, tcb):
+        return Output.DONE
     paced = is_paced(engine, tcb)
     most = most_payload(engine, tcb)
     if paced:
@@ -331,6 +335,31 @@ def _output_data(engine: Engine, tcb: Tcb) -> int:
     if tcb.rate_block and _unsent(tcb) == 0 and in_flight(tcb) < tcb.cwnd:
         note_idle(engine, tcb)
     return _start_persist(engine, tcb)
+
+
+@kernel
+def _probe_path(engine: Engine, tcb: Tcb) -> int:
+    """Send a segment that tries whether the way takes longer ones, if it is time for that (RFC 4821 §7.4).
+
+    Returns 1 if all else has to wait: the next acknowledgment makes room for the probe.
+    """
+    length = next_probe(engine, tcb)
+    if length == 0 or slots_left(engine) <= SPARE_SLOTS or (is_paced(engine, tcb) and not may_send(engine, tcb)):
+        return 0
+    window = min(tcb.snd_wnd, congestion.send_allowance(engine, tcb))
+    if min(window, seq_diff(fin_sequence(tcb), tcb.snd_nxt)) < room_for_probe(tcb, length):
+        return 0
+    if window - seq_diff(tcb.snd_nxt, tcb.snd_una) < length:
+        return 1
+    usual = tcb.mss
+    tcb.mss = length  # so that no NIC cuts it
+    taken = _send_at(engine, tcb, tcb.snd_nxt, length, 0)
+    tcb.mss = usual
+    tcb.snd_nxt = tcb.snd_max = seq_add(tcb.snd_nxt, taken)
+    _start_timer(engine, tcb)
+    if taken > usual:
+        note_probe(engine, tcb, taken)
+    return 0
 
 
 @kernel

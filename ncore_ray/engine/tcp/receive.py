@@ -21,6 +21,7 @@ from ncore_ray.engine.tcp.accept import is_full
 from ncore_ray.engine.tcp.acknowledge import fin_acknowledged, take_acknowledgment
 from ncore_ray.engine.tcp.buffers import note_received
 from ncore_ray.engine.tcp.challenge import challenge
+from ncore_ray.engine.tcp.path import begin_path
 from ncore_ray.engine.tcp.patience import keepalive_of
 from ncore_ray.engine.tcp.reassembly import Kept, clear_early, detach_early, keep_early, next_early
 from ncore_ray.engine.tcp.rtt import after_lost_syn, take_sample
@@ -432,6 +433,7 @@ def take_options(engine: Engine, tcb: Tcb, packet: Packet) -> int:
     tcb.snd_wl2 = packet.acknowledgment
     if packet.flags & (ECE | CWR):
         ecn.take_syn_flags(engine, tcb, packet)
+    begin_path(engine, tcb)
     return congestion.begin(engine, tcb)
 
 

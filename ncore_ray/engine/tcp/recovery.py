@@ -14,6 +14,7 @@ from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp import congestion, ecn
 from ncore_ray.engine.tcp.blind import go_blind, lose_by_count
 from ncore_ray.engine.tcp.rack import detect_lost, lose_after_timeout, recovery_over, widen_window
+from ncore_ray.engine.tcp.resizing import resize_probe
 from ncore_ray.engine.tcp.rtt import is_backed_off, take_sample
 from ncore_ray.engine.tcp.scoreboard import NO_ROOM, drop_spans, furthest_arrived, in_flight, note_sacked
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_le, seq_lt
@@ -76,14 +77,14 @@ def _take_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int) -> int:
 @kernel
 def _after_news(engine: Engine, tcb: Tcb, packet: Packet, acked: int, delivered: int) -> int:
     """Begin, continue or end a recovery; return 1 if one begins."""
-    if tcb.in_recovery == Recovery.TIMEOUT:
+    if tcb.in_recovery >= Recovery.TIMEOUT:
         _go_on_after_timeout(engine, tcb, packet, acked, delivered)
     elif tcb.in_recovery:
         _go_on(tcb, delivered)
     elif acked:
         congestion.on_ack(engine, tcb, acked)
     if tcb.lost_again or (tcb.lost_bytes and tcb.in_recovery == Recovery.NONE):
-        return _begin(engine, tcb, delivered)
+        return 0 if resize_probe(engine, tcb) else _begin(engine, tcb, delivered)
     return 0
 
 
@@ -173,7 +174,10 @@ def _go_on(tcb: Tcb, delivered: int) -> int:
 
 @kernel
 def _go_on_after_timeout(engine: Engine, tcb: Tcb, packet: Packet, acked: int, delivered: int) -> int:
-    """An acknowledgment after a time-out: slow start, as soon as it is clear that something was lost."""
+    """An acknowledgment after a time-out: slow start, as soon as it is clear that something was lost.
+
+    So it is where segments were too long.
+    """
     verify(engine, tcb, packet, acked, delivered)
     if tcb.in_recovery == Recovery.NONE:
         return recovery_over(tcb)
@@ -202,6 +206,8 @@ def on_reordering_timer(engine: Engine, tcb: Tcb) -> int:
     """What was given time to arrive, and did not, is lost (RFC 8985 §6.3)."""
     lost = detect_lost(engine, tcb)
     if lost == 0:
+        return 0
+    if tcb.in_recovery == Recovery.NONE and resize_probe(engine, tcb):
         return 0
     congestion.on_lost(engine, tcb, lost)
     if tcb.in_recovery == Recovery.NONE or tcb.lost_again:

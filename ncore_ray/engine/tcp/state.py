@@ -41,6 +41,8 @@ class Recovery(IntEnum):
     """What arrived says that something before it is lost (RFC 6675, RFC 6582)."""
     TIMEOUT = 2
     """Nothing arrived for so long that all seems lost, and the window begins anew. Only with SACK."""
+    RESIZED = 3
+    """Segments were too long for the way: their bytes go out again in smaller ones, and nothing was congested."""
 
 
 class FastOpen(IntEnum):
@@ -61,6 +63,21 @@ class Recheck(IntEnum):
     """Look again for what is lost: by now reordering explains it no longer (RFC 8985 §6.2)."""
     TAIL = 2
     """Send a tail loss probe (RFC 8985 §7)."""
+
+
+class Search(IntEnum):
+    """What a connection does about the MTU of the way, at `Tcb.mtu_search` (RFC 4821 §7)."""
+
+    NONE = 0
+    """Segments are as long as both ends let in."""
+    HELD = 1
+    """They are shorter, until `probe_at`."""
+    SUSPECTED = 2
+    """They were made shorter because full ones got no answer; nothing has arrived since."""
+    CEILING = 3
+    """The next probe is of `mss_ceiling` bytes."""
+    MIDDLE = 4
+    """The next probe halves what is between `mss`, which the way takes, and `mss_ceiling`."""
 
 
 class Wait(IntEnum):

@@ -9,6 +9,7 @@ from ncore_ray.engine.connection import Tcb, Work, mark
 from ncore_ray.engine.lifecycle import destroy
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp import congestion, recovery
+from ncore_ray.engine.tcp.path import forget_probe, suspect_black_hole
 from ncore_ray.engine.tcp.patience import (
     begin_silence,
     cut_to_patience,
@@ -116,6 +117,8 @@ def _expire_retransmission(engine: Engine, tcb: Tcb) -> int:
     if opening:
         tcb.snd_nxt = tcb.iss
         return Expiry.NOTHING
+    forget_probe(tcb, engine.now)
+    suspect_black_hole(engine, tcb)
     cut_to_patience(engine, tcb)
     if tcb.sack_permitted and tcb.snd_wnd > 0:
         return recovery.on_timeout(engine, tcb)

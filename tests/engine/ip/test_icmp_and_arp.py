@@ -183,7 +183,8 @@ def test_syn_sent_other_errors(kind: int, code: int) -> None:
     with syn_sent() as s:
         _unreachable(s, code, 0, kind)
         assert s.service.state == TcpState.SYN_SENT
-        s.counted(used_icmp_packets=1, used_tcp_packets=0)
+        refused = 1 if (kind, code) == (3, 4) else 0  # no SYN is too long
+        s.counted(used_icmp_packets=1, used_tcp_packets=0, path_mtu_bad_sequences=refused)
 
 
 def test_established_unreachable_is_survived() -> None:
