@@ -38,7 +38,7 @@ services:
   - {{name: one, address: "10.2.0.2:9000", monitor: none}}
 vservers:
   - {{name: raw, address: "10.1.0.100:9000", protocol: TCP, services: [one]}}
-tcp: {{receive_window: 1MiB, send_buffer: {buffer}MiB{tcp}}}
+tcp: {{receive_window: {buffer}MiB, send_buffer: {buffer}MiB{tcp}}}
 timeouts: {{client_idle: 290s}}
 """
 

@@ -44,6 +44,14 @@ def test_packets_come_to_a_queue_by_chance_but_those_of_a_stream_in_order() -> N
     assert times != sorted(times)
 
 
+def test_a_queue_that_overflows_costs_each_packet_that_it_dropped_and_no_other() -> None:
+    world = run(Plan(Path(50_000, 12_500_000, 256_000), 8_000_000))
+    counters = world.counters()
+    assert world.forward.dropped > 200  # every second one of a burst: as many holes as that
+    assert counters["retransmitted_segments"] == world.forward.dropped
+    assert counters["duplicate_sack_blocks"] == counters["retransmission_timeouts"] == 0
+
+
 PATH = Path(delay_us=1_000, late_us=500)
 
 

@@ -11,7 +11,16 @@ from typing import Final
 from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp.sequence import seq_le, seq_lt
-from ncore_ray.engine.tcp.spans import Mark, join_spans, marks_of, sent_at_of, set_span, span_end, span_of
+from ncore_ray.engine.tcp.spans import (
+    GROUP_SHIFT,
+    Mark,
+    join_spans,
+    marks_of,
+    sent_at_of,
+    set_span,
+    span_end,
+    span_of,
+)
 from ncore_ray.engine.tcp.state import Recheck
 from ncore_ray.machine.jit import kernel
 
@@ -93,7 +102,13 @@ def recovery_over(tcb: Tcb) -> int:
 
 @kernel
 def _is_before_delivered(tcb: Tcb, sent_at: int, end: int) -> int:
-    """RACK_sent_after, seen from what was sent before."""
+    """RACK_sent_after, seen from what was sent before.
+
+    A span's time is that of its first bytes. So bytes behind those that arrived, which were sent again in between, may
+    have been sent later than their span says.
+    """
+    if seq_lt(tcb.rack_end, end):
+        return 1 if sent_at + (tcb.srtt >> GROUP_SHIFT) < tcb.rack_sent_at else 0
     return 1 if sent_at < tcb.rack_sent_at or (sent_at == tcb.rack_sent_at and seq_lt(end, tcb.rack_end)) else 0
 
 

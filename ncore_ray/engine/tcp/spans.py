@@ -51,7 +51,7 @@ BLOCK_SPANS: Final = BLOCK_SIZE // SPAN_SIZE
 _OWN: Final = offset_of(Tcb, "own_spans")
 _MARK_BITS: Final = 3
 _MARKS: Final = (1 << _MARK_BITS) - 1
-_GROUP_SHIFT: Final = 3 + 5
+GROUP_SHIFT: Final = 3 + 5
 """What is sent within a 32nd of the smoothed round-trip time (which is scaled by 8) may join one span …"""
 _CONDENSED_SHIFT: Final = 3 + 3
 """… and within an eighth of it where there is no room."""
@@ -244,7 +244,7 @@ def _note_new(engine: Engine, tcb: Tcb) -> int:
     count = tcb.span_count
     if count:
         last = span_of(engine, tcb, count - 1)
-        if marks_of(last) == Mark.NONE and engine.now - sent_at_of(last) <= tcb.srtt >> _GROUP_SHIFT:
+        if marks_of(last) == Mark.NONE and engine.now - sent_at_of(last) <= tcb.srtt >> GROUP_SHIFT:
             return 0
         if not make_room(engine, tcb, 1):
             index = tcb.span_count - 1
@@ -296,7 +296,7 @@ def _note_again(engine: Engine, tcb: Tcb, start: int, end: int) -> int:
     for index in range(first, last + 1):
         if not marks_of(span_of(engine, tcb, index)) & Mark.SACKED:
             set_span(engine, tcb, index, engine.now, Mark.RESENT)
-    return join_spans(engine, tcb, first - 1, last + 1, tcb.srtt >> _GROUP_SHIFT)
+    return join_spans(engine, tcb, first - 1, last + 1, tcb.srtt >> GROUP_SHIFT)
 
 
 @kernel
