@@ -29,6 +29,7 @@ from ncore_ray.management.history import History
 from ncore_ray.management.office import Office
 from ncore_ray.management.parts import Parts, assemble, meet
 from ncore_ray.management.processes import wait_until
+from ncore_ray.management.repair import Repair
 from ncore_ray.management.report import Reporter
 from ncore_ray.management.serving import serve, wanted_last
 from ncore_ray.management.store import SqliteStore, Store
@@ -131,7 +132,7 @@ class Management:
         self._team, self._source, self._started_at = team, known["source"], known["started_at"]
         self._chronicle.open(configuration, known_store, office, office.events())
         self._archived = from_plain(known.get("archived", []))
-        parts = self._parts = meet(team, mapping, office, known["owner"])
+        parts = self._parts = meet(team, mapping, office, known["owner"], known.get("owner_restarts", 0))
         self._serve(parts, versions, "management", wanted)
         office.seat.serve()
         self._begin(parts, known["order"], known.get("pauses", {}), found.waiting)
@@ -191,8 +192,7 @@ class Management:
         if parts is None:
             return
         if duties is not None:
-            repair = duties.repair
-            parts.office.note(order=repair.members, actors=parts.team.actors(), pauses=repair.pauses.plain())
+            self._note_repair(parts, duties.repair)
         if self._state == "degraded" and all(member.failure is None for member in parts.team.members):
             self._state = "running"
 
@@ -217,6 +217,16 @@ class Management:
     def leave_history(self) -> list[dict[str, Any]]:
         """Return the whole history, for the management that waits."""
         return self.history.leave()
+
+    def _note_repair(self, parts: Parts, repair: Repair) -> None:
+        team, owner = parts.team, parts.team.members[0]
+        parts.office.note(
+            order=repair.members,
+            actors=team.actors(),
+            pauses=repair.pauses.plain(),
+            owner=owner.process,
+            owner_restarts=owner.restarts,
+        )
 
     @property
     def _reporter(self) -> Reporter:

@@ -17,9 +17,9 @@ from typing import Any, Final
 import ray
 from ray.exceptions import RayError
 
+from ncore_ray.actors.finding import find_arena
 from ncore_ray.actors.management import Management
 from ncore_ray.actors.mapping import Mapping
-from ncore_ray.arena.layout import ArenaError
 from ncore_ray.arena.lease import Tenure
 from ncore_ray.blueprint.records import digest
 from ncore_ray.errors import NcoreError
@@ -29,7 +29,7 @@ from ncore_ray.management.office import Office
 from ncore_ray.management.processes import Held
 from ncore_ray.management.samples import Sampler, sample
 from ncore_ray.management.seat import LeaseWatch, Seat, put_an_end_to
-from ncore_ray.management.team import NAMESPACE, reason_of
+from ncore_ray.management.team import NAMESPACE
 from ncore_ray.management.warm import warm_management
 
 SEATS: Final = ("management", "management-2")
@@ -113,14 +113,8 @@ class ManagementCore:
         Sampler(self._history, lambda: sample(mapping.array)).start()
 
     def _map(self) -> Mapping:
-        """Map the arena by its owner. Raises NcoreError."""
-        try:
-            owner = ray.get_actor(f"{self.name}/arena", namespace=NAMESPACE)
-            reference, node, _ = ray.get(owner.hand_out.remote(), timeout=_ANSWER_S)
-        except ValueError:
-            raise ArenaError(f"the arena of appliance {self.name} has no owner any more") from None
-        except RayError as error:
-            raise ArenaError(f"the arena of appliance {self.name} cannot be had: {reason_of(error)}") from None
+        """Map the arena. Raises NcoreError."""
+        reference, node = find_arena(self.name)
         mapping = Mapping(reference, node)
         mapping.check(None, digest())
         if Seat(mapping.array).tenure == Tenure.NONE:

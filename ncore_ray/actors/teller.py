@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ncore_ray.actors.answers import Answers
-from ncore_ray.actors.trouble import Trouble
 from ncore_ray.arena.header import Arena
 from ncore_ray.arena.layout import Bytes
 from ncore_ray.arena.lease import Telling
 from ncore_ray.machine.record import view
+from ncore_ray.management.trouble import Trouble
 from ncore_ray.messages.arena import ArenaPort, management
 from ncore_ray.messages.parcel import Parcels, send_parcel
 from ncore_ray.messages.port import Port, monotonic_us

@@ -14,7 +14,7 @@ from ncore_ray.actors.answers import Answers
 from ncore_ray.actors.mapping import Mapping
 from ncore_ray.arena.core import Core, CoreState
 from ncore_ray.arena.header import Arena
-from ncore_ray.arena.layout import Bytes
+from ncore_ray.arena.layout import ArenaError, Bytes
 from ncore_ray.blueprint.records import digest
 from ncore_ray.machine.record import size_of, view
 from ncore_ray.machine.thread import settle
@@ -84,6 +84,16 @@ class Worker(ABC):
         self.mapping.check(epoch, digest())
         self.prepare()
         return os.getpid()
+
+    def hand_out(self) -> tuple[list[Any], str, int]:
+        """Return the arena's reference, its node, and this process's id, as the arena's owner does.
+
+        Raises:
+            ArenaError: nothing is mapped yet.
+        """
+        if self.mapping is None:
+            raise ArenaError(f"{self.name} has not mapped the arena yet")
+        return [self.mapping.reference], self.mapping.node, os.getpid()
 
     @property
     def array(self) -> Bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ncore_ray.chaos.faults import MANAGEMENT
 from ncore_ray.chaos.record import Download, Fault, quantile
 from ncore_ray.demo.accounts import GAUGES, Accounts, Snapshot
 from ncore_ray.lab.rows import Check
@@ -14,6 +15,8 @@ from ncore_ray.lab.rows import Check
 _STATE: Final = (*GAUGES, "load_ppm")
 _BATCH: Final = 4_096
 """Packets that an actor which is killed may have taken and not counted, or counted and not handed on: a ring."""
+TAKE_OVER_S: Final = 5.0
+"""Until another management is at work."""
 _LIVE: Final = "live_flows_engine_"
 _SAME_S: Final = 0.5
 """Connections of the same ends that began within this time are the same one: samples take a while."""
@@ -100,6 +103,15 @@ def repairs_check(faults: Sequence[Fault], events: Sequence[Mapping[str, Any]]) 
     return Check("every fault was repaired", bool(faults) and not left and not bad, detail)
 
 
+def take_over_check(faults: Sequence[Fault]) -> Check:
+    """Check that another management was at work soon after each one that was struck."""
+    spans = [fault.repaired_s for fault in faults if fault.actor == MANAGEMENT and fault.what != "pause"]
+    late = [span for span in spans if span is None or span >= TAKE_OVER_S]
+    longest = max((span for span in spans if span is not None), default=0.0)
+    detail = f"{len(spans)} times, after {longest:.2f} s at the most; wanted: < {TAKE_OVER_S:g} s"
+    return Check("another management takes over", not late, detail)
+
+
 def affinity_check(watcher: Watcher) -> Check:
     """Check that every flow was held by one engine."""
     words = "; ".join([f"{len(watcher.engines):,} flows in {watcher.samples} samples", *watcher.split[:2]])
@@ -112,7 +124,7 @@ def counters_check(watcher: Watcher, accounts: Accounts, faults: Sequence[Fault]
     What an engine counts is exact whatever happens to it. A reader or distributor that is killed may have counted what
     it had not handed on, or the other way round: a batch at the most each time.
     """
-    others = sum(not fault.actor.startswith("engine-") for fault in faults)
+    others = sum(fault.actor.startswith(("nic-", "distributor")) for fault in faults)
     uneven = []
     for name, left, right in accounts.sums():
         may_differ = _BATCH * others if name.startswith(("NIC", "distributor", "frames")) else 0

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ncore_ray.appliance.session import Appliance
 from ncore_ray.chaos import invariants
-from ncore_ray.chaos.faults import Chaos, What
+from ncore_ray.chaos.faults import MANAGEMENT, Chaos, What
 from ncore_ray.chaos.invariants import Watcher, held_by
 from ncore_ray.chaos.record import Download, Fault, quantile, stalls
 from ncore_ray.demo.accounts import Accounts, Snapshot
@@ -36,10 +36,12 @@ class Plan:
 
     duration_s: float = 60.0
     every_s: float = 5.0
+    most_faults: int | None = None
+    """It ends after so many, if the time is not over before."""
     seed: int = 1
     whats: tuple[What, ...] = (What.KILL,)
     only: tuple[str, ...] = ()
-    """Beginnings of the names of actors that may be struck; none: all that have a loop."""
+    """Beginnings of the names of actors that may be struck; none: all."""
     urls: tuple[str, ...] = ()
     """What the own load downloads; none: there is no load but that which is there."""
     clients: int = 200
@@ -185,7 +187,8 @@ class Run:
     def _strike(self, faults: list[Fault], load: LoadProcess | None) -> None:
         end = time.monotonic() + self._plan.duration_s
         due = time.monotonic() + min(self._plan.every_s, 2.0)
-        while due < end:
+        most = self._plan.most_faults
+        while due < end and (most is None or len(faults) < most):
             time.sleep(max(due - time.monotonic(), 0.0))
             while not self._chaos.is_well() and time.monotonic() < end:
                 time.sleep(_LOOK_S)
@@ -194,7 +197,8 @@ class Run:
                 faults.append(fault)
                 self._tell(_words(fault, load.progress() if load else {}))
             due = max(due + self._plan.every_s, time.monotonic())
-        time.sleep(max(end - time.monotonic(), 0.0))
+        if most is None:
+            time.sleep(max(end - time.monotonic(), 0.0))
 
     def _sample(self) -> None:
         while not self._ended.wait(_SAMPLE_S):
@@ -246,6 +250,8 @@ class Run:
             invariants.counters_check(self._watcher, Accounts(before, after), outcome.faults),
             invariants.leaks_check(before, after, entries),
         ]
+        if any(fault.actor == MANAGEMENT for fault in outcome.faults):
+            found.append(invariants.take_over_check(outcome.faults))
         if not self._plan.urls:
             return found
         downloads = invariants.downloads_check(outcome.downloads, self._plan.least)

@@ -24,13 +24,18 @@ def chaos(
     ] = None,
     duration: Annotated[float, typer.Option(min=1, max=86_400, metavar="SECONDS", help="How long.")] = 60.0,
     every: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="From one fault to the next.")] = 5.0,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="End after so many faults, before the time is over.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides what happens to whom.")] = 1,
     fault: Annotated[
         list[str] | None, typer.Option("--fault", metavar="KIND", help="kill, stop or pause; may be repeated.")
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Actors whose names begin so, such as engine; may be repeated."),
+        typer.Option(
+            "--only", metavar="NAME", help="Actors whose names begin so, such as engine or management; may be repeated."
+        ),
     ] = None,
     clients: Annotated[int, typer.Option(min=1, max=10_000, help="Clients of the load.")] = 200,
     rate: Annotated[float, typer.Option(min=0, help="Downloads/s of all clients; 0: as fast as they can.")] = 0.0,
@@ -41,6 +46,8 @@ def chaos(
     as_json: AsJson = False,
 ) -> None:
     """Kill and stop actors of a running appliance by chance, one at a time, and check what has to be true all the same.
+
+    Each may be struck: engines, distributor, readers, the arena's owner, and the management if another one waits.
 
     With --url beside a load of its own that checks every byte, else beside the load that there is.
 
@@ -53,7 +60,8 @@ def chaos(
 
     whats = words_of(fault or ["kill"])
     shares = {"least": least / 100, "stall_s": stall / 1000}
-    plan = Plan(duration, every, seed, whats, tuple(only or ()), tuple(url or ()), clients, rate, netns, **shares)
+    names = tuple(only or ())
+    plan = Plan(duration, every, count, seed, whats, names, tuple(url or ()), clients, rate, netns, **shares)
     outcome = Run(appliance(name), plan, lambda text: None if as_json else print_line(f"  {text}")).run()
     if report is not None:
         write(outcome, report)

@@ -23,6 +23,7 @@ from ncore_ray.management.courier import Courier
 from ncore_ray.management.live import LiveTables
 from ncore_ray.management.replicator import Pass, Replicator
 from ncore_ray.management.store import Store, Version
+from ncore_ray.management.trouble import Trouble
 
 log: Final = logging.getLogger("ncore_ray")
 _LOOK_S: Final = 1.0
@@ -68,6 +69,7 @@ class ConfigurationService:
         self._number = 0
         """The version that is wanted."""
         self._lock = threading.RLock()
+        self._trouble = Trouble()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="replicator", daemon=True)
 
@@ -153,11 +155,22 @@ class ConfigurationService:
         except NcoreError:
             self.follow(self.wanted)
             raise
-        self.wanted, self._number = wanted, version.number
-        done = self._replicator.follow(wanted)
+        former, self.wanted, self._number = self.wanted, wanted, version.number
+        try:
+            done = self._replicator.follow(wanted)
+        except NcoreError as error:
+            self._take_back(former, author, f"version {version.number} did not come into force: {error}")
+            raise
         self.follow(wanted)
         self._changed(wanted)
         return self._report(version, done, (time.perf_counter() - began_at) * 1000)
+
+    def _take_back(self, former: Configuration, author: str, why: str) -> None:
+        """Want again what is in force: whoever asked for something else is told that nothing was changed."""
+        commands = tuple(map(to_text, diff(self.wanted, former)))
+        version = self._store.append(dump(former), author=author, comment=why, commands=commands, after=self._number)
+        self.wanted, self._number = former, version.number
+        self.follow(former)
 
     def _report(self, version: Version, done: Pass | None, total_ms: float) -> Plain:
         what = version.commands[0] if len(version.commands) == 1 else f"{len(version.commands)} changes"
@@ -188,10 +201,18 @@ class ConfigurationService:
         while not self._stopping.wait(_LOOK_S):
             try:
                 self.look()
-            except NcoreError as error:  # said once; the next look tries again
-                log.warning("the configuration is not replicated: %s", error)
-            except Exception:
-                log.exception("the configuration is not replicated")
+                self._trouble.over()
+            except Exception as error:  # the next look tries again
+                self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        """Say that a look has failed: to people the first time, in the log more and more seldom."""
+        self._trouble.again()
+        if self._trouble.times == 1:
+            self._tell("warning", f"the configuration is not replicated: {error}")
+        if self._trouble.is_news:
+            defect = None if isinstance(error, NcoreError) else error
+            log.warning("the configuration is not replicated (%d): %s", self._trouble.times, error, exc_info=defect)
 
     def stop(self) -> None:
         """End the looking after, and let go of the store."""

@@ -6,6 +6,10 @@ Made anew for an appliance that is built, or met as a former management has left
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+import ray
+from ray.exceptions import RayError
 
 from ncore_ray.actors.mapping import Mapping
 from ncore_ray.arena.core import Drain
@@ -19,12 +23,14 @@ from ncore_ray.machine.record import view
 from ncore_ray.management import counters
 from ncore_ray.management.courier import Courier, by_calls, by_messages
 from ncore_ray.management.desk import Desk
+from ncore_ray.management.keeping import Place
 from ncore_ray.management.office import Office
 from ncore_ray.management.processes import is_worker
-from ncore_ray.management.repair import Place
 from ncore_ray.management.report import Reporter
 from ncore_ray.management.sources import source_of, tell_by
-from ncore_ray.management.team import Team
+from ncore_ray.management.team import Member, Team
+
+_ANSWER_S: Final = 2.0
 
 
 @dataclass
@@ -80,17 +86,30 @@ def assemble(team: Team, plan: CorePlan) -> Parts:
     return _parts(team, mapping, place, office)
 
 
-def meet(team: Team, mapping: Mapping, office: Office, owner: int) -> Parts:
-    """Take what the arena says of actors that live. ``owner`` is the process that the arena belongs to."""
+def meet(team: Team, mapping: Mapping, office: Office, owner: int, owner_restarts: int) -> Parts:
+    """Take what the arena says of actors that live. ``owner`` is the process that is there for the arena."""
     team.create()
     place = Place([mapping.reference], mapping.node, view(Arena, mapping.array).epoch)
-    team.members[0].process = owner
+    _meet_owner(team.members[0], owner)
+    team.members[0].restarts = owner_restarts
     for member in team.workers:
         process = counters.core_view(mapping.array, member.number).process
         # One whose actor is gone may have ended long ago: its number may be another program's by now.
         member.process = process if member.handle is not None or is_worker(process) else 0
     team.recognise_guests()
     return _parts(team, mapping, place, office)
+
+
+def _meet_owner(member: Member, process: int) -> None:
+    """See that the owner has the arena: a successor of it may have been left half-made."""
+    member.process = process
+    if member.handle is None:
+        return
+    try:
+        member.process = ray.get(member.handle.hand_out.remote(), timeout=_ANSWER_S)[2]
+    except RayError:
+        ray.kill(member.handle, no_restart=True)
+        member.handle = None
 
 
 def _parts(team: Team, mapping: Mapping, place: Place, office: Office) -> Parts:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 _LOOK_S: Final = 0.02
+_GONE_S: Final = 5.0
 _PARENT: Final = 1
 _USER_TIME: Final = 11
 _SYSTEM_TIME: Final = 12
@@ -69,6 +70,14 @@ def wait_gone(processes: Iterable[int], timeout_s: float) -> list[int]:
     waiting = [process for process in processes if process > 0]
     wait_until(lambda: not any(map(is_running, waiting)), timeout_s)
     return [process for process in waiting if is_running(process)]
+
+
+def make_sure_it_is_gone(process: int) -> None:
+    """End what is left of a process: two never work on the same memory. Raises RuntimeError."""
+    with Held([process]) as held:
+        held.kill()
+    if wait_gone([process], _GONE_S) and os.path.exists(f"/proc/{process}"):
+        raise RuntimeError(f"process {process} cannot be ended")
 
 
 def _parent(process: str) -> int:

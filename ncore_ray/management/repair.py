@@ -7,24 +7,22 @@ standby waits with everything loaded; as soon as it is used, the next one is mad
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import ray
 from ray.exceptions import RayError
 
-from ncore_ray.actors.standby import ROLES, Standby
+from ncore_ray.actors.standby import Standby
 from ncore_ray.arena.core import Actor
 from ncore_ray.errors import NcoreError
 from ncore_ray.management.deaths import Deaths
-from ncore_ray.management.processes import Held, is_running, wait_gone
+from ncore_ray.management.keeping import KIND, Keeping, Place
+from ncore_ray.management.processes import is_running, make_sure_it_is_gone
 from ncore_ray.management.pulse import Pulse, Tell
 from ncore_ray.management.team import Member, Team, reason_of
 from ncore_ray.nic.fanout import Fanout
@@ -35,7 +33,6 @@ _READY_S: Final = 300.0
 _BECOME_S: Final = 60.0
 _SPARE_S: Final = 20.0
 """So long somebody who is new waits for a process: whoever asked for it still listens then."""
-_GONE_S: Final = 5.0
 _SETTLED_S: Final = 5.0
 """An actor that lives for so long after it was replaced is no crash loop."""
 _FIRST_PAUSE_S: Final = 0.5
@@ -44,15 +41,6 @@ _WAIT_S: Final = 0.5
 _MANY_ENGINES: Final = 3
 
 log: Final = logging.getLogger("ncore_ray")
-
-
-@dataclass(frozen=True)
-class Place:
-    """How a process of the node comes to see the arena."""
-
-    reference: list[Any]
-    node: str
-    epoch: int
 
 
 class Pauses:
@@ -131,6 +119,7 @@ class Repair:
         self._team, self._place, self._pulse = team, place, pulse
         self._fanout, self._tell, self._on_repaired = fanout, tell, on_repaired
         self._deaths = Deaths()
+        self._keeping = Keeping(team, place, tell, self._kept)
         self.pauses = Pauses()
         self._work: queue.Queue[Member | None] = queue.Queue()
         self._ready: queue.Queue[Member] = queue.Queue()
@@ -173,6 +162,7 @@ class Repair:
     def stop(self) -> None:
         """End the threads; whatever dies from now on stays dead."""
         self._stopping.set()
+        self._keeping.stop()
         self._work.put(None)
         for thread in self._threads:
             if thread.ident is not None:
@@ -181,8 +171,11 @@ class Repair:
 
     def failed(self, member: Member) -> bool:
         """Take note of an actor that failed; return whether it will be replaced."""
-        if member.kind not in ROLES or self._stopping.is_set():
+        if self._stopping.is_set():
             return False
+        if member.kind == KIND:
+            self._keeping.begin(member, self.pauses.before(member.name, time.monotonic()))
+            return True
         with self._lock:
             self._asked += 1
         self._work.put(member)
@@ -279,7 +272,7 @@ class Repair:
             self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
             self._stopping.wait(pause_s)
         if member.process:
-            _make_sure_it_is_dead(member)
+            make_sure_it_is_gone(member.process)
         while not self._stopping.is_set() and self._is_there(member):
             standby = self._next_standby()
             if standby is not None and self._replace(member, standby):
@@ -288,6 +281,11 @@ class Repair:
     def _is_there(self, member: Member) -> bool:
         """Return whether an actor is one of the team still: who has left it is not replaced."""
         return any(one is member for one in self._team.members)
+
+    def _kept(self, process: int) -> None:
+        self.pauses.replaced("arena", time.monotonic())
+        self._deaths.add(process)
+        self._on_repaired()
 
     def _next_standby(self) -> Member | None:
         try:
@@ -393,11 +391,3 @@ class Repair:
             self._deaths.add(standby.process)
             self._ready.put(standby)
             return
-
-
-def _make_sure_it_is_dead(member: Member) -> None:
-    """End what is left of an actor: two processes never work on one partition. Raises RuntimeError."""
-    with Held([member.process]) as held:
-        held.send(member.process, signal.SIGKILL)
-    if wait_gone([member.process], _GONE_S) and os.path.exists(f"/proc/{member.process}"):
-        raise RuntimeError(f"process {member.process} cannot be ended")

@@ -203,7 +203,7 @@ def _owner_row(member: Member) -> Plain:
         "busy_us": None,
         "sleeps": None,
         "stage": None,
-        "restarts": 0,
+        "restarts": member.restarts,
     }
 
 

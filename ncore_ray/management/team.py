@@ -61,6 +61,8 @@ class Member:
     """It is to begin, in the process of a standby."""
     host: str = ""
     """The engine in whose process this one is at work, if it has none of its own."""
+    restarts: int = 0
+    """How often another process took its place, of one that has no row of the `cores` table."""
     actor: str = ""
     """Ray's name of the actor that does its work: its own, or that of a standby which has become it."""
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ncore_ray.actors.teller import Teller
-from ncore_ray.actors.trouble import FIRST_REST_S, LONGEST_REST_S, Trouble
 from ncore_ray.arena.core import Actor
+from ncore_ray.management.trouble import FIRST_REST_S, LONGEST_REST_S, Trouble
 from ncore_ray.messages.arena import management
 from ncore_ray.messages.parcel import Parcels, cut
 from ncore_ray.messages.port import Message, Sending

@@ -94,7 +94,45 @@ def test_those_in_the_process_of_another_are_not_struck() -> None:
         {"name": "engine-2", "kind": "PacketEngine", "process": 2, "state": "leaving", "restarts": 0, "host": None},
         {"name": "arena", "kind": "ArenaOwner", "process": 3, "state": "running", "restarts": 0},
     ]
-    assert [one.name for one in targets({"actors": rows}, [])] == ["engine-0"]
+    assert [one.name for one in targets({"actors": rows}, [])] == ["engine-0", "arena"]
+
+
+def test_a_management_is_struck_where_another_one_waits() -> None:
+    status = {"actors": [], "process": 7, "backup_process": 0}
+    assert targets(status, []) == []
+    (found,) = targets(status | {"backup_process": 8}, ["management"])
+    assert (found.name, found.process) == ("management", 7)
+    assert targets(status | {"backup_process": 8}, ["engine"]) == []
+
+
+def test_the_management_that_dies_is_replaced_by_the_one_that_waits_and_another_one_has_to_wait() -> None:
+    seats = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2)]
+    first = seats[0].pid
+    waits = 0
+
+    def ask(method: str, *arguments: Any) -> Any:
+        if method == "events":
+            return [{"text": f"the management (process {first}) died; process {seats[1].pid} manages on"}]
+        assert method == "status"
+        at_work = seats[1] if seats[0].poll() is not None else seats[0]
+        status = {"actors": [], "standbys_ready": 1, "state": "running", "process": at_work.pid}
+        return status | {"backup_process": waits or (seats[1].pid if at_work is seats[0] else 0)}
+
+    try:
+        chaos = Chaos(ask, 1, [What.KILL], [])
+        assert chaos.is_well()
+        fault = chaos.strike()
+        assert fault is not None
+        assert (fault.actor, fault.process, fault.flows) == ("management", first, ())
+        assert fault.repaired_s is not None
+        assert fault.said.endswith("manages on")
+        assert not chaos.is_well()
+        waits = first
+        assert chaos.is_well()
+    finally:
+        for seat in seats:
+            seat.kill()
+            seat.wait()
 
 
 def test_report() -> None:

@@ -15,6 +15,7 @@ from ncore_ray.chaos.invariants import (
     leaks_check,
     repairs_check,
     stall_check,
+    take_over_check,
 )
 from ncore_ray.chaos.record import Download, Fault
 from ncore_ray.demo.accounts import Accounts, Snapshot
@@ -55,6 +56,11 @@ def test_repairs() -> None:
     assert not repairs_check(
         [struck()], [{"level": "info", "text": "0 were reset (1 without a mark: a defect)"}]
     ).passed
+
+
+@pytest.mark.parametrize(("after_s", "passed"), [(0.2, True), (5.1, False), (None, False)])
+def test_take_overs(after_s: float | None, passed: bool) -> None:
+    assert take_over_check([struck(9.0), struck(after_s, "management")]).passed is passed
 
 
 def row(engine: int, age_ms: int, remote: str = "10.1.0.2:40000", role: str = "client") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ncore_ray.lab.__main__ import start_origins
 from ncore_ray.lab.host import Host
 from ncore_ray.lab.network import VIP, Layout, Network
 from ncore_ray.lab.process import Process
+from tests.e2e.driver import create_and_die
 
 _numbers = itertools.count(1)
 _beds = itertools.count(1)
@@ -72,7 +73,9 @@ class Reply:
 class Bed:
     """One appliance with its surroundings."""
 
-    def __init__(self, site: Site, folder: Path, origins: list[Process]) -> None:
+    def __init__(self, site: Site, folder: Path, origins: list[Process], driver: int) -> None:
+        self.driver = driver
+        """The process that built it and was killed then; 0: this one, and it lives."""
         self.site = site
         self.network = site.network
         self.appliance = site.appliance
@@ -185,8 +188,10 @@ PER_CORE: Final[dict[str, Any]] = {
     "standbys": 1,
     "arena": "128MiB",
     "scaling": ", max_engines: 4, drain_time: 1s",
+    "replication": "calls",
 }
-"""Engines that read and distribute themselves, linked with each other by virtual connections."""
+"""Engines that read and distribute themselves, linked with each other by virtual connections. Each is called when the
+configuration changes, and has to agree."""
 TIMER: Final[dict[str, Any]] = {"engines": 2, "timer": "5ms"}
 """Engines that breathe every 5 ms: the timer's histogram is there, too."""
 RSS: Final[dict[str, Any]] = {
@@ -214,17 +219,23 @@ def configuration_text(name: str, netns: str, **options: Any) -> str:
 
 @contextlib.contextmanager
 def make_bed(folder: Path, *, detached: bool = False, **options: Any) -> Iterator[Bed]:
-    """Build a network with two servers and an appliance; every service is up."""
+    """Build a network with two servers and an appliance; every service is up.
+
+    One that is ``detached`` is built by another process, which is dead before the first test begins.
+    """
     name = unique(f"b{next(_beds)}")
     options.setdefault("access_log", f"{{file: {folder}/access.log, format: json}}")
     with Network(Layout(prefix=name, servers=2)) as network:
         origins = start_origins(network)
-        configuration = parse(configuration_text(name, network.appliance.namespace.name, **options))
-        store = folder / f"{name}.sqlite" if detached else None
-        appliance = session.create(configuration, name, detached=detached, store=store)
+        text = configuration_text(name, network.appliance.namespace.name, **options)
+        configuration, driver = parse(text), 0
+        if detached:
+            appliance, driver = create_and_die(text, name, folder / f"{name}.sqlite")
+        else:
+            appliance = session.create(configuration, name, detached=False)
         try:
             site = Site(network, appliance, configuration)
             site.wait_until_up()
-            yield Bed(site, folder, origins)
+            yield Bed(site, folder, origins, driver)
         finally:
             appliance.take_down()

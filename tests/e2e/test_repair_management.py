@@ -7,12 +7,17 @@ import signal
 import time
 from typing import Any
 
+from ncore_ray.chaos.run import Plan, Run
+from ncore_ray.lab.network import VIP
+from ncore_ray.management.processes import is_running
 from tests.e2e.bed import Bed
-from tests.e2e.kills import kill, load_while, lost, said
+from tests.e2e.kills import kill, load_while, lost, process_of, said
 
 OPTIONS: dict[str, Any] = {"standbys": "auto", "engines": 2, "detached": True, "backup": "true"}
 OPTIONS |= {"replication": "messages", "source": "messages"}
 WANTED_S = 5.0
+SEED = 22
+"""Strikes engine-1, the management, the arena's owner and engine-0."""
 KILLS = True
 
 
@@ -40,6 +45,14 @@ def _end_management(bed: Bed, number: int) -> float:
     spent_s = time.monotonic() - began_at
     print(f"{signal.Signals(number).name}: another management answers after {spent_s:.2f} s")
     return spent_s
+
+
+def test_the_program_that_built_it_is_dead(bed: Bed) -> None:
+    assert bed.driver
+    assert not is_running(bed.driver)
+    assert lost(load_while(bed, None, "--connections", "20", "--seconds", "1")) == 0
+    with bed.changed("set service web1 weight=2"):
+        assert "weight: 2" in bed.appliance.ask("configuration")
 
 
 def test_the_data_plane_does_not_notice(bed: Bed) -> None:
@@ -75,3 +88,43 @@ def test_the_new_one_repairs(bed: Bed) -> None:
     kill(bed, "engine-1")
     kill(bed, "engine-0")
     assert lost(load_while(bed, None, "--connections", "20", "--seconds", "2")) == 0
+
+
+def test_the_management_and_the_arena_s_owner_die_at_once(bed: Bed) -> None:
+    before, owner = _await_backup(bed)["process"], process_of(bed, "arena")
+    report = load_while(bed, lambda: _kill_both(bed, before, owner), "--connections", "20", "--seconds", "60")
+    assert lost(report) == 0
+    _await_backup(bed)  # the one that Ray has begun anew had to find the arena without its owner
+    kill(bed, "engine-1")
+    kill(bed, "engine-1")
+
+
+def _kill_both(bed: Bed, management: int, owner: int) -> None:
+    for process in (owner, management):
+        os.kill(process, signal.SIGKILL)
+    bed.wait(lambda: bed.appliance.ask("process") != management, "another management answers", 30.0)
+    bed.wait(lambda: process_of(bed, "arena") not in (0, owner), "somebody keeps the arena", 30.0)
+    bed.wait(lambda: bed.appliance.ask("status")["state"] == "running", "all is well", 30.0)
+
+
+def test_a_short_minute_of_kills(bed: Bed) -> None:
+    """`ncore chaos`, with each kind of actor once. How long flows stand still is for a quiet machine to say."""
+    vip = bed.new_vip()
+    with bed.changed(f"add vserver files address={vip}:81 protocol=TCP services=web1,web2"):
+        plan = Plan(
+            duration_s=60,
+            every_s=0.5,
+            most_faults=4,
+            seed=SEED,
+            only=("engine", "arena", "management"),
+            urls=tuple(f"http://{address}/bytes/100000?seed=7" for address in (VIP, f"{vip}:81")),
+            clients=10,
+            rate=30,
+            netns=bed.client.namespace.name,
+            least=0.9,
+            stall_s=30,
+        )
+        outcome = Run(bed.appliance, plan, print).run()
+    print(outcome.plain())
+    assert [check for check in outcome.checks if not check.passed] == []
+    assert {fault.actor for fault in outcome.faults} == {"engine-0", "engine-1", "arena", "management"}

@@ -7,8 +7,22 @@ import signal
 import time
 from typing import Any
 
+import pytest
+
+from ncore_ray.errors import NcoreError
 from tests.e2e.bed import PER_CORE, Bed
-from tests.e2e.kills import Download, assert_nothing_leaked, await_standby, gone_on, kill, load_while, lost, said, scale
+from tests.e2e.kills import (
+    Download,
+    assert_nothing_leaked,
+    await_standby,
+    gone_on,
+    kill,
+    load_while,
+    lost,
+    process_of,
+    said,
+    scale,
+)
 from tests.e2e.test_repair import LOAD, kill_each
 
 OPTIONS = PER_CORE
@@ -70,9 +84,27 @@ def test_engines_with_queues_and_transactions_come_and_go_without_a_lost_request
     assert requests_in_turn(bed) == [0, 1, 2]
 
 
-def test_an_arena_without_its_owner_serves_on(bed: Bed) -> None:
-    owner = next(row for row in bed.appliance.ask("status")["actors"] if row["kind"] == "ArenaOwner")
-    os.kill(owner["process"], signal.SIGKILL)
-    bed.wait(lambda: said(bed, "ArenaOwner"), "it is said")
+def test_an_arena_without_its_owner_serves_on_and_engines_attach_later(bed: Bed) -> None:
+    kill(bed, "arena")
+    kill(bed, "engine-2")
+    kill(bed, "engine-2")  # now a process is at work that has mapped the arena after its owner's death
     report = load_while(bed, None, "--connections", "20", "--seconds", "2")
     assert lost(report) == 0
+    kill(bed, "arena")
+    assert not [event for event in bed.appliance.ask("events") if event["level"] == "error"]
+
+
+def test_engines_are_called_and_have_to_agree_to_a_change(bed: Bed) -> None:
+    before = bed.appliance.ask("configuration")
+    assert "replication: calls" in before
+    await_standby(bed)
+    os.kill(process_of(bed, "engine-1"), signal.SIGSTOP)
+    with pytest.raises(NcoreError, match="engine-1: it does not answer; nothing was changed"):
+        bed.configure("set service web1 weight=3")
+    assert bed.appliance.ask("configuration") == before
+    times = len(said(bed, "engine-1 goes on"))
+    bed.wait(lambda: len(said(bed, "engine-1 goes on")) > times, "engine-1 is replaced", 30.0)
+    with bed.changed("set service web1 weight=3") as done:
+        assert done["commands"] == ["set service web1 weight=3"]
+        assert "weight: 3" in bed.appliance.ask("configuration")
+    assert bed.appliance.ask("configuration") == before

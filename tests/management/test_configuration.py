@@ -11,6 +11,7 @@ from ncore_ray.config.change import ChangeError
 from ncore_ray.config.load import dump, parse
 from ncore_ray.config.model import Configuration
 from ncore_ray.management.configuration import ConfigurationService, RestartNeededError
+from ncore_ray.management.courier import DisagreementError
 from ncore_ray.management.store import SqliteStore, StoreError
 from tests.management.live_lab import LiveLab
 from tests.management.test_live import ask
@@ -95,6 +96,42 @@ def test_a_change_that_is_refused_leaves_all_as_it_was(
     assert served.lab.tables.image() == before
     assert len(served.store.versions()) == 1
     assert (served.told, served.changed) == ([], [])
+
+
+def test_a_change_that_an_engine_does_not_agree_to_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Served(configuration(services=2, engines=2))
+    service, before, image = served.service, served.service.wanted, served.lab.tables.image()
+    service._stopping.set()  # no look but ours
+    agrees = False
+
+    def agree(*_: object) -> None:
+        if not agrees:
+            raise DisagreementError("engine-1 does not agree: no; nothing was changed")
+
+    monkeypatch.setattr(service._replicator, "_agree", agree)
+    with pytest.raises(DisagreementError):
+        service.change(["set service s1 weight=3"], "bob")
+    assert (service.wanted, served.lab.tables.epoch, served.changed) == (before, 1, [])
+    assert [served.lab.of_engine(engine).service("s1").weight for engine in range(2)] == [1, 1]
+    last = served.store.latest()
+    assert last is not None
+    assert (last.number, last.commands) == (3, ("unset service s1 weight",))
+    assert last.comment == "version 2 did not come into force: engine-1 does not agree: no; nothing was changed"
+    agrees = True
+    assert service.look() is None  # nobody tries again what was refused
+    assert served.lab.tables.image() == image
+    assert service.change(["set service s1 weight=3"], "bob")["version"] == 4
+    assert [served.lab.of_engine(engine).service("s1").weight for engine in range(2)] == [3, 3]
+
+
+def test_looks_that_fail_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    served = Served(configuration(services=2))
+    served.service._stopping.set()
+    with caplog.at_level("WARNING", "ncore_ray"):
+        for _ in range(100):
+            served.service._say(DisagreementError("engine-0: it does not answer"))
+    assert served.told == [("warning", "the configuration is not replicated: engine-0: it does not answer")]
+    assert len(caplog.records) == 7
 
 
 def test_a_version_that_somebody_else_has_stored_is_not_passed_over(served: Served) -> None:
