@@ -33,8 +33,9 @@ _READY_S: Final = 300.0
 _BECOME_S: Final = 60.0
 _SPARE_S: Final = 20.0
 """So long somebody who is new waits for a process: whoever asked for it still listens then."""
-_SETTLED_S: Final = 5.0
-"""An actor that lives for so long after it was replaced is no crash loop."""
+_SETTLED_S: Final = 3.0
+"""An actor that lives for so long after it was replaced is no crash loop: whatever is wrong with what it finds, or with
+the program, shows in its first breaths. One that is killed by others every five seconds is not to wait."""
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 16.0
 _WAIT_S: Final = 0.5

@@ -138,6 +138,24 @@ def test_pauses_grow_for_one_that_dies_again_and_again() -> None:
     assert pauses.before("engine-0", now + 60.0) == 0.0
 
 
+def test_a_kill_every_five_seconds_is_no_crash_loop() -> None:
+    pauses, now = Pauses(), 100.0
+    for _ in range(20):
+        assert pauses.before("engine-0", now) == 0.0
+        pauses.replaced("engine-0", now + 0.1)
+        now += 5.0
+
+
+def test_a_successor_of_the_management_goes_on_counting() -> None:
+    pauses, successor = Pauses(), Pauses()
+    for now in (100.0, 101.0, 102.0):
+        pauses.before("engine-0", now)
+        pauses.replaced("engine-0", now)
+    successor.restore(pauses.plain())
+    assert successor.before("engine-0", 103.0) == 1.0
+    assert successor.before("engine-1", 103.0) == 0.0
+
+
 def test_the_order_of_sockets_after_one_died() -> None:
     assert after_rejoining([0, 1, 2, 3], 1) == [0, 3, 2, 1]
     assert after_rejoining([0, 3, 2, 1], 1) == [0, 3, 2, 1]
