@@ -46,12 +46,24 @@ class Management:
     """One appliance's control plane."""
 
     def __init__(
-        self, name: str, seat_name: str = "management", *, detached: bool, history: History | None = None
+        self,
+        name: str,
+        seat_name: str = "management",
+        *,
+        detached: bool,
+        foreground: bool | None = None,
+        history: History | None = None,
     ) -> None:
         """Manage an appliance from a seat: one of the two actors that may.
 
-        ``history`` is what a management that waited has sampled, and goes on with; None: there is nothing yet.
+        Args:
+            name: of the appliance.
+            seat_name: of this actor, without the appliance's name.
+            detached: whether its actors outlive this one.
+            foreground: whether it ends with a program; None: unless it is detached.
+            history: what a management that waited has sampled, and goes on with; None: there is nothing yet.
         """
+        self._foreground = not detached if foreground is None else foreground
         self._samples_itself = history is None
         self.history = history or History()
         self.name = name
@@ -250,7 +262,7 @@ class Management:
         """Return the state of the appliance and of each actor."""
         head = {"appliance": self.name, "state": self._state, "since": self._started_at, "process": os.getpid()}
         head |= {"management": self._seat_name, "backup_process": self._waiting()}
-        origin = {"configuration": self._source, "detached": self._detached}
+        origin = {"configuration": self._source, "detached": not self._foreground}
         ready = 0 if self._duties is None else self._duties.repair.standbys()
         found = {**self._reporter.status(), "standbys_ready": ready}
         return {**head, **origin, "metrics": metrics_page(), **found}

@@ -27,16 +27,16 @@ from ncore_ray.management.deaths import Deaths
 from ncore_ray.management.history import History
 from ncore_ray.management.office import Office
 from ncore_ray.management.processes import Held
+from ncore_ray.management.removal import remove
 from ncore_ray.management.samples import Sampler, sample
-from ncore_ray.management.seat import LeaseWatch, Seat, put_an_end_to
+from ncore_ray.management.seat import SEATS, LeaseWatch, Seat, put_an_end_to
 from ncore_ray.management.team import NAMESPACE
 from ncore_ray.management.warm import warm_management
 
-SEATS: Final = ("management", "management-2")
-"""The last part of the names of both actors. The first one builds."""
 WAITS: Final = "this management waits"
 _LOOK_S: Final = 0.1
 _ANSWER_S: Final = 10.0
+_LONG_S: Final = 3600.0
 _METHODS: Final = frozenset(name for name in vars(Management) if not name.startswith("_") and name != "take_over")
 
 log: Final = logging.getLogger("ncore_ray")
@@ -45,16 +45,21 @@ log: Final = logging.getLogger("ncore_ray")
 class ManagementCore:
     """One of the two seats."""
 
-    def __init__(self, name: str, seat_name: str, *, detached: bool) -> None:
-        """Be a management. The second seat, and one that Ray starts anew, waits; the first one is told to build."""
-        self.name, self._seat_name, self._detached = name, seat_name, detached
+    def __init__(self, name: str, seat_name: str, *, detached: bool, tether: int = 0) -> None:
+        """Be a management. The second seat, and one that Ray starts anew, waits; the first one is told to build.
+
+        ``tether`` is the process of a program in the foreground: the appliance ends with it.
+        """
+        self.name, self._seat_name, self._tether = name, seat_name, tether
         self._failure = ""
         self._active: Management | None = None
         self._history = History()
         if detached and (seat_name != SEATS[0] or ray.get_runtime_context().was_current_actor_reconstructed):
             threading.Thread(target=self._wait, name="seat", daemon=True).start()
         else:
-            self._active = Management(name, seat_name, detached=detached)
+            self._active = Management(name, seat_name, detached=detached, foreground=bool(tether) or not detached)
+        if tether:
+            threading.Thread(target=self._end_with, args=(tether,), name="tether", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"{self.name}/{self._seat_name}"
@@ -87,6 +92,18 @@ class ManagementCore:
         if method not in known:
             raise NcoreError(f"appliance {self.name} is failed: {self._failure}")
         return known[method]
+
+    def _end_with(self, process: int) -> None:
+        """Wait for the end of a process, then end the appliance: so does whichever management is at work by then."""
+        deaths = Deaths()
+        while deaths.add(process) and not deaths.wait(_LONG_S):
+            deaths.close()
+        while self._active is None and not self._failure:
+            time.sleep(_LOOK_S)
+        if self._active is not None:
+            with suppress(Exception):  # whatever it is, nothing is to be left
+                self._active.stop(f"the end of process {process}")
+        remove(self.name)
 
     def _wait(self) -> None:
         """Wait for the end of the management at work, then be it."""
@@ -141,7 +158,9 @@ class ManagementCore:
 
     def _go_on(self, mapping: Mapping, seat: Seat, former: Held, why: str) -> None:
         put_an_end_to(former)
-        management = Management(self.name, self._seat_name, detached=True, history=self._history)
+        management = Management(
+            self.name, self._seat_name, detached=True, foreground=bool(self._tether), history=self._history
+        )
         process = next(iter(former.handles), 0)
         management.take_over(mapping, Office(mapping.array, seat, process), why)
         self._active = management

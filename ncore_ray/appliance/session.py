@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +11,14 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ncore_ray.actors.management_core import SEATS, WAITS, ManagementCore
+from ncore_ray.actors.management_core import WAITS, ManagementCore
 from ncore_ray.appliance.ray_node import RayNode, connect, disconnect, running_ray
 from ncore_ray.config.load import dump, load
 from ncore_ray.config.model import Configuration
 from ncore_ray.errors import NcoreError, first_line
-from ncore_ray.management.processes import wait_gone, wait_until
-from ncore_ray.management.seat import NotActiveError
+from ncore_ray.management.processes import wait_gone
+from ncore_ray.management.removal import SUFFIXES, all_actors, remove
+from ncore_ray.management.seat import SEATS, NotActiveError
 from ncore_ray.management.store import author
 from ncore_ray.management.team import NAMESPACE
 
@@ -36,7 +36,6 @@ __all__ = [
     "start",
 ]
 
-_SUFFIXES: Final = tuple(f"/{seat}" for seat in SEATS)
 _BUILD_S: Final = 600
 _STOP_S: Final = 60
 _GONE_S: Final = 5.0
@@ -142,10 +141,17 @@ class ManagementDiedError(NcoreError):
     """The process that was asked is gone."""
 
 
-def create(configuration: Configuration, source: str, *, detached: bool, store: Path | None = None) -> Appliance:
+def create(
+    configuration: Configuration, source: str, *, detached: bool, store: Path | None = None, tether: int = 0
+) -> Appliance:
     """Build an appliance; returns when packets flow. One that is not ``detached`` ends when the result is forgotten.
 
-    ``store`` is the file that keeps the versions of its configuration; without one they end with the appliance.
+    Args:
+        configuration: what it is to be.
+        source: where that comes from, for people.
+        detached: whether it lasts.
+        store: the file that keeps the versions of its configuration; without one they end with the appliance.
+        tether: a process of this node whose end is that of the appliance, which has a second management then; 0: none.
 
     Raises:
         NcoreError: one of that name runs already, or something that it needs cannot be had.
@@ -154,7 +160,8 @@ def create(configuration: Configuration, source: str, *, detached: bool, store: 
     if name in names():
         raise NcoreError(f"an appliance named {name} runs already (ncore shutdown {name} ends it)")
     remove(name)
-    options: dict[str, Any] = {"lifetime": "detached", "max_restarts": -1} if detached else {}
+    lasting = detached or bool(tether)
+    options: dict[str, Any] = {"lifetime": "detached", "max_restarts": -1} if lasting else {}
     options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )  # its NICs are those of the machine where it was asked for
@@ -163,7 +170,7 @@ def create(configuration: Configuration, source: str, *, detached: bool, store: 
         factory = ray.remote(ManagementCore).options(
             name=f"{name}/{which}", namespace=NAMESPACE, num_cpus=0, max_concurrency=32, **options
         )
-        return factory.remote(name, which, detached=detached)
+        return factory.remote(name, which, detached=lasting, tether=tether)
 
     try:
         appliance = Appliance(name, seat(SEATS[0]))
@@ -172,7 +179,7 @@ def create(configuration: Configuration, source: str, *, detached: bool, store: 
     try:
         file = None if store is None else str(store.absolute())
         appliance.ask("build", dump(configuration), source, str(Path.cwd()), file, author(), timeout_s=_BUILD_S)
-        if detached and configuration.appliance.backup:
+        if tether or (detached and configuration.appliance.backup):
             appliance = Appliance(name, appliance.management, seat(SEATS[1]))
     except BaseException:
         remove(name)
@@ -180,40 +187,14 @@ def create(configuration: Configuration, source: str, *, detached: bool, store: 
     return appliance
 
 
-def _actors(name: str) -> list[str]:
-    """Return the names of all actors of an appliance, its management among them."""
-    return [actor for actor in _all_actors() if actor.startswith(f"{name}/")]
-
-
-def _all_actors() -> list[str]:
-    listed = ray.util.list_named_actors(all_namespaces=True)
-    return [actor["name"] for actor in listed if actor["namespace"] == NAMESPACE]
-
-
-def remove(name: str) -> list[str]:
-    """Kill whatever is there of an appliance, without asking; return the names of those actors."""
-    found = _kill(name)
-    wait_until(lambda: not _kill(name), _GONE_S)
-    return found
-
-
-def _kill(name: str) -> list[str]:
-    """Kill all actors of an appliance, its managements first: they would replace the others. Return their names."""
-    found = sorted(_actors(name), key=lambda actor: not actor.endswith(_SUFFIXES))
-    for actor in found:
-        with suppress(ValueError):  # gone meanwhile
-            ray.kill(ray.get_actor(actor, namespace=NAMESPACE), no_restart=True)
-    return found
-
-
 def names() -> list[str]:
     """Return the names of the appliances on this Ray."""
-    return sorted({actor.partition("/")[0] for actor in _all_actors() if actor.endswith(_SUFFIXES)})
+    return sorted({actor.partition("/")[0] for actor in all_actors() if actor.endswith(SUFFIXES)})
 
 
 def remains() -> list[str]:
     """Return the names of appliances whose management has died, but not all of their actors."""
-    return sorted({actor.partition("/")[0] for actor in _all_actors()} - set(names()))
+    return sorted({actor.partition("/")[0] for actor in all_actors()} - set(names()))
 
 
 def find(name: str | None = None) -> Appliance:
@@ -225,9 +206,7 @@ def find(name: str | None = None) -> Appliance:
         if name in remains():
             raise NcoreError(f"the management of appliance {name} has died (ncore shutdown {name} removes the rest)")
         raise NcoreError(f"there is no appliance named {name}" + (f", only {', '.join(known)}" if known else ""))
-    seats = [
-        ray.get_actor(name + suffix, namespace=NAMESPACE) for suffix in _SUFFIXES if name + suffix in _all_actors()
-    ]
+    seats = [ray.get_actor(name + suffix, namespace=NAMESPACE) for suffix in SUFFIXES if name + suffix in all_actors()]
     if not seats:
         raise NcoreError(f"appliance {name} has ended")
     return Appliance(name, *seats)

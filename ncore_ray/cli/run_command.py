@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import queue
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S: Final = 0.2
 _POLL_S: Final = 10.0
+_ANSWER_S: Final = 30.0
 _END_S: Final = 60.0
 _INTERRUPTED: Final = 130
 
@@ -41,6 +45,9 @@ def run(
     drain: Annotated[
         float, typer.Option("--drain", metavar="SECONDS", min=0, help="How long the end waits for connections.")
     ] = 30.0,
+    backup: Annotated[
+        bool, typer.Option("--backup", help="Let a second management wait, which takes over when the first one dies.")
+    ] = False,
 ) -> None:
     """Run an appliance in the foreground. Ctrl-C (or SIGTERM) drains and ends it; a second one ends it at once.
 
@@ -54,14 +61,14 @@ def run(
     ensure_compiled()
     try:
         with _termination_interrupts():
-            failed = _live(configuration, str(path), drain)
+            failed = _live(configuration, str(path), drain, os.getpid() if backup else 0)
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
     if failed:
         raise typer.Exit(1)
 
 
-def _live(configuration: Configuration, source: str, drain: float) -> bool:
+def _live(configuration: Configuration, source: str, drain: float, tether: int) -> bool:
     """Build, tell what happens, take down; return whether an actor has failed."""
     from ncore_ray.appliance import session
     from ncore_ray.management.store import store_path
@@ -71,9 +78,8 @@ def _live(configuration: Configuration, source: str, drain: float) -> bool:
         with step("Starting on Ray", say=True):
             node = session.connect(configuration.appliance.arena)
             signal.signal(signal.SIGTERM, _interrupt)  # Ray sets its own
-            appliance = session.create(
-                configuration, source, detached=False, store=store_path(configuration.appliance.name)
-            )
+            store = store_path(configuration.appliance.name)
+            appliance = session.create(configuration, source, detached=False, store=store, tether=tether)
         return _Watch(appliance, node, drain).work()
     finally:
         session.disconnect(node or session.RayNode(True, ""))
@@ -83,7 +89,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-@contextmanager
+@contextlib.contextmanager
 def _termination_interrupts() -> Iterator[None]:
     """Let SIGTERM be like Ctrl-C, and put both signals back at the end."""
     before = [signal.signal(number, _interrupt) for number in _SIGNALS]
@@ -128,19 +134,30 @@ class _Watch:
         print_line("Ctrl-C drains and ends it; `ncore top` in another terminal shows it at work.", "bright_black")
 
     def _call(self, method: str, *arguments: Any, until: int) -> Any:
-        """Return what a method of the management answers, or None once so many signals have come."""
-        import ray
-        from ray.exceptions import RayError
+        """Return what a method of the management answers, or None once so many signals have come.
 
-        answer = self._appliance.management.ask.remote(method, *arguments)
+        It is asked in another thread: when one management has died, the other one is waited for, if there is one.
+        """
+        from ncore_ray.appliance.session import ManagementDiedError
+
+        answers: queue.SimpleQueue[tuple[Any, NcoreError | None]] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put((self._appliance.ask(method, *arguments, timeout_s=self._drain + _ANSWER_S), None))
+            except NcoreError as error:
+                answers.put((None, error))
+
+        threading.Thread(target=ask, daemon=True).start()
         while self._signals < until:
-            done, _ = ray.wait([answer], timeout=_LOOK_S)
-            if done:
-                try:
-                    return ray.get(answer)
-                except RayError:
+            with contextlib.suppress(queue.Empty):
+                found, error = answers.get(timeout=_LOOK_S)
+                if isinstance(error, ManagementDiedError):
                     name = self._appliance.name
-                    raise NcoreError(f"the management of {name} has died, and the appliance with it") from None
+                    raise NcoreError(f"the management of {name} has died, and the appliance with it")
+                if error is not None:
+                    raise error
+                return found
         return None
 
     def _follow(self) -> None:

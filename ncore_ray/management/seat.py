@@ -14,6 +14,8 @@ from ncore_ray.machine.system import monotonic_us
 from ncore_ray.management.processes import Held, ThreadState, thread_state, wait_gone
 from ncore_ray.office.place import lease_of, start_of
 
+SEATS: Final = ("management", "management-2")
+"""The last part of the names of both actors that may manage an appliance. The first one builds."""
 HUNG_S: Final = 2.0
 """A management that has not renewed the lease for so long hangs."""
 STARVED_S: Final = 10.0

@@ -84,6 +84,23 @@ def test_the_death_of_the_management_ends_it(own_ray: Path, run: Run) -> None:
     assert wait_until(lambda: session.remains() == [], 5.0)
 
 
+def test_a_second_management_takes_over_and_all_end_with_the_program(own_ray: Path, run: Run) -> None:
+    running = run("--backup")
+    edge = session.find("edge")
+    assert wait_until(lambda: edge.ask("status")["backup_process"] > 0, 60.0)
+    assert not edge.ask("status")["detached"]
+    first = edge.ask("process")
+    os.kill(first, signal.SIGKILL)
+    running.wait_for("manages on")
+    assert edge.ask("process") != first
+    assert wait_until(lambda: edge.ask("status")["backup_process"] > 0, 60.0)
+    processes = edge.ask("processes")
+    running.process.kill()
+    running.process.wait()
+    assert wait_gone(processes, 20.0) == []
+    assert wait_until(lambda: session.names() == session.remains() == [], 5.0)
+
+
 def test_a_killed_run_leaves_nothing_on_the_ray(own_ray: Path, run: Run) -> None:
     running = run()
     processes = session.find("edge").ask("processes")

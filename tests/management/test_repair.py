@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ncore_ray.arena.core import Actor
-from ncore_ray.management.repair import Place, Repair
+from ncore_ray.management.keeping import Place
+from ncore_ray.management.repair import Repair
 from ncore_ray.management.team import Member
 
 
