@@ -37,4 +37,4 @@ def _who_may_have_it(appliance: str) -> list[str]:
     """Return the names of the appliance's actors, the one that is there for it first."""
     listed = {actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)}
     found = sorted(name for name in listed if name.startswith(f"{appliance}/"))
-    return sorted(found, key=lambda name: name != f"{appliance}/arena")
+    return sorted(found, key=lambda name: not name.startswith(f"{appliance}/arena"))

@@ -1,4 +1,4 @@
-"""The arena without its owner: another process keeps it, and can be asked for it, under the owner's name.
+"""The arena without its owner: another process keeps it, and can be asked for it, under a name like the owner's.
 
 Nothing waits for that: processes that are made meanwhile are told of the arena by the management (docs/operations.md).
 """
@@ -23,8 +23,6 @@ from ncore_ray.management.team import Member, Team, reason_of
 
 KIND: Final = "ArenaOwner"
 _READY_S: Final = 60.0
-_NAME_S: Final = 0.1
-"""Until Ray gives a dead actor's name away again it is asked so often."""
 _PAUSE_S: Final = 5.0
 log: Final = logging.getLogger("ncore_ray")
 
@@ -45,6 +43,7 @@ class Keeping:
         """``on_kept`` is told the process that keeps the arena from now on."""
         self._team, self._place, self._tell, self._on_kept = team, place, tell, on_kept
         self._stopping = threading.Event()
+        self._made = 1
 
     def begin(self, member: Member, pause_s: float) -> None:
         """Replace an owner that has died, or does not answer, after a pause; returns at once."""
@@ -60,7 +59,9 @@ class Keeping:
             if member.process:
                 make_sure_it_is_gone(member.process)
             while not self._stopping.wait(pause_s):
-                if (handle := self._create()) is not None and (process := self._keep(handle)):
+                name, handle = self._create()
+                if handle is not None and (process := self._keep(handle)):
+                    member.actor = f"{self._team.name}/{name}"
                     self._done(member, handle, process, time.monotonic() - began_at)
                     return
                 pause_s = _PAUSE_S
@@ -68,12 +69,18 @@ class Keeping:
             log.exception("the arena's owner was not replaced")
             self._tell("error", f"{member.name} cannot be replaced: {error}")
 
-    def _create(self) -> Any:
+    def _create(self) -> tuple[str, Any]:
+        """Create a successor under the next name that is free: Ray keeps that of a dead actor for a while, or for ever.
+
+        Returns:
+            Its name, and its handle; None: it is needed no more.
+        """
         while not self._stopping.is_set():
-            with suppress(ValueError):  # the name is not free yet
-                return self._team.create_actor("arena", ArenaKeeper, f"{self._team.name}/arena")
-            self._stopping.wait(_NAME_S)
-        return None
+            self._made += 1
+            name = f"arena-{self._made}"
+            with suppress(ValueError):
+                return name, self._team.create_actor(name, ArenaKeeper, f"{self._team.name}/{name}")
+        return "", None
 
     def _keep(self, handle: Any) -> int:
         """Let a successor map the arena; return its process, or 0 if it could not."""
@@ -92,7 +99,6 @@ class Keeping:
             ray.kill(handle, no_restart=True)
             return
         member.restarts += 1
-        member.actor = f"{self._team.name}/arena"
         self._team.replaced(member, handle, process)
         text = f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: it keeps the same memory"
         self._tell("info", text)

@@ -13,6 +13,7 @@ from ncore_ray.management.team import Member
 
 _ANSWER_S: Final = 1.0
 _STANDBY: Final = "standby-"
+_ARENA: Final = "arena"
 _ENGINE: Final = "engine-"
 
 
@@ -44,6 +45,9 @@ def survivors(appliance: str, namespace: str, actors: Mapping[str, str]) -> Surv
     unknown = [name for name in handles if name.startswith(prefix + _STANDBY) and name not in actors.values()]
     for name, answer in _ask({name: handles[name] for name in unknown if handles[name]}, "role").items():
         _judge(found, prefix, name, handles[name], answer)
+    for name in handles:  # a keeper of the arena that nobody has noted: it was being made
+        if name.startswith(prefix + _ARENA) and name not in actors.values() and handles[name] is not None:
+            ray.kill(handles[name], no_restart=True)
     if any(member not in found.living for member in actors if member.startswith(_ENGINE)):
         _find_guests(found, prefix)
     return found
