@@ -1,7 +1,8 @@
 """Engines that are killed while many clients load files: how many come whole, and how long their flows stand still.
 
     python -m benchmarks.repair [--seconds 60] [--every 5] [--clients 200] [--engines 2] [--placement core]
-                                [--algorithm hash] [--bytes 1000000] [--rate 0] [--seed 1] [--report repair.md]
+                                [--algorithm hash] [--standbys auto] [--bytes 1000000] [--rate 0] [--seed 1]
+                                [--report repair.md]
 
 Every few seconds one of the packet engines, chosen by chance, gets SIGKILL. The clients load the file through an HTTP
 and a TCP vServer in turn; every byte is compared. It is `ncore chaos` on a test bed of its own: a client and two
@@ -34,7 +35,7 @@ from ncore_ray.lab.process import python_module
 
 _ARENA_MIB: Final = 512
 _TEMPLATE: Final = """
-appliance: {{name: repair, engines: {engines}, max_engines: {room}, arena: {arena}MiB}}
+appliance: {{name: repair, engines: {engines}, max_engines: {room}, standbys: {standbys}, arena: {arena}MiB}}
 distribution: {{placement: {placement}, algorithm: {algorithm}}}
 nics:
   - {{name: nc0, driver: af_packet, netns: {netns}, addresses: [10.1.0.10/24]}}
@@ -48,10 +49,12 @@ vservers:
 """
 
 
-def configuration(netns: str, engines: int, placement: str, algorithm: str = "hash") -> Configuration:
+def configuration(
+    netns: str, engines: int, placement: str, algorithm: str = "hash", standbys: str = "auto"
+) -> Configuration:
     """Return the appliance."""
     fields = {"netns": netns, "engines": engines, "placement": placement, "arena": _ARENA_MIB, "vip": VIP}
-    fields["algorithm"] = algorithm
+    fields |= {"algorithm": algorithm, "standbys": standbys}
     return parse(_TEMPLATE.format(room=engines, **fields))
 
 
@@ -61,7 +64,7 @@ def measure(options: argparse.Namespace) -> Outcome:
     with Network(layout) as network, own_ray(2 * _ARENA_MIB << 20):
         start_origins(network)
         netns = network.appliance.namespace.name
-        wanted = configuration(netns, options.engines, options.placement, options.algorithm)
+        wanted = configuration(netns, options.engines, options.placement, options.algorithm, options.standbys)
         appliance = session.create(wanted, "benchmark", detached=False)
         try:
             Site(network, appliance, wanted).wait_until_up()
@@ -90,6 +93,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--engines", type=int, default=2)
     parser.add_argument("--placement", choices=["core", "per-core", "rss"], default="core")
     parser.add_argument("--algorithm", default="hash", help="distribution.algorithm")
+    parser.add_argument("--standbys", default="auto", help="processes that wait to take a place: a number, or auto")
     parser.add_argument("--bytes", type=int, default=1_000_000)
     parser.add_argument("--rate", type=float, default=0.0, help="downloads/s of all clients; 0: as fast as they can")
     parser.add_argument("--seed", type=int, default=1)
