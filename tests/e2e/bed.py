@@ -192,6 +192,12 @@ PER_CORE: Final[dict[str, Any]] = {
 }
 """Engines that read and distribute themselves, linked with each other by virtual connections. Each is called when the
 configuration changes, and has to agree."""
+BAD_NICS: Final[dict[str, Any]] = {
+    "engines": 2,
+    "distribution": "parallelism: nic, placement: per-core, algorithm: two-choices, forwarding: batch-flow",
+    "faults": ", faults: {seed: 7, loss: 1%, duplication: 1%, reordering: 1%}",
+}
+"""Each engine serves one NIC and injects faults in its own queues; engine 0 also in what is sent."""
 TIMER: Final[dict[str, Any]] = {"engines": 2, "timer": "5ms"}
 """Engines that breathe every 5 ms: the timer's histogram is there, too."""
 RSS: Final[dict[str, Any]] = {

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from tests.e2e.bed import Bed
+from tests.e2e.bed import BAD_NICS, Bed
 from tests.e2e.load import assert_bytes
 
-OPTIONS = {
-    "engines": 2,
-    "distribution": "parallelism: nic, placement: per-core, algorithm: two-choices, forwarding: batch-flow",
-}
+OPTIONS = BAD_NICS
 
 
 def test_load_is_byte_exact_on_the_engine_of_the_clients_nic(bed: Bed) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from tests.e2e.bed import Bed
+from tests.e2e.bed import BAD_NICS, Bed
 from tests.e2e.load import assert_bytes
 
-OPTIONS = {
-    "engines": 2,
-    "distribution": "placement: per-core",
-    "faults": ", faults: {seed: 7, loss: 1%, duplication: 1%, reordering: 1%}",
-}
+OPTIONS = BAD_NICS
 
 
 def test_every_answer_is_byte_exact(bed: Bed) -> None:

@@ -98,6 +98,7 @@ def test_one_engine_four_and_two_without_a_lost_request(bed: Bed) -> None:
     times = gone_on(bed)
     scale(bed, 1)
     bed.wait(lambda: bed.appliance.ask("scaling")["settled"], "engine 1 has ended", 30.0)
+    assert_all_checks(bed)
     before = bed.site.stat()["actors"]
     seen: list[dict[str, Any]] = []
 

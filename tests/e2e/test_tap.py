@@ -32,7 +32,6 @@ def host(namespaces: None) -> Iterator[Namespace]:
 REDIRECTED: dict[tuple[str, str], tuple[float, float]] = {
     ("core", "hash"): (0.0, 0.0),
     ("per-core", "hash"): (0.02, 0.98),
-    ("per-core", "random"): (0.4, 0.6),
     ("rss", "hash"): (0.0, 0.01),
 }
 """By placement and fanout: the least and the greatest share of packets that come to the wrong engine first."""
