@@ -115,7 +115,7 @@ class Load:
     async def _tell_progress(self) -> None:
         while True:
             await asyncio.sleep(_PROGRESS_S)
-            failed = sum(bool(one.failure) for one in self.downloads)
+            failed = sum(bool(one.failure) and not one.again for one in self.downloads)
             self._tell({"type": "progress", "downloads": len(self.downloads), "failed": failed})
 
     async def _client(self, number: int) -> None:
