@@ -77,19 +77,28 @@ def _side(frozen: bytes, place: int) -> tuple[Document, int]:
     for name, record in _RECORDS.items():
         side[name] = _fields(record, frozen, place)
         place += size_of(record)
+    if head["spans"] < 0 or head["early_count"] < 0:
+        raise ValueError("it says that it has fewer than no spans or segments")
     side["spans"] = [_fields(Span, frozen, place + i * size_of(Span)) for i in range(head["spans"])]
     place += head["spans"] * size_of(Span)
     for name in ("send", "hold"):
         length = head[f"{name}_bytes"]
-        side[name] = frozen[place : place + length]
+        side[name] = _part(frozen, place, length)
         place += _padded(length)
     side["early"] = []
     for _ in range(head["early_count"]):
         early = _fields(EarlySegment, frozen, place)
         place += EARLY_SIZE
-        side["early"].append({"sequence": early["sequence"], "data": frozen[place : place + early["length"]]})
+        side["early"].append({"sequence": early["sequence"], "data": _part(frozen, place, early["length"])})
         place += _padded(early["length"])
     return side, place
+
+
+def _part(frozen: bytes, place: int, length: int) -> bytes:
+    """Return bytes of a stream. Raises ValueError if they are not all there, or fewer than none."""
+    if not 0 <= length <= len(frozen) - place:
+        raise ValueError(f"{length} bytes from {place} on, of {len(frozen)}")
+    return frozen[place : place + length]
 
 
 def _padded(length: int) -> int:
