@@ -26,7 +26,8 @@ class Ledger:
         self._told = np.zeros(len(self._keys), np.int64)
         self.changes = 0
         """How often what is archived has changed: who keeps it elsewhere need not look at all of it."""
-        self._retired = {key: total for key, total in (archived or {}).items() if total and key not in set(keys)}
+        known = set(keys)
+        self._retired = {key: total for key, total in (archived or {}).items() if total and key not in known}
 
     def advance(self, words: Words) -> Words:
         """Take the words as they are now; return by how much each total has grown since the last call."""
@@ -56,7 +57,8 @@ class Ledger:
         self.changes += 1
         before = self.totals()
         live = dict(zip(self._keys, self._live.tolist(), strict=True))
-        self._retired = {key: total for key, total in before.items() if key not in set(keys)}
+        known = set(keys)
+        self._retired = {key: total for key, total in before.items() if key not in known}
         self._keys = list(keys)
         self._told = _words(self._keys, before)
         self._live = _words(self._keys, live)

@@ -59,6 +59,24 @@ def test_keys_that_go_and_come_back() -> None:
     assert ledger.totals() == {"a": 11, "b": 21, "c": 5}
 
 
+class CountedKey:
+    """A key that counts how often any of its kind is hashed."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        CountedKey.hashed += 1
+        return id(self)
+
+
+def test_work_grows_with_the_number_of_keys_and_not_with_its_square() -> None:
+    keys = [CountedKey() for _ in range(300)]
+    CountedKey.hashed = 0
+    ledger = Ledger(keys, {keys[0]: 1})
+    ledger.follow(keys[100:])
+    assert CountedKey.hashed < 20 * len(keys)
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["count", "restart", "look", "resize"])), max_size=40))
 def test_any_sequence_of_counts_restarts_and_looks(steps: list[tuple[int, str]]) -> None:
     """A restart right after a look loses nothing; what a word counted and lost between two looks nobody can know."""
