@@ -86,8 +86,10 @@ def obtain_leg(engine: Engine, client: Tcb) -> int:
     While memory is short, requests are worked on one after another.
     """
     turn = turn_of(engine, client)
+    before = engine.turn_engine
     other = next_engine(engine, vserver_of(base_of(engine), client.vserver).engines)
     if turn.outstanding and not may_run_ahead(engine, other):
+        engine.turn_engine = before  # nobody has had a turn: it is that engine's when the request is looked at again
         return 0
     number = take_idle(engine, client, other)
     if number == 0:

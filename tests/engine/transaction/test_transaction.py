@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from ncore_ray.engine.connection import Role
@@ -15,6 +17,7 @@ from tests.support.http_lab import SECOND, running
 
 POST = b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 CLOSE = b"Connection: close\r\n"
+SEED = 1
 
 
 def test_pipelined_requests_are_worked_on_by_different_engines_at_once() -> None:
@@ -49,6 +52,18 @@ def test_successive_requests_take_turns_and_use_their_virtual_connections_again(
         assert count(lab, "http_requests") == [3, 3, 3]
         assert count(lab, "virtual_connections_opened") == [0, 3, 0]
         assert sum(count(lab, "http_reused_connections")) == 6
+
+
+def test_requests_that_have_to_wait_for_memory_are_shared_out_evenly_all_the_same() -> None:
+    with sharing(engines=3, frames=256) as lab:
+        client = lab.client().connect().send(pipeline(range(60)))
+        draw = random.Random(SEED)
+        while servers := asked(lab):
+            assert len(servers) < 12
+            number = draw.choice(sorted(servers))
+            reply(servers[number], number)
+        client.expect(answers(range(60)))
+        assert count(lab, "http_requests") == [20, 20, 20]
 
 
 def test_idle_virtual_connections_are_given_up_and_opened_again() -> None:
