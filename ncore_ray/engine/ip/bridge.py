@@ -50,10 +50,8 @@ def _send(engine: Engine, packet: Packet, nic: int) -> int:
     """Return 1, or 0 for what the other side cannot take."""
     base = base_of(engine)
     target = nic_of(base, nic)
-    if packet.length > FRAME_SIZE:
-        return _send_large(engine, packet, nic, target)
     if packet.length > target.mtu + ETHERNET_HEADER:
-        return 0
+        return _send_large(engine, packet, nic, target)
     if packet.checksum == Checksum.PARTIAL:
         _complete(packet)
     _name(engine, packet, nic, packet.length)
@@ -92,16 +90,16 @@ def _complete(packet: Packet) -> int:
 
 @kernel
 def _send_large(engine: Engine, packet: Packet, nic: int, target: Nic) -> int:
-    """Let the kernel cut a large packet of TCP anew: as large as the way out takes."""
+    """Let the kernel cut a large packet of TCP anew, as the way out takes it; or what a reader has cut from one."""
     headers = headers_of(packet.frame, packet.length)
     is_4 = load16be(packet.frame + 12) == TYPE_IPV4
     if headers == 0 or target.offload == 0 or target.transmit != Transmit.DIRECT:
         return 0
     if is_4 and load8(packet.frame + ETHERNET_HEADER) & 15 != IPV4_HEADER // 4:
         return 0
-    if packet.checksum != Checksum.PARTIAL:
+    if packet.checksum != Checksum.PARTIAL or engine.pieces_used + packet.length // FRAME_SIZE > engine.piece_count:
         return 0
-    slot = _name(engine, packet, nic, FRAME_SIZE)
+    slot = _name(engine, packet, nic, min(packet.length, FRAME_SIZE))
     slot.offload = Offload.CHECKSUM if is_4 else Offload.CHECKSUM6
     slot.segment = target.mtu + ETHERNET_HEADER - headers
     return _name_others(engine, packet, slot)
@@ -114,7 +112,7 @@ def _name_others(engine: Engine, packet: Packet, slot: Slot) -> int:
     left = packet.length - FRAME_SIZE
     slot.more = engine.pieces + engine.pieces_used * PIECE_SIZE
     frame = frame_meta(base, packet.chain).next
-    while left > 0 and frame != NO_FRAME and engine.pieces_used < engine.piece_count:
+    while left > 0 and frame != NO_FRAME:
         piece = piece_at(base + engine.pieces + engine.pieces_used * PIECE_SIZE)
         piece.offset = frame_address(base, frame) - base
         piece.length = min(left, FRAME_SIZE)

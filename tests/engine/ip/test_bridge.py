@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 import pytest
@@ -18,8 +19,10 @@ from ncore_ray.lab.dry.packets import (
     tcp,
     udp,
 )
-from ncore_ray.machine.record import size_of, view
-from ncore_ray.tables.nic import Nic
+from ncore_ray.machine.record import new, size_of, view
+from ncore_ray.nic.burst import SendCounters
+from ncore_ray.nic.direct import SenderMemory
+from ncore_ray.tables.nic import Cutting, Nic, Transmit
 from tests.engine.ip.dual import CLIENT_MAC, CLIENTS, SERVER_MAC, TEXT, VIPS
 from tests.support.tcp_script import check_accounts
 
@@ -108,6 +111,28 @@ def test_frame_too_long_for_the_other_side() -> None:
     assert passed(lab, 0, frame) == []
     assert lab.counters().drop_bridge_packets == 1
     assert passed(lab, 0, frame[:-1]) == [(1, frame[:-1])]
+
+
+def test_part_of_a_large_packet_that_a_reader_has_cut_is_cut_anew() -> None:
+    """A reader cuts by frames, not by MTU (`nic/cutting.py`); the kernel does the rest."""
+    lab = lab_with_bridge()
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    row = view(Nic, lab.array, lab.arena.nics + size_of(Nic))
+    row.transmit, row.offload = Transmit.DIRECT, Cutting.SEGMENTS
+    kept, _, counters = new(SendCounters)
+    lab._sender = SenderMemory([-1, ends[0].fileno()], counters)
+    source, destination = OTHERS[4]
+    frame = ip_frame(source, destination, 6, tcp(source, 5, destination, 80, 16, bytes(1_980)), SERVER_MAC, CLIENT_MAC)
+    assert passed(lab, 0, frame, Checksum.PARTIAL) == []
+    data = ends[1].recv(4_096)
+    assert data[10:] == frame
+    assert struct.unpack("<BBHHHH", data[:10]) == (1, 1, 14, 1_460, 34, 16)
+    assert (lab.counters().bridged_packets, lab.counters().drop_bridge_packets) == (1, 0)
+    assert passed(lab, 0, frame, Checksum.VALID) == []
+    assert lab.counters().drop_bridge_packets == 1
+    for end in ends:
+        end.close()
+    del kept
 
 
 def test_vlans_may_differ() -> None:
