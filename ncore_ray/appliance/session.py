@@ -20,7 +20,7 @@ from ncore_ray.management.processes import wait_gone
 from ncore_ray.management.removal import SUFFIXES, all_actors, remove
 from ncore_ray.management.seat import SEATS, NotActiveError
 from ncore_ray.management.store import author
-from ncore_ray.management.team import NAMESPACE
+from ncore_ray.management.team import NAMESPACE, reason_of
 
 __all__ = [
     "Appliance",
@@ -180,11 +180,23 @@ def create(
         file = None if store is None else str(store.absolute())
         appliance.ask("build", dump(configuration), source, str(Path.cwd()), file, author(), timeout_s=_BUILD_S)
         if tether or (detached and configuration.appliance.backup):
-            appliance = Appliance(name, appliance.management, seat(SEATS[1]))
+            appliance = Appliance(name, appliance.management, _made(seat(SEATS[1])))
     except BaseException:
         remove(name)
         raise
     return appliance
+
+
+def _made(seat: Any) -> Any:
+    """Wait until a seat's process has begun; return the seat.
+
+    Ray gives up an actor whose creator dies before that, a detached one too. Raises NcoreError.
+    """
+    try:
+        ray.get(seat.ask.remote("process"), timeout=_BUILD_S)
+    except RayError as error:
+        raise NcoreError(f"the second management cannot be started: {reason_of(error)}") from error
+    return seat
 
 
 def names() -> list[str]:
