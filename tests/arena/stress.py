@@ -43,7 +43,7 @@ PAYLOADS_SIZE: Final = CAPACITY * PAYLOAD_WORDS * 8
 SIZE: Final = PAYLOADS + 2 * PAYLOADS_SIZE
 TIMEOUT_US: Final = 10_000_000
 LOST_US: Final = 8_000_000
-"""Who sleeps for so long was not woken."""
+"""Who sleeps for so long while a word waits was not woken. If none does, the other process has not run yet."""
 
 
 @kernel
@@ -100,7 +100,7 @@ def _wait(base: int, direction: int, own: int, scratch: int) -> int:
     if ring_waiting(_ring(base, direction)):
         return cancel_sleep(core)
     sleep(core, word, TIMEOUT_US, scratch)
-    return 1 if now_us(scratch) - before > LOST_US else 0
+    return 1 if now_us(scratch) - before > LOST_US and ring_waiting(_ring(base, direction)) else 0
 
 
 @entry_kernel
