@@ -49,6 +49,9 @@ for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
     os.unsetenv(_name)
 
+FAILURES = "NCORE_TEST_FAILURES"  # as in tests.suite
+EXCERPT = 1500
+
 _actors_kernels: list[str] = []
 # What the project asks before it starts actors: not whether this process's own, checked kernels are in the cache.
 vars(compilation)["is_compiled"] = lambda: bool(_actors_kernels)
@@ -74,6 +77,16 @@ def _compile_engine() -> None:
         started_at = time.monotonic()
         kernel.compile((int64,) * 4)
         print(f"  packet engine with checks: compiled or loaded in {time.monotonic() - started_at:.1f} s", flush=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Leave to the whole suite (`tests.suite`) what failed here: it says it again at its end."""
+    if FAILURES not in os.environ:
+        return
+    bad = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
+    with Path(os.environ[FAILURES]).open("a") as stream:
+        for report in bad:
+            stream.write(f"{getattr(report, 'when', 'collect')} {report.nodeid}\n{report.longreprtext[-EXCERPT:]}\n")
 
 
 @pytest.fixture(scope="session")

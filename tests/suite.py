@@ -35,6 +35,8 @@ CUT_OFF_AT_LINES: Final = (
 """Tests in which kernels die at a line: only plain Python can do that."""
 ON_ALL_CORES: Final = ("--numprocesses=auto", "--dist=worksteal")
 LOWEST: Final = 19
+FAILURES: Final = "NCORE_TEST_FAILURES"
+"""Variable of the environment: the file to which each pytest adds what failed."""
 CLEARING_UP_S: Final = 60
 """Time that an interrupted pytest has for taking down appliances and networks."""
 
@@ -141,11 +143,18 @@ def follow(child: subprocess.Popen[bytes], words: Path) -> int:
 
 
 def whole() -> bool:
-    """Run everything; return whether all of it passed."""
+    """Run everything; return whether all of it passed. What failed is said once more at the end, where people look."""
     compileall.compile_dir(ROOT / "ncore_ray", quiet=2)  # hundreds of processes start; not each is to do this anew
-    with tempfile.NamedTemporaryFile(prefix="ncore-unit-") as words, beside("unit", words.file) as child:
-        lived = run(STRANDS["live"])
-        return (follow(child, Path(words.name)) == 0) and lived
+    with (
+        tempfile.NamedTemporaryFile(prefix="ncore-failures-") as failures,
+        tempfile.NamedTemporaryFile(prefix="ncore-unit-") as words,
+    ):
+        os.environ[FAILURES] = failures.name
+        with beside("unit", words.file) as child:
+            lived = run(STRANDS["live"])
+            passed = (follow(child, Path(words.name)) == 0) and lived
+        print(Path(failures.name).read_text(), end="")
+        return passed
 
 
 def main() -> int:

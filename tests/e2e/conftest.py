@@ -22,10 +22,14 @@ def options_of(module: ModuleType) -> dict[str, Any]:
 
 
 def _place(item: pytest.Item) -> tuple[Any, ...]:
-    """Return where a test belongs: those of one appliance together, and of them the files that kill actors last."""
+    """Return where a test belongs: those of one appliance together, and of them the files that kill actors last.
+
+    Before all others what reads Ray's page of metrics: on it stands, for ever, each appliance that this Ray has had.
+    """
     assert isinstance(item, pytest.Function)
     options = options_of(item.module)
-    return len(options), repr(sorted(options.items())), getattr(item.module, "KILLS", False), item.module.__name__
+    late, kills = not getattr(item.module, "FIRST", False), getattr(item.module, "KILLS", False)
+    return late, len(options), repr(sorted(options.items())), kills, item.module.__name__
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ from tests.e2e.prometheus import Prometheus
 from tests.support.command import data, ncore
 
 OPTIONS = TIMER
+FIRST = True
 WAIT_S = 60.0
 VARIABLES = {"$__rate_interval": "30s", "$actor": ".*", "$vserver": ".*", "$service": ".*"}
 
@@ -29,7 +30,7 @@ def scraper(bed: Bed) -> Iterator[Prometheus]:
         pytest.skip("prometheus is not installed")
     folder = bed.folder / "prometheus"
     folder.mkdir()
-    printed = ncore("metrics", "--prometheus", "--interval", "1s")
+    printed = ncore("metrics", "--prometheus", "--interval", "2s")
     assert printed.exit_code == 0
     with prometheus.running(printed.stdout, folder) as made:
         bed.wait(lambda: made.query("ray_ncore_vserver_requests_total"), "the first counters", WAIT_S)
