@@ -178,6 +178,9 @@ class Bed:
         while not (accounts := Accounts(before, self.snapshot())).balanced and time.monotonic() < end:
             time.sleep(0.05)
         uneven = [row for row in accounts.sums() if row[1] != row[2]]
+        if uneven:
+            print("uneven; what has happened:", *self.appliance.ask("events")[-20:], sep="\n")
+            print(accounts.actors("nic-"), accounts.before.links, accounts.after.links)
         assert (uneven, accounts.held_frames()) == ([], 0)
 
 
