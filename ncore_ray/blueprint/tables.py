@@ -42,6 +42,8 @@ def write_bank(
     texts = _texts_of(arena, bank)
     _write_settings(array, arena, bank, configuration, epoch)
     settings = view(Settings, array, arena.settings + bank)
+    datagrams = (Protocol.UDP, Protocol.ANY)
+    settings.has_streams = int(any(row.vserver.protocol not in datagrams for row in rows.vservers.values()))
     settings.any_vservers = sum(row.vserver.protocol is Protocol.ANY for row in rows.vservers.values())
     _write_addresses(array, bank, configuration, rows, kept or {})
     for number, row in rows.services.items():

@@ -166,6 +166,7 @@ class EngineCounters(Record):
     half_open_evicted: I64
     """Handshakes under way that gave their place to a connection."""
     orphans_evicted: I64
+    datagram_sessions_evicted: I64
     """Connections without an owner that did, and were reset."""
     urgent_segments: I64
     """With the flag URG, which is passed over (RFC 6093)."""

@@ -14,6 +14,7 @@ from ncore_ray.engine.connection import (
     remote_port,
     tcb_of,
 )
+from ncore_ray.engine.datagrams import NO_SESSION, count_datagrams, enter_datagrams, leave_datagrams, quietest_session
 from ncore_ray.engine.half_open import enter_half_open, leave_half_open
 from ncore_ray.engine.orphans import enter_orphans, is_orphan, leave_orphans
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
@@ -127,6 +128,7 @@ def count_live(engine: Engine, tcb: Tcb, change: int) -> int:
         service_stats(engine, tcb.service).connections += change
     if tcb.busy:
         service_stats(engine, tcb.service).busy += change
+    count_datagrams(engine, tcb, change)
     return 0
 
 
@@ -157,6 +159,8 @@ def enter_lists(engine: Engine, tcb: Tcb) -> int:
         enter_half_open(engine, tcb)
     elif is_orphan(tcb):
         enter_orphans(engine, tcb)
+    elif tcb.role == Role.UDP_CLIENT:
+        enter_datagrams(engine, tcb)
     return count_live(engine, tcb, 1)
 
 
@@ -169,6 +173,8 @@ def _leave_lists(engine: Engine, tcb: Tcb) -> int:
         leave_half_open(engine, tcb)
     elif is_orphan(tcb):
         leave_orphans(engine, tcb)
+    elif tcb.role == Role.UDP_CLIENT:
+        leave_datagrams(engine, tcb)
     if tcb.pooled:
         leave_pool(engine, tcb)
     count_live(engine, tcb, -1)
@@ -243,4 +249,18 @@ def recycle_time_wait(engine: Engine) -> int:
         return 0
     destroy(engine, tcb_of(engine, engine.time_wait_first - 1))
     counters_of(engine).time_wait_recycled += 1
+    return 1
+
+
+@kernel
+def evict_datagrams(engine: Engine) -> int:
+    """End a session of datagrams for the sake of something new; return 0 if all of them are at work."""
+    number = quietest_session(engine)
+    if number == NO_SESSION:
+        return 0
+    tcb = tcb_of(engine, number - 1)
+    if tcb.peer:
+        destroy(engine, tcb_of(engine, tcb.peer - 1))
+    destroy(engine, tcb)
+    counters_of(engine).datagram_sessions_evicted += 1
     return 1

@@ -89,6 +89,13 @@ class Engine(Record):
     orphan_first: I64
     """Oldest connection without an owner plus 1, or 0 (derived); see `orphans`."""
     orphan_last: I64
+    datagrams: I64
+    """Connections that are sides of sessions of datagrams (derived); see `datagrams`."""
+    datagram_limit: I64
+    """So many there may be: where there are vServers of TCP or HTTP, half of the table."""
+    datagram_first: I64
+    """Such a session of a client plus 1, one of the oldest, or 0 (derived)."""
+    datagram_last: I64
     http: I64
     """`Exchange` of each connection."""
     bodies: I64

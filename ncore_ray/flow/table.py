@@ -185,12 +185,21 @@ def is_unproven(word: int) -> int:
 
 
 @kernel
+def may_give_way(word: int) -> int:
+    """Return 1 for a flow that is put out where a new one finds no room: unproven, or of datagrams, which prove nothing.
+
+    A datagram's sender may be made up: without this a trickle of them would fill the table, and no SYN would pass.
+    """
+    return 1 if is_unproven(word) or state_of(word) == FlowState.UDP else 0
+
+
+@kernel
 def _put_out(base: int, distributor: Distributor, place: int) -> int:
-    """Forget an unproven flow for the sake of a new one; return its place, or 0 if it is another's by now."""
+    """Forget a flow that may give way for the sake of a new one; return its place, or 0 if it is another's by now."""
     word = load_acquire(place)
     if distributor.read_only:
         return place
-    if not is_unproven(word) or not forget(base, distributor, place, word):
+    if not may_give_way(word) or not forget(base, distributor, place, word):
         return 0
     counters_of(base, distributor).flows_expired -= 1
     counters_of(base, distributor).flows_evicted += 1
@@ -199,10 +208,10 @@ def _put_out(base: int, distributor: Distributor, place: int) -> int:
 
 @kernel
 def _place_of_another(base: int, distributor: Distributor, first: int, second: int, now: int) -> int:
-    """Return a place in one of two full buckets that is given up: of a flow that has timed out, else unproven; or 0.
+    """Return a place in one of two full buckets that is given up: of a flow that has timed out, else one that may; or 0.
 
-    Of the unproven the oldest goes. So a flood of SYNs puts out itself only, and whoever answers sooner than it has
-    filled two buckets keeps his flow.
+    Of these the one that was silent longest goes. So a flood of SYNs or datagrams puts out itself only, and whoever
+    answers, or goes on, sooner than it has filled two buckets keeps his flow.
     """
     oldest, oldest_at = 0, 0
     for i in range(2 * WAYS):
@@ -211,7 +220,7 @@ def _place_of_another(base: int, distributor: Distributor, first: int, second: i
         if is_expired(distributor, place, word, now):
             if distributor.read_only or forget(base, distributor, place, word):
                 return place
-        elif is_unproven(word) and (oldest == 0 or entry_at(place).last_seen_at < oldest_at):
+        elif may_give_way(word) and (oldest == 0 or entry_at(place).last_seen_at < oldest_at):
             oldest, oldest_at = place, entry_at(place).last_seen_at
     return _put_out(base, distributor, oldest) if oldest else 0
 

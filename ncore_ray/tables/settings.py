@@ -59,6 +59,8 @@ class Settings(Record):
     splices: I64
     """1: some vServer splices."""
     idle_limit: I64
+    has_streams: I64
+    """1: there are vServers of TCP or HTTP."""
     any_vservers: I64
     """VServers of protocol ANY, draining ones included."""
 

@@ -160,6 +160,9 @@ def test_fragment_memory_ends_and_is_bounded() -> None:
     assert 8 <= len(known) <= 16
     assert answers.count("drop_flow_fragment_table_full_packets") == 40 - len(known)
     assert all(appliance.send(fragments(datagram, number)[1]) == answers[number] for number in known)
+    appliance.now += 20_001  # what has passed by gives way, where there is no room
+    later = [appliance.send(fragments(datagram, number)[0]) for number in range(100, 104)]
+    assert [appliance.send(fragments(datagram, number)[1]) for number in range(100, 104)] == later
     appliance.now += 30 * SECOND + 1
     assert appliance.send(fragments(datagram, known[0])[1]) == "drop_flow_unknown_fragment_packets"
     assert isinstance(appliance.send(fragments(datagram, 99)[0]), int)

@@ -117,6 +117,23 @@ def test_flood_of_syns_puts_out_itself_only() -> None:
     assert appliance.is_balanced()
 
 
+def test_flood_of_datagrams_keeps_nobody_out() -> None:
+    """Their senders may be made up; a client's flow that goes on stays."""
+    appliance = make_appliance(flows=64)
+    appliance.arena.add_vserver(VIP, 53, VserverProtocol.UDP)
+    steady = [udp_packet(CLIENT, port, VIP, 53) for port in range(1, 11)]
+    engines = [appliance.send(packet) for packet in steady]
+    assert all(isinstance(engine, int) for engine in engines)
+    for number in range(2_000):
+        appliance.now += 100
+        forged = udp_packet(f"10.9.{number >> 8}.{number & 255}", 9, VIP, 53)
+        assert isinstance(appliance.send(forged), int)
+        if number % 10 == 0:
+            assert [appliance.send(packet) for packet in steady] == engines
+    assert appliance.counters()["flows_evicted"] > 1_500
+    assert appliance.is_balanced()
+
+
 def test_client_who_answers_in_time_keeps_his_flow_in_a_flood() -> None:
     """The oldest SYN of two buckets goes first: there are fourteen before it is the client's turn."""
     appliance = make_appliance(flows=64, algorithm=Algorithm.ROUND_ROBIN)

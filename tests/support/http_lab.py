@@ -54,8 +54,11 @@ def configuration(
     tcp: str = "",
     limits: str = "",
     access_log: str = "",
+    also: str = "",
 ) -> str:
-    """Return a configuration with one vServer at the VIP's port 80; the last ones are YAML flow mappings' insides."""
+    """Return a configuration with one vServer at the VIP's port 80, and one of protocol ``also``.
+
+    The last ones are YAML flow mappings' insides."""
     names = [f"s{k}" for k in range(services)]
     weights = weights or (1,) * services
     lines = [
@@ -76,6 +79,8 @@ def configuration(
         + (f", mode: {mode}" if mode else "")
         + "}",
     ]
+    if also:
+        lines.append(f'  - {{name: also, address: "{VIP}:80", protocol: {also}, services: [s0]}}')
     lines += [
         f"{name}: {{{value}}}"
         for name, value in (

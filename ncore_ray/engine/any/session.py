@@ -24,6 +24,8 @@ from ncore_ray.wire.icmp import ICMP_HEADER, Query, icmp_query, identifier_of
 from ncore_ray.wire.packet import Packet
 
 _BUSY: Final = -2
+_UNANSWERED_US: Final = 1_000_000
+"""For so long a service that has said nothing yet is kept for one client."""
 
 
 @kernel
@@ -94,14 +96,26 @@ def _begin(engine: Engine, packet: Packet, ports: int, vserver: int) -> int:
 
 @kernel
 def _is_free(engine: Engine, index: int, ports: int) -> int:
-    """Return 1 if a service works for no client of a protocol without ports."""
+    """Return 1 if a service works for no client of a protocol without ports, or for none that it answers."""
     base = base_of(engine)
     service = service_of(base, index)
     if not may_leave(base, service.route):
         return 0
     route = route_of(base, service.route)
     taken = find_connection(engine, service.high, service.low, route.source_high, route.source_low, ports)
-    return 0 if taken else 1
+    return 1 if taken == 0 or _gives_way(engine, tcb_of(engine, taken - 1)) else 0
+
+
+@kernel
+def _gives_way(engine: Engine, tcb: Tcb) -> int:
+    """End a session whose service has not said anything for a while; return 1 if it was one.
+
+    Its client may be made up, and one packet every half minute would keep the service from all others.
+    """
+    if tcb.received_bytes or engine.now - tcb.last_received_at < _UNANSWERED_US:
+        return 0
+    end_pair(engine, tcb)
+    return 1
 
 
 @kernel

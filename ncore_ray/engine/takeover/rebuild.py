@@ -41,6 +41,7 @@ def forget_derived(engine: Engine, now: int) -> int:
     engine.half_open_first = engine.half_open_last = 0
     engine.time_wait_first = engine.time_wait_last = 0
     engine.orphan_first = engine.orphan_last = 0
+    engine.datagrams = engine.datagram_first = engine.datagram_last = 0
     for number in range(arena_at(base).vserver_count):
         vserver_stats(engine, number).connections = vserver_stats(engine, number).half_open = 0
     for number in range(arena_at(base).service_count):

@@ -12,7 +12,7 @@ from ncore_ray.engine.connection import Tcb
 from ncore_ray.engine.partition import Engine, counters_of
 from ncore_ray.engine.tcp.rack import lose
 from ncore_ray.engine.tcp.sequence import seq_add, seq_diff, seq_lt
-from ncore_ray.engine.tcp.spans import make_room, span_end, split_span
+from ncore_ray.engine.tcp.spans import forget_marks, make_room, span_end, split_span
 from ncore_ray.engine.tcp.state import Recovery, Sack
 from ncore_ray.machine.jit import kernel
 
@@ -50,7 +50,7 @@ def _lose_first(engine: Engine, tcb: Tcb) -> int:
         return 0
     end = seq_add(tcb.snd_una, min(tcb.mss, seq_diff(tcb.snd_max, tcb.snd_una)))
     if tcb.span_count > 1 and seq_lt(end, span_end(engine, tcb, 0)):
-        tcb.span_count = 1  # both as one, from now on
+        forget_marks(engine, tcb)  # all as one, from now on
     if seq_lt(end, span_end(engine, tcb, 0)) and make_room(engine, tcb, 1):
         split_span(engine, tcb, end)
     return lose(engine, tcb, 0)

@@ -143,6 +143,15 @@ def _recovery_ack(tcb: Tcb, acked: int) -> int:
 
 
 @kernel
+def _leave_slow_start(tcb: Tcb) -> int:
+    """Go on from the present window; HyStart's words, if it was the first slow start, mean nothing to what comes."""
+    if tcb.ssthresh >= NO_THRESHOLD and tcb.congestion < Congestion.VEGAS:
+        cubic_begin(tcb)
+    tcb.ssthresh = tcb.cwnd
+    return 0
+
+
+@kernel
 def on_duplicate_ack(engine: Engine, tcb: Tcb) -> int:
     """Take one duplicate acknowledgment; return 1 if the first unacknowledged segment has to go out again."""
     if tcb.in_recovery:
@@ -154,7 +163,7 @@ def on_duplicate_ack(engine: Engine, tcb: Tcb) -> int:
         return 0
     if is_of_probe(tcb, tcb.snd_una):  # no congestion (RFC 4821 §7.6.2)
         fail_probe(engine, tcb)
-        tcb.ssthresh = tcb.cwnd
+        _leave_slow_start(tcb)
     else:
         tcb.ssthresh = reduced(tcb)
     tcb.cwnd = tcb.ssthresh + 3 * tcb.mss

@@ -83,7 +83,8 @@ def cubic_grow(tcb: Tcb, acked: int, now: int) -> int:
     if cubic.epoch_at == 0:
         _begin_epoch(tcb, cubic, now)
     if seq_diff(tcb.snd_max, tcb.snd_una) + acked < tcb.cwnd // 2:
-        return 0  # the window is not what holds the sender back (§5.8)
+        cubic.epoch_at = 0  # the window is not what holds the sender back: such time does not count (§5.8)
+        return 0
     seconds = (now - cubic.epoch_at) / _SECOND_US
     alpha = 1.0 if cubic.reno >= cubic.most else _ALPHA
     cubic.reno += max(int(alpha * tcb.mss * acked / tcb.cwnd), 1)

@@ -37,6 +37,7 @@ from ncore_ray.wire.tcp import ACK, FIN, PSH, SYN
 
 _ENOUGH_WINDOW: Final = 32 << 10
 """A peer that may send so much is not held up: no segment goes out only to tell of a larger window."""
+_ENOUGH_DUPLICATES: Final = 3
 _RESOLVE_RETRY_US: Final = 5_000
 """How soon a packet is tried again whose next hop's link-layer address is being asked for."""
 _RESOLVE_TRIES: Final = 32
@@ -381,8 +382,14 @@ def _start_persist(engine: Engine, tcb: Tcb) -> int:
 
 @kernel
 def _send_acknowledgments(engine: Engine, tcb: Tcb) -> int:
-    """Send what is due: one, or one for each segment that came too early, by which the peer counts (RFC 5681 §4.2)."""
+    """Send what is due: one, or one for each segment that came too early, by which the peer counts (RFC 5681 §4.2).
+
+    With SACK the blocks, which are the same in all of them, say it, and each costs walks along the early segments:
+    three of them for a peer that has lost its scoreboard, and counts.
+    """
     count = max(tcb.duplicate_acks_due, 1 if tcb.ack_now else 0)
+    if tcb.sack_permitted:
+        count = min(count, _ENOUGH_DUPLICATES)
     tcb.duplicate_acks_due = 0
     for i in range(count):
         if i > 0 and slots_left(engine) <= SPARE_SLOTS:

@@ -21,6 +21,8 @@ from ncore_ray.wire.packet import Packet
 FEWEST_SEGMENTS: Final = 96
 _MOST_SEGMENTS: Final = 1_024
 _BYTES_PER_SEGMENT: Final = 1_024
+_SMALL: Final = 128
+"""Payload bytes of a segment below which a connection keeps the fewest only: each costs a walk along all others."""
 _HEAD: Final = 8
 
 
@@ -75,8 +77,13 @@ def _covered(engine: Engine, frame: int, sequence: int, length: int) -> int:
 
 
 @kernel
-def _may_keep(engine: Engine, tcb: Tcb, length: int) -> int:
-    """Return 1 if a segment may wait: a quarter of the pool is left to bytes in order, without which none can go on."""
+def _may_keep(engine: Engine, tcb: Tcb, length: int, whole: int) -> int:
+    """Return 1 if ``length`` bytes of a segment may wait.
+
+    A quarter of the pool is left to bytes in order, without which none can go on.
+    """
+    if whole < _SMALL and tcb.out_of_order_count >= FEWEST_SEGMENTS:
+        return 0
     if tcb.out_of_order_count >= early_limit(engine) or engine.free_frame_count <= engine.frame_count >> 2:
         return 0
     return has_memory(engine, length)
@@ -100,7 +107,7 @@ def keep_early(engine: Engine, tcb: Tcb, packet: Packet) -> int:
             counters_of(engine).duplicate_segments += 1
             packet.payload += length
             packet.payload_length -= length
-        elif _may_keep(engine, tcb, length):
+        elif _may_keep(engine, tcb, length, whole):
             _insert(engine, tcb, packet, before, length)
             counters_of(engine).out_of_order_segments += 1
             kept = Kept.NOW

@@ -105,7 +105,7 @@ def _take_blocks(engine: Engine, tcb: Tcb, packet: Packet, furthest: int, until:
             counters_of(engine).duplicate_sack_blocks += 1
             if i == 0 and seq_le(seq_add(tcb.snd_una, -tcb.max_window), start):
                 packet.duplicate_end = end
-        elif seq_le(tcb.snd_una, start):
+        elif tcb.sack_permitted == Sack.FULL and seq_le(tcb.snd_una, start):
             noted = note_sacked(engine, tcb, start, end, furthest, until)
             if noted != NO_ROOM:
                 fresh += noted

@@ -22,7 +22,7 @@ from ncore_ray.engine.connection import (
     tcb_of,
 )
 from ncore_ray.engine.half_open import enter_half_open
-from ncore_ray.engine.lifecycle import destroy, leave_pool, recycle_time_wait, unpair
+from ncore_ray.engine.lifecycle import destroy, evict_datagrams, leave_pool, recycle_time_wait, unpair
 from ncore_ray.engine.orphans import NO_ORPHAN, enter_orphans, is_orphan, oldest_idle_orphan
 from ncore_ray.engine.partition import Engine, base_of, counters_of, service_stats, vserver_stats
 from ncore_ray.engine.tcp import congestion
@@ -32,7 +32,7 @@ from ncore_ray.engine.tcp.receive import take_options
 from ncore_ray.engine.tcp.rtt import INITIAL_RTO_US
 from ncore_ray.engine.tcp.segment import own_mss, send_reset
 from ncore_ray.engine.tcp.sequence import seq_add, seq_le
-from ncore_ray.engine.tcp.state import TcpState
+from ncore_ray.engine.tcp.state import FastOpen, TcpState
 from ncore_ray.engine.transmit import slots_left
 from ncore_ray.machine.hash import MASK32, hash_tuple
 from ncore_ray.machine.jit import kernel
@@ -42,17 +42,21 @@ from ncore_ray.wire.ipv4 import PROTOCOL_TCP
 from ncore_ray.wire.packet import Packet
 
 _PORT_TRIES: Final = 64
+_HANDSHAKES: Final = 16
 _REUSE_GAP: Final = 1 << 16
 
 
 @kernel
 def initial_sequence(engine: Engine, tcb: Tcb) -> int:
-    """Return an initial sequence number: a 4 µs clock plus a keyed hash of the addresses (RFC 6528 §3)."""
+    """Return an initial sequence number: a 64 ns clock plus a keyed hash of the addresses (RFC 6528 §3).
+
+    The clock is faster than any stream: a port that comes round finds a peer's TIME-WAIT behind it.
+    """
     arena = arena_at(base_of(engine))
     offset = hash_tuple(
         arena.secret_1, arena.secret_0, tcb.remote_high, tcb.remote_low, tcb.local_high, tcb.local_low, tcb.ports
     )
-    return (offset + (engine.now >> 2)) & MASK32
+    return (offset + (engine.now << 4)) & MASK32
 
 
 @kernel
@@ -115,17 +119,37 @@ def make_room(engine: Engine) -> int:
     """Free the connection that is worth least; return 0 if there is none.
 
     That is the oldest in TIME-WAIT, else one without an owner whose peer does not let go, else the oldest handshake:
-    it may be a forged SYN, and what asks for its place has proven that somebody is there. Last of all comes a client
-    that still reads the end of what was queued for it.
+    it may be a forged SYN, and what asks for its place has proven that somebody is there. Then comes a client that
+    still reads the end of what was queued for it, and last a session of datagrams that is silent.
     """
     if recycle_time_wait(engine):
         return 1
     orphan = oldest_idle_orphan(engine)
-    if orphan == NO_ORPHAN and engine.half_open_first:
-        destroy(engine, tcb_of(engine, engine.half_open_first - 1))
-        counters_of(engine).half_open_evicted += 1
+    if orphan == NO_ORPHAN and _evict_handshake(engine):
         return 1
-    return evict_orphan(engine, orphan if orphan else engine.orphan_first)
+    if evict_orphan(engine, orphan if orphan else engine.orphan_first):
+        return 1
+    return evict_datagrams(engine)
+
+
+@kernel
+def _evict_handshake(engine: Engine) -> int:
+    """Free the oldest handshake on which nothing depends; return 0 if the oldest few are none.
+
+    A client whose data were taken with its SYN may be the one for whose sake room is made, and one that a service
+    opens belongs to a client that waits for it.
+    """
+    number = engine.half_open_first
+    for _ in range(_HANDSHAKES):
+        if number == 0:
+            return 0
+        tcb = tcb_of(engine, number - 1)
+        if tcb.fast_open != FastOpen.TAKEN and tcb.role != Role.SERVER:
+            destroy(engine, tcb)
+            counters_of(engine).half_open_evicted += 1
+            return 1
+        number = tcb.list_next
+    return 0
 
 
 @kernel

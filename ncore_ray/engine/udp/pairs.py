@@ -15,7 +15,8 @@ from ncore_ray.engine.connection import (
     take_connection,
     tcb_of,
 )
-from ncore_ray.engine.lifecycle import destroy
+from ncore_ray.engine.datagrams import count_datagrams, enter_datagrams, has_share
+from ncore_ray.engine.lifecycle import destroy, evict_datagrams
 from ncore_ray.engine.partition import Engine, base_of, service_stats, vserver_stats
 from ncore_ray.engine.proxy.relay import pair
 from ncore_ray.engine.tcp.state import TcpState
@@ -42,6 +43,8 @@ def open_pair(engine: Engine, packet: Packet, ports: int, vserver: int, service:
 
     ``ports`` are the client's side's. 0: there is no room, or no port.
     """
+    if not has_share(engine) and not evict_datagrams(engine):
+        return 0
     number = take_connection(engine)
     other = take_connection(engine) if number else 0
     if other == 0:
@@ -60,6 +63,9 @@ def open_pair(engine: Engine, packet: Packet, ports: int, vserver: int, service:
     _start(engine, client, Role.UDP_CLIENT)
     _start(engine, server, Role.UDP_SERVER)
     pair(engine, client, server)
+    enter_datagrams(engine, client)
+    count_datagrams(engine, client, 1)
+    count_datagrams(engine, server, 1)
     _count(engine, vserver, service)
     return number
 

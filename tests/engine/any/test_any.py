@@ -177,6 +177,22 @@ def test_a_service_works_for_one_client_of_such_a_protocol(family: int) -> None:
     _check(lab)
 
 
+@FAMILIES
+def test_a_client_whom_the_service_does_not_answer_gives_it_up_after_a_second(family: int) -> None:
+    """One made-up packet every half minute would keep a service from all others."""
+    lab = AnyLab()
+    assert len(lab.passed(0, CLIENTS[family], VIPS[family], 47, b"forged")) == 1
+    lab.wait(SECOND)
+    assert len(lab.passed(0, OTHERS[family], VIPS[family], 47, b"question")) == 1
+    ((_, target, *_),) = lab.passed(1, SERVERS[family], SNIPS[family], 47, b"answer")
+    assert target == OTHERS[family]
+    lab.wait(SECOND)
+    assert lab.passed(0, CLIENTS[family], VIPS[family], 47, b"forged") == []
+    assert lab.engine.counters().drop_any_busy_packets == 1
+    lab.wait(3 * SECOND)
+    _check(lab)
+
+
 @pytest.mark.parametrize("method", ["roundrobin", "leastconnection"])
 def test_clients_of_such_a_protocol_share_the_services_out(method: str) -> None:
     services = "".join(f'  - {{name: s{k}, address: "10.2.0.{20 + k}:80", monitor: none}}\n' for k in range(3))

@@ -110,6 +110,20 @@ def test_window_that_is_not_filled_does_not_grow() -> None:
     assert tcb.cwnd == before  # §5.8
 
 
+def test_time_in_which_the_sender_has_little_to_say_does_not_count() -> None:
+    """RFC 9438 §5.8: else the first large answer after a minute of small ones would go out in a burst."""
+    _memory, tcb, address = after_a_loss(100, 10_000)
+    before = tcb.cwnd
+    tcb.snd_max = 5 * MSS
+    for second in range(60):
+        grow(address, MSS, SECOND * (1 + second))
+    tcb.snd_max = tcb.cwnd
+    grow(address, MSS, 62 * SECOND)
+    tcb.snd_max = tcb.cwnd
+    grow(address, MSS, 62 * SECOND + 10_000)
+    assert before <= tcb.cwnd < before + MSS
+
+
 def test_curve_of_hours_without_a_loss_stays_a_number() -> None:
     _memory, tcb, address = after_a_loss(100, 10_000)
     tcb.snd_max = tcb.cwnd

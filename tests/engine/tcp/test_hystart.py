@@ -6,6 +6,7 @@ import pytest
 
 from ncore_ray.engine.connection import Tcb, tcb_at
 from ncore_ray.engine.tcp import hystart
+from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
 
@@ -20,8 +21,9 @@ def grow(tcb: int, acked: int, rtt: int) -> int:
 class Start:
     """A connection in its first slow start, round after round."""
 
-    def __init__(self) -> None:
+    def __init__(self, sequence: int = 0) -> None:
         self._memory, self.tcb, self.address = new(Tcb)
+        self.tcb.snd_una = sequence
         self.tcb.mss, self.tcb.cwnd, self.tcb.ssthresh = MSS, 10 * MSS, hystart.NO_THRESHOLD
         self.over = False
 
@@ -29,9 +31,9 @@ class Start:
         """Acknowledge a window, each segment after ``rtt``, or half of them after ``then``; return its growth."""
         tcb, before = self.tcb, self.tcb.cwnd
         flight = tcb.cwnd // MSS
-        tcb.snd_max = tcb.snd_una + flight * MSS
+        tcb.snd_max = (tcb.snd_una + flight * MSS) & MASK32
         for number in range(flight):
-            tcb.snd_una += MSS
+            tcb.snd_una = (tcb.snd_una + MSS) & MASK32
             late = then if then and number >= flight // 2 else rtt
             self.over = bool(grow(self.address, MSS, late)) or self.over
         return tcb.cwnd / before
@@ -44,9 +46,10 @@ def test_without_a_queue_the_window_doubles(rtt: int) -> None:
     assert not start.over
 
 
+@pytest.mark.parametrize("sequence", [0, 1 << 31, 0xF000_0000, (1 << 32) - 40 * MSS])
 @pytest.mark.parametrize(("rtt", "threshold"), [(500, 4_000), (20_000, 4_000), (80_000, 10_000), (500_000, 16_000)])
-def test_round_trip_times_that_grow_slow_it_down(rtt: int, threshold: int) -> None:
-    less, start = Start(), Start()
+def test_round_trip_times_that_grow_slow_it_down(rtt: int, threshold: int, sequence: int) -> None:
+    less, start = Start(sequence), Start(sequence)
     for each in (less, start):
         each.round(rtt)
         each.round(rtt)

@@ -132,7 +132,7 @@ def test_established_gap_is_bounded() -> None:
 def test_established_gap_may_be_as_large_as_a_large_window() -> None:
     with established(tcp="receive_window: 256KiB") as s:
         for i in range(256 + 4):
-            s.end.sends("PA", 2 + 2 * i, data=1)
+            s.end.sends("PA", 2 + 129 * i, data=128)
             if i % 64 == 63:
                 s.settle()
         s.settle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ncore_ray.engine.tcp.reassembly import FEWEST_SEGMENTS
 from ncore_ray.engine.tcp.spans import BLOCK_SPANS
 from tests.engine.tcp.test_sending import MSS, flight, give
 from tests.support.tcp_script import Script, established
@@ -58,6 +59,29 @@ def test_four_blocks_at_the_most_and_the_latest_ones() -> None:
         s.end.gets("A 1 ack 21 sack 31-46 91-101 71-81 51-61")
         s.other.inbox.clear()
         s.mark()
+
+
+def test_no_more_acknowledgments_of_early_segments_than_a_peer_needs() -> None:
+    """Each costs walks along all that wait."""
+    with pair() as s:
+        for start in (11, 31, 51, 71, 91):
+            s.end.sends("A", start, data=10)
+        s.settle()
+        assert len(s.end.inbox) == 3
+        s.end.inbox.clear()
+        s.mark()
+
+
+def test_small_early_segments_are_few() -> None:
+    """A host that sends single bytes with holes in between would have us walk along a thousand of them each time."""
+    with pair() as s:
+        for number in range(FEWEST_SEGMENTS + 20):
+            s.end.sends("A", 11 + 2 * number, data=1)
+            s.settle()
+        s.end.inbox.clear()
+        s.end.sends("A", 5_001, data=300)
+        s.end.gets("A 1 ack 1 sack 5001-5301 201-202 199-200 197-198")
+        s.counted(out_of_order_segments=FEWEST_SEGMENTS + 1, drop_tcp_no_memory_packets=20)
 
 
 def test_blocks_across_the_wrap_of_sequence_numbers() -> None:

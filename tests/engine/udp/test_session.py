@@ -136,6 +136,27 @@ def test_full_table_refuses_the_new_and_keeps_the_old(room: int) -> None:
         lab.wait(31 * SECOND)
 
 
+def test_made_up_clients_keep_half_of_the_table_and_no_lively_session() -> None:
+    with running(protocol="UDP", connections=64, also="TCP") as lab:
+        _ask(lab, 3_000)
+        port, _ = _asked(lab)
+        for number in range(400):
+            _ask(lab, 4_000 + number)
+            if number % 4 == 0:
+                lab.wait(10_000)
+                lab.servers[0].send_datagram(80, (SNIPS[1], port), b"news")
+                lab.settle()
+        assert lab.client_host.datagrams.count((VIP, 80, 3_000, b"news")) == 100
+        engine = lab.engine()
+        assert (engine.datagrams, engine.live_connections) == (32, 32)
+        counters = lab.counters()
+        assert counters.datagram_sessions_evicted + 16 == counters.udp_sessions
+        assert counters.udp_sessions + counters.drop_udp_table_full_packets == 401
+        assert counters.datagram_sessions_evicted > 100
+        lab.wait(31 * SECOND)
+        assert lab.engine().datagrams == 0
+
+
 def test_unknown_neighbour_costs_the_datagram_only() -> None:
     with running(protocol="UDP") as lab:
         lab.wait(40 * SECOND)
