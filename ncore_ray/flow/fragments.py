@@ -20,8 +20,6 @@ from ncore_ray.wire.packet import Packet
 FRAGMENT_TIMEOUT_US: Final = 30_000_000
 """How long later fragments may follow (RFC 1122 §3.3.2 asks for 60 to 120 s, Linux waits 30 s)."""
 UNKNOWN: Final = -1
-_UNDISTURBED_US: Final = 20_000
-"""A packet that is remembered for longer gives way to another one where there is no room: its fragments have passed."""
 _PROBES: Final = 8
 _ENGINE: Final = offset_of(Fragment, "engine_plus_1")
 
@@ -58,7 +56,6 @@ def _is_of(entry: Fragment, distributor: Distributor) -> int:
 
 @kernel
 def _is_over(entry: Fragment, now: int) -> int:
-    """Return 1 if nothing is remembered there any more."""
     return 1 if entry.engine_plus_1 == 0 or now - entry.created_at > FRAGMENT_TIMEOUT_US else 0
 
 
@@ -78,27 +75,24 @@ def recall_fragment(base: int, distributor: Distributor, now: int) -> int:
 
 @kernel
 def _place_for(base: int, distributor: Distributor, now: int) -> int:
-    """Return where a packet is remembered, or shall be; UNKNOWN if there is no room."""
+    """Return where a packet is remembered, or shall be: the oldest gives way. UNKNOWN if all places are locked.
+
+    Whoever is pushed out has had time for what follows a first fragment closely; forged ones keep nobody out for long.
+    """
     for i in range(_PROBES):
         if _is_of(_fragment(base, distributor, i), distributor):
             return i
+    oldest, oldest_at = UNKNOWN, 0
     for i in range(_PROBES):
         entry = _fragment(base, distributor, i)
         # One that is locked may be a dead decider's: it must not keep all others from the places behind it.
-        if load_acquire(address_of(entry)) & 1 == 0 and _is_over(entry, now):
+        if load_acquire(address_of(entry)) & 1:
+            continue
+        if _is_over(entry, now):
             return i
-    return _oldest(base, distributor, now)
-
-
-@kernel
-def _oldest(base: int, distributor: Distributor, now: int) -> int:
-    """Return the place whose packet gives way to another, or UNKNOWN: forged fragments keep no place for long."""
-    found, before = UNKNOWN, now - _UNDISTURBED_US
-    for i in range(_PROBES):
-        entry = _fragment(base, distributor, i)
-        if load_acquire(address_of(entry)) & 1 == 0 and entry.created_at < before:
-            found, before = i, entry.created_at
-    return found
+        if oldest == UNKNOWN or entry.created_at < oldest_at:
+            oldest, oldest_at = i, entry.created_at
+    return oldest
 
 
 @kernel
@@ -115,7 +109,7 @@ def _write(entry: Fragment, distributor: Distributor, engine: int, now: int) -> 
 
 @kernel
 def remember_fragment(base: int, distributor: Distributor, engine: int, now: int) -> int:
-    """Remember the engine of a first fragment; return 1, or 0 if there is no room."""
+    """Remember the engine of a first fragment; return 1, or 0 if another decider has the place."""
     place = _place_for(base, distributor, now)
     if place == UNKNOWN or distributor.read_only:
         return 1 if distributor.read_only and place != UNKNOWN else 0
@@ -123,8 +117,6 @@ def remember_fragment(base: int, distributor: Distributor, engine: int, now: int
     version = load_acquire(address_of(entry))
     if version & 1 or not compare_exchange(address_of(entry), version, version + 1):
         return 0
-    usable = _is_of(entry, distributor) or entry.engine_plus_1 == 0 or now - entry.created_at > _UNDISTURBED_US
-    if usable:
-        _write(entry, distributor, engine, now)
+    _write(entry, distributor, engine, now)
     store_release(address_of(entry), version + 2)
-    return 1 if usable else 0
+    return 1

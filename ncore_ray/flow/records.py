@@ -237,7 +237,7 @@ class DistributorCounters(Record):
     flows_created: I64
     flows_expired: I64
     flows_evicted: I64
-    """Unproven ones that gave their place to a new one."""
+    """Unproven ones, and ones of datagrams, that gave their place to a new one."""
     drop_flow_truncated_packets: I64
     drop_flow_bad_header_packets: I64
     drop_flow_bad_checksum_packets: I64

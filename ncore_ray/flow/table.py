@@ -185,21 +185,18 @@ def is_unproven(word: int) -> int:
 
 
 @kernel
-def may_give_way(word: int) -> int:
-    """Return 1 for a flow that is put out where a new one finds no room: unproven, or of datagrams, which prove nothing.
-
-    A datagram's sender may be made up: without this a trickle of them would fill the table, and no SYN would pass.
-    """
+def _may_give_way(word: int) -> int:
+    """Return 1 for an unproven flow, and for one of datagrams: nothing in it says that its client is not made up."""
     return 1 if is_unproven(word) or state_of(word) == FlowState.UDP else 0
 
 
 @kernel
 def _put_out(base: int, distributor: Distributor, place: int) -> int:
-    """Forget a flow that may give way for the sake of a new one; return its place, or 0 if it is another's by now."""
+    """Forget a flow that gives way for the sake of a new one; return its place, or 0 if it is another's by now."""
     word = load_acquire(place)
     if distributor.read_only:
         return place
-    if not may_give_way(word) or not forget(base, distributor, place, word):
+    if not _may_give_way(word) or not forget(base, distributor, place, word):
         return 0
     counters_of(base, distributor).flows_expired -= 1
     counters_of(base, distributor).flows_evicted += 1
@@ -208,26 +205,29 @@ def _put_out(base: int, distributor: Distributor, place: int) -> int:
 
 @kernel
 def _place_of_another(base: int, distributor: Distributor, first: int, second: int, now: int) -> int:
-    """Return a place in one of two full buckets that is given up: of a flow that has timed out, else one that may; or 0.
+    """Return a place in one of two full buckets that is given up, or 0.
 
-    Of these the one that was silent longest goes. So a flood of SYNs or datagrams puts out itself only, and whoever
-    answers, or goes on, sooner than it has filled two buckets keeps his flow.
+    That of a flow which has timed out, else of an unproven one, else of one of datagrams; of each kind the oldest. So a
+    flood of SYNs puts out itself only, and whoever answers sooner than it has filled two buckets keeps his flow; and
+    forged datagrams keep nobody out, while those who send more often than they fill two buckets keep theirs.
     """
-    oldest, oldest_at = 0, 0
+    oldest, oldest_at, is_datagram = 0, 0, 0
     for i in range(2 * WAYS):
         place = first + 8 + 8 * i if i < WAYS else second + 8 + 8 * (i - WAYS)
         word = load_acquire(place)
         if is_expired(distributor, place, word, now):
             if distributor.read_only or forget(base, distributor, place, word):
                 return place
-        elif may_give_way(word) and (oldest == 0 or entry_at(place).last_seen_at < oldest_at):
-            oldest, oldest_at = place, entry_at(place).last_seen_at
+        elif _may_give_way(word):
+            datagram, seen_at = 1 - is_unproven(word), entry_at(place).last_seen_at
+            if oldest == 0 or datagram < is_datagram or (datagram == is_datagram and seen_at < oldest_at):
+                oldest, oldest_at, is_datagram = place, seen_at, datagram
     return _put_out(base, distributor, oldest) if oldest else 0
 
 
 @kernel
 def find_room(base: int, distributor: Distributor, now: int) -> int:
-    """Return the address of a place for a new flow of the latest key, or 0: no proven flow is ever put out."""
+    """Return the address of a place for a new flow of the latest key, or 0: no proven flow of TCP is ever put out."""
     first, second = first_bucket(base, distributor), second_bucket(base, distributor)
     used = _used(first)
     chosen = first if used < _FIRST_CHOICE or used <= _used(second) else second

@@ -202,7 +202,7 @@ _DISTRIBUTOR: Final = (
                 "flows_evicted",
                 "flows",
                 "distributor.flows_evicted",
-                "Flows of a SYN only that were forgotten early because a new one needed the place.",
+                "Flows of a SYN only, or of UDP, forgotten early because a new one needed the place.",
             ),
             ("dropped_packets", "packets", "distributor.drop_*_packets=cause", "Packets that go no further, by cause."),
         ),

@@ -117,23 +117,6 @@ def test_flood_of_syns_puts_out_itself_only() -> None:
     assert appliance.is_balanced()
 
 
-def test_flood_of_datagrams_keeps_nobody_out() -> None:
-    """Their senders may be made up; a client's flow that goes on stays."""
-    appliance = make_appliance(flows=64)
-    appliance.arena.add_vserver(VIP, 53, VserverProtocol.UDP)
-    steady = [udp_packet(CLIENT, port, VIP, 53) for port in range(1, 11)]
-    engines = [appliance.send(packet) for packet in steady]
-    assert all(isinstance(engine, int) for engine in engines)
-    for number in range(2_000):
-        appliance.now += 100
-        forged = udp_packet(f"10.9.{number >> 8}.{number & 255}", 9, VIP, 53)
-        assert isinstance(appliance.send(forged), int)
-        if number % 10 == 0:
-            assert [appliance.send(packet) for packet in steady] == engines
-    assert appliance.counters()["flows_evicted"] > 1_500
-    assert appliance.is_balanced()
-
-
 def test_client_who_answers_in_time_keeps_his_flow_in_a_flood() -> None:
     """The oldest SYN of two buckets goes first: there are fourteen before it is the client's turn."""
     appliance = make_appliance(flows=64, algorithm=Algorithm.ROUND_ROBIN)
@@ -148,6 +131,27 @@ def test_client_who_answers_in_time_keeps_his_flow_in_a_flood() -> None:
         appliance.send(tcp_packet(CLIENT, port, VIP, 80, 4))
         appliance.now += 66 * SECOND
     assert kept == 100
+
+
+def test_flood_of_forged_datagrams_keeps_nobody_out() -> None:
+    """A client of TCP gets in and stays, and so does a session of datagrams that goes on."""
+    appliance = make_appliance(flows=64, algorithm=Algorithm.ROUND_ROBIN)
+    appliance.arena.add_vserver(VIP, 53, VserverProtocol.UDP)
+    session = appliance.send(udp_packet(CLIENT, 5_000, VIP, 53))
+    true = {}
+    for number in range(2_000):
+        appliance.now += 10
+        source = f"10.9.{number >> 8}.{number & 255}"
+        assert isinstance(appliance.send(udp_packet(source, 9, VIP, 53)), int)
+        if number % 4 == 0:
+            assert appliance.send(udp_packet(CLIENT, 5_000, VIP, 53)) == session
+        if number % 50 == 49:
+            true[number] = _open(appliance, number)
+    assert all(isinstance(engine, int) for engine in true.values())
+    assert {port: appliance.send(tcp_packet(CLIENT, port, VIP, 80, 16)) for port in true} == true
+    assert appliance.counters()["drop_flow_table_full_packets"] == 0
+    assert appliance.counters()["flows_evicted"] > 1_500
+    assert appliance.is_balanced()
 
 
 def test_explain_of_a_full_table_changes_nothing() -> None:

@@ -27,8 +27,10 @@ from ncore_ray.wire.packet import Packet
 TIMEOUT_US: Final = 30_000_000
 """How long a packet may be under way (RFC 1122 §3.3.2 says 60 to 120 s, RFC 8200 §4.5 60 s; Linux waits 30 s)."""
 _UNDISTURBED_US: Final = 5_000
-"""A packet that has been under way for longer gives its room to a new one if there is no other: fragments of one packet
-follow each other at once, and forged ones must not hold the rooms for long."""
+"""A packet that has been under way for longer gives its room to a new one if there is no other.
+
+Fragments of one packet follow each other closely; a longer time would let a few forged ones hold all rooms.
+"""
 _LONGEST: Final = 65_535
 _UNKNOWN: Final = -1
 _NO_ROOM: Final = -1

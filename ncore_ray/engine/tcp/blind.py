@@ -50,7 +50,7 @@ def _lose_first(engine: Engine, tcb: Tcb) -> int:
         return 0
     end = seq_add(tcb.snd_una, min(tcb.mss, seq_diff(tcb.snd_max, tcb.snd_una)))
     if tcb.span_count > 1 and seq_lt(end, span_end(engine, tcb, 0)):
-        forget_marks(engine, tcb)  # all as one, from now on
+        forget_marks(engine, tcb)  # both as one, from now on
     if seq_lt(end, span_end(engine, tcb, 0)) and make_room(engine, tcb, 1):
         split_span(engine, tcb, end)
     return lose(engine, tcb, 0)

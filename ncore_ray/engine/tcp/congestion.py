@@ -143,12 +143,10 @@ def _recovery_ack(tcb: Tcb, acked: int) -> int:
 
 
 @kernel
-def _leave_slow_start(tcb: Tcb) -> int:
-    """Go on from the present window; HyStart's words, if it was the first slow start, mean nothing to what comes."""
-    if tcb.ssthresh >= NO_THRESHOLD and tcb.congestion < Congestion.VEGAS:
-        cubic_begin(tcb)
+def _keep_window(tcb: Tcb) -> int:
+    """End slow start where the window is: as at any such end, CUBIC's words may still be HyStart's."""
     tcb.ssthresh = tcb.cwnd
-    return 0
+    return cubic_restart(tcb) if tcb.congestion == Congestion.CUBIC else 0
 
 
 @kernel
@@ -163,7 +161,7 @@ def on_duplicate_ack(engine: Engine, tcb: Tcb) -> int:
         return 0
     if is_of_probe(tcb, tcb.snd_una):  # no congestion (RFC 4821 §7.6.2)
         fail_probe(engine, tcb)
-        _leave_slow_start(tcb)
+        _keep_window(tcb)
     else:
         tcb.ssthresh = reduced(tcb)
     tcb.cwnd = tcb.ssthresh + 3 * tcb.mss

@@ -31,7 +31,7 @@ class Hystart(Record):
     """What is known in the first slow start, in the first words of `Tcb.control`. Times are µs."""
 
     round_end: I64
-    """The round ends when more than this sequence number is acknowledged (windowEnd); 0: with the next of all."""
+    """The round ends when more than this sequence number is acknowledged (windowEnd); 0: none has begun."""
     last_rtt: I32
     """The least round-trip time of the round before; 0: none is known."""
     round_rtt: I32
@@ -56,8 +56,7 @@ def hystart_of(tcb: Tcb) -> Hystart:
 def hystart_grow(tcb: Tcb, acked: int, rtt: int) -> int:
     """Grow the window by an acknowledgment; return 1 if slow start is over. ``rtt``: the sample that it gave, or 0."""
     hystart = hystart_of(tcb)
-    is_over = hystart.round_end == 0 or not seq_le(tcb.snd_una, hystart.round_end)
-    if is_over and _end_round(tcb, hystart):
+    if (hystart.round_end == 0 or not seq_le(tcb.snd_una, hystart.round_end)) and _end_round(tcb, hystart):
         return 1
     if rtt:
         hystart.samples = min(hystart.samples + 1, _ENOUGH)

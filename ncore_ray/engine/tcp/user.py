@@ -43,20 +43,22 @@ from ncore_ray.wire.packet import Packet
 
 _PORT_TRIES: Final = 64
 _HANDSHAKES: Final = 16
+_CLOCK_SHIFT: Final = 4
 _REUSE_GAP: Final = 1 << 16
 
 
 @kernel
 def initial_sequence(engine: Engine, tcb: Tcb) -> int:
-    """Return an initial sequence number: a 64 ns clock plus a keyed hash of the addresses (RFC 6528 §3).
+    """Return an initial sequence number: a clock plus a keyed hash of the addresses (RFC 6528 §3).
 
-    The clock is faster than any stream: a port that comes round finds a peer's TIME-WAIT behind it.
+    The clock goes on by 16 in a µs instead of one in 4 µs, as nearly in Linux: a port that is used again begins beyond
+    what its former connection sent, though that was fast and the service still holds it in TIME-WAIT.
     """
     arena = arena_at(base_of(engine))
     offset = hash_tuple(
         arena.secret_1, arena.secret_0, tcb.remote_high, tcb.remote_low, tcb.local_high, tcb.local_low, tcb.ports
     )
-    return (offset + (engine.now << 4)) & MASK32
+    return (offset + (engine.now << _CLOCK_SHIFT)) & MASK32
 
 
 @kernel

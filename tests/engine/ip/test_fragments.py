@@ -272,11 +272,26 @@ def test_rooms_are_bounded_and_the_oldest_gives_way(family: int) -> None:
         lab.inject(0, fragment(family, 17, body, (0, 48), number))
     values = lab.engine.totals().values
     assert (values["used_ip_fragment_packets"], values["drop_ip_fragment_full_packets"]) == (8, 2)
-    lab.engine.now += 5_001
+    lab.engine.now += 1_500_000
     lab.inject(0, fragment(family, 17, body, (0, 48), 50))
     lab.inject(0, fragment(family, 17, body, (48, len(body)), 50))
     assert len(lab.datagrams) == 1
     assert lab.engine.totals().values["reassemblies_given_up"] == 1
+
+
+@FAMILIES
+def test_forged_fragments_do_not_stop_reassembly(family: int) -> None:
+    lab = ready(family)
+    body = datagram(family, bytes(100))
+    for number in range(100):
+        lab.engine.now += 10_000
+        lab.inject(0, fragment(family, 17, body, (0, 48), 1_000 + number))
+        if number % 10 == 9:
+            lab.inject(0, fragment(family, 17, body, (0, 48), number))
+            lab.engine.now += 1_000
+            lab.inject(0, fragment(family, 17, body, (48, len(body)), number))
+    assert len(lab.datagrams) == 10
+    check_accounts(lab.engine.totals())
 
 
 def test_fragments_of_others_are_another_packet() -> None:

@@ -163,3 +163,22 @@ def test_each_vserver_and_service_may_have_its_own() -> None:
 def test_connections_use_what_is_configured(side: str, word: str, number: Congestion) -> None:
     with established(side, tcp=f"congestion: {word}") as s:
         assert s.end.live().congestion == number
+
+
+def test_lost_probe_ends_slow_start_where_the_window_is() -> None:
+    """Without SACK duplicates tell of the probe; what CUBIC finds in its words then must not be HyStart's."""
+    with established() as s:
+        give(s, 10 * MSS)
+        s.end.gets(*flight(1, 10, last=True))
+        s.wait(20)
+        s.end.sends("A", ack=1 + 2 * MSS)  # a round of slow start begins
+        s.settle()
+        tcb = s.end.live()
+        assert kept(tcb).epoch_at  # HyStart's `round_end`
+        tcb.probe_length, tcb.probe_end = MSS, tcb.snd_una + MSS
+        window = tcb.cwnd
+        for _ in range(3):
+            s.end.sends("A", ack=1 + 2 * MSS)
+        s.end.gets(f"A {1 + 2 * MSS}+{MSS} ack 1")
+        assert (tcb.ssthresh, kept(tcb).epoch_at) == (window, 0)
+        s.counted(fast_retransmits=1, retransmitted_segments=1, path_mtu_probes_lost=1)
