@@ -157,12 +157,12 @@ class Player:
         self.world.place = replace(self.world.place, client=self.near.own)
 
     def _judge_numbers(self, kind: str) -> None:
-        """RFC 6528 §3: a clock of 4 µs, plus what only the engine knows of the addresses and ports."""
+        """RFC 6528 §3: a clock (of 16 numbers a µs), plus what only the engine knows of the addresses and ports."""
         self._advance(self.world.now_us())
         assert len(self.near.numbers) > 1, "the engine has sent one SYN only"
         (before_us, before), (now_us, now) = self.near.numbers[-2:]
-        away = (now - before - (now_us - before_us) // 4 + WRAP // 2) % WRAP - WRAP // 2
-        slack = self.world.tolerance_us // 4
+        away = (now - before - (now_us - before_us) * 16 + WRAP // 2) % WRAP - WRAP // 2
+        slack = self.world.tolerance_us * 16
         assert (abs(away) <= slack) == (kind == "isn-by-clock"), f"it is {away} away from what the clock says"
 
     def _expect(self, step: Step, expected: Segment, earliest: int, latest: int) -> None:

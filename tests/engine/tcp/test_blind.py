@@ -38,6 +38,26 @@ def test_three_duplicates_say_that_the_first_segment_is_lost() -> None:
         s.counted(fast_retransmits=1, retransmitted_segments=1, blind_recoveries=1)
 
 
+def test_a_block_that_comes_free_does_not_end_the_counting() -> None:
+    with pair() as s:
+        give(s, 10 * MSS)
+        s.end.gets(*flight(1, 10, last=True))
+        s.wait(1)
+        s.end.sends("A", ack=1, sack=held(1, 2))
+        s.end.gets()
+        assert s.end.live().sack_permitted == Sack.BLIND
+        s.lab.engine().span_block_count = 1
+        s.end.sends("A", ack=1, sack=held(1, 3))
+        s.end.gets()
+        assert s.end.live().sacked_bytes == 0
+        s.end.sends("A", ack=1, sack=held(1, 4))
+        s.end.gets(f"A 1+{MSS} ack 1")
+        s.end.sends("A", ack=1 + 10 * MSS)
+        s.end.gets()
+        assert s.end.live().sack_permitted == Sack.FULL
+        s.counted(fast_retransmits=1, retransmitted_segments=1, blind_recoveries=1)
+
+
 def test_a_partial_acknowledgment_says_that_the_next_one_is_lost_too() -> None:
     with pair() as s:
         give(s, 10 * MSS)

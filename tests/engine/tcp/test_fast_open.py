@@ -151,6 +151,34 @@ def test_syn_received_reset_frees_the_place() -> None:
         s.mark()
 
 
+def test_full_table_never_takes_the_place_of_the_client_that_room_is_made_for() -> None:
+    with known(connections=16) as s:
+        s.lab.engine().half_open_limit = 99
+        s.client.sends("S", mss=1460, scale=7, fast_open=s.client.cookie, data=b"hello")
+        s.client.gets(SYN_ACK.replace("ack 1", "ack 6"))
+        s.service.gets(SYN)
+        cookie = s.client.cookie
+        for port in range(42000, 42013):
+            again(s, port)
+            s.client.opens()
+            s.client.gets(SYN_ACK)
+        again(s, 43000)  # the last free record; its service needs another one
+        s.client.sends("S", mss=1460, scale=7, fast_open=cookie, data=b"hello")
+        s.client.gets(SYN_ACK.replace("ack 1", "ack 6"))
+        assert s.client.state == TcpState.SYN_RECEIVED
+        for port, state in ((41000, TcpState.SYN_RECEIVED), (42000, TcpState.CLOSED), (42001, TcpState.SYN_RECEIVED)):
+            s.client.own = (CLIENT, port)
+            assert s.client.state == state
+        s.service.gets(SYN)
+        s.counted(
+            connections_accepted=15,
+            connections_opened=2,
+            connections_closed=1,
+            fast_open_taken=2,
+            half_open_evicted=1,
+        )
+
+
 def test_listen_request_over_http_is_served() -> None:
     with known() as s:
         s.client.engine = (VIP, 80)

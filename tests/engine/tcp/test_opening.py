@@ -435,8 +435,8 @@ def _first_number(lab_now: int, port: int, secret: int = 0) -> int:
 def test_initial_sequence_numbers_grow_with_time() -> None:
     start = 1_000_000_000
     first = _first_number(start, 40000)
-    for us in (4, 400, 1 << 20, 1 << 33):  # RFC 6528 §3: one every 4 µs
-        assert (_first_number(start + us, 40000) - first) % WRAP == us >> 2
+    for us in (1, 400, 1 << 20, 1 << 33):  # RFC 6528 §3, with a faster clock
+        assert (_first_number(start + us, 40000) - first) % WRAP == (us << 4) % WRAP
 
 
 def test_initial_sequence_numbers_differ_by_flow_and_secret() -> None:
