@@ -139,6 +139,8 @@ class EngineCounters(Record):
     """Connections that went back to full segments after ten minutes, without a probe (RFC 1191 §6.3)."""
     address_conflicts: I64
     """Packets by which another host says that an own address is its own."""
+    foreign_neighbours: I64
+    """Packets that said of an address of another NIC's network that it is here, and were not believed."""
     addresses_given_up: I64
     """IPv6 addresses that are used no more because another host has them (RFC 4862)."""
     group_reports: I64
@@ -166,8 +168,9 @@ class EngineCounters(Record):
     half_open_evicted: I64
     """Handshakes under way that gave their place to a connection."""
     orphans_evicted: I64
-    datagram_sessions_evicted: I64
     """Connections without an owner that did, and were reset."""
+    datagram_sessions_evicted: I64
+    """Silent sessions of datagrams that did."""
     urgent_segments: I64
     """With the flag URG, which is passed over (RFC 6093)."""
     user_timeouts: I64

@@ -121,6 +121,8 @@ def _checksum_state(status: int) -> Checksum:
 def _read_slot(local: ReaderLocal, counters: ReaderCounters, slot: int, status: int, frame: int) -> Received:
     length = load32(slot + _TP_SNAPLEN)
     if not _is_of_vlan(local, slot, status):
+        if status & _STATUS_COPY:  # the whole of it waits at the socket: the next large packet must not be taken for it
+            read(local.fd, local.large, LARGEST)
         counters.drop_nic_vlan_packets += 1
         return Received.DROPPED
     if status & _STATUS_COPY:

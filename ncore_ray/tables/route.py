@@ -7,6 +7,7 @@ from typing import Final
 from ncore_ray.arena.header import arena_at, check_index
 from ncore_ray.machine.jit import CHECKED, kernel
 from ncore_ray.machine.record import I64, Record, pointer_to, size_of
+from ncore_ray.tables.nic import nic_of
 from ncore_ray.tables.own_address import is_given_up
 from ncore_ray.wire.address import is_ipv4
 
@@ -61,3 +62,20 @@ def find_route(base: int, high: int, low: int) -> int:
         if (high & route.mask_high) == route.high and (low & route.mask_low) == route.low:
             return index
     return NO_ROUTE
+
+
+@kernel
+def is_on_link(base: int, high: int, low: int, nic: int) -> int:
+    """Return 1 if a host with that address may be a neighbour at a NIC, or at the other side of its bridge.
+
+    What hosts of one network say of themselves must not lead the packets of another network astray.
+    """
+    partner = nic_of(base, nic).bridge - 1
+    for index in range(arena_at(base).route_count):
+        route = route_of(base, index)
+        if route.gateway_high or route.gateway_low or is_ipv4(high, low) != is_ipv4(route.high, route.low):
+            continue
+        if (high & route.mask_high) == route.high and (low & route.mask_low) == route.low:
+            if route.nic == nic or route.nic == partner:
+                return 1
+    return 0

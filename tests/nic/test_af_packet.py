@@ -118,6 +118,22 @@ def test_only_packets_of_the_vlan_arrive(link: Link, driver: AfPacketDriver) -> 
     raw.close()
 
 
+def test_a_large_packet_of_another_vlan_is_not_taken_for_the_next_one(link: Link, driver: AfPacketDriver) -> None:
+    """The kernel queues large packets at the socket, beside their slots in the ring."""
+    rig, udp = rig_of(driver), link.udp()
+    udp.setsockopt(SOL_UDP, UDP_SEGMENT, 1_000)
+    rig.reader_memory.local.vlan = 5
+    udp.sendto(b"A" * 4_000, ("10.9.0.2", 7))
+    end = time.monotonic() + 20
+    while rig.received.drop_nic_vlan_packets == 0 and time.monotonic() < end:
+        assert not rig.receive()
+    rig.reader_memory.local.vlan = 0
+    udp.sendto(b"B" * 4_000, ("10.9.0.2", 7))
+    assert {bytes(one.data[42:]) for one in receive(rig, 4)} == {b"B" * 1_000}
+    assert rig.received.drop_nic_vlan_packets == 1
+    udp.close()
+
+
 def test_what_the_ring_cannot_hold_is_counted_by_the_kernel(link: Link) -> None:
     driver = AfPacketDriver("nic0", netns=link.inside.name, ring_slots=30)
     driver.open()

@@ -8,6 +8,7 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.neighbour import learn
 from ncore_ray.tables.nic import answers_for, nic_of
 from ncore_ray.tables.own_address import AddressKind, find_address
+from ncore_ray.tables.route import is_on_link
 from ncore_ray.wire.address import mapped
 from ncore_ray.wire.arp import (
     ARP_REPLY,
@@ -36,6 +37,9 @@ def receive_arp(engine: Engine, packet: Packet) -> int:
     sender = find_address(base, 0, mapped(arp_sender(packet)))
     if sender.kind != AddressKind.FOREIGN and arp_sender_mac(packet) != nic_of(base, sender.nic).mac:
         counters.address_conflicts += 1  # RFC 5227 §2.4; it is not learnt
+        return 0
+    if not is_on_link(base, 0, mapped(arp_sender(packet)), packet.nic):
+        counters.foreign_neighbours += 1
         return 0
     # RFC 826: what is known is always brought up to date; a new entry is made only if the packet is for us.
     learn(base, 0, mapped(arp_sender(packet)), arp_sender_mac(packet), engine.now, 1 if is_ours else 0)

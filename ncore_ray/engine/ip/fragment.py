@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from ncore_ray.arena.header import arena_at
 from ncore_ray.engine.ip.paths import datagram_mtu
 from ncore_ray.engine.partition import Engine, base_of
 from ncore_ray.engine.transmit import header_address, slot_of, slots_left, take_slot
+from ncore_ray.machine.hash import hash_tuple
 from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.nic import nic_of
 from ncore_ray.wire.address import is_ipv4
@@ -21,6 +23,8 @@ from ncore_ray.wire.ipv6 import FRAGMENT, FRAGMENT_HEADER, IPV6_HEADER, write_fr
 TRANSPORT: Final = 8
 """Bytes of the transport header in the first fragment (UDP and ICMP)."""
 NOT_SENT: Final = -1
+_FRAGMENTS: Final = 0x6672_6167
+"""Keeps the hash apart from others under the same key."""
 
 
 @kernel
@@ -59,6 +63,7 @@ def send_fragments(
     if slots_left(engine) < (total + most - 1) // most:
         return NOT_SENT
     engine.identification += 1
+    number = _identification(engine, source_high, source_low, high, low, protocol)
     transport, offset = NOT_SENT, 0
     while offset < total:
         content = min(most, total - offset)
@@ -66,7 +71,7 @@ def send_fragments(
         index = take_slot(engine, nic, headers + before)
         at = header_address(engine, index)
         more = 1 if offset + content < total else 0
-        _write(engine, at, nic, mac, source_high, source_low, high, low, protocol, content, offset | more)
+        _write(engine, at, nic, mac, source_high, source_low, high, low, protocol, content, number, offset | more)
         slot = slot_of(engine, index)
         slot.first = payload + max(offset - TRANSPORT, 0) - base_of(engine)
         slot.first_length = content - before
@@ -74,6 +79,17 @@ def send_fragments(
             transport = at + headers
         offset += content
     return transport
+
+
+@kernel
+def _identification(engine: Engine, source_high: int, source_low: int, high: int, low: int, protocol: int) -> int:
+    """Return the number of a packet: a counter from where nobody else knows, for each host (RFC 7739 §5.3).
+
+    A counter alone would tell whoever may send fragments in our name which numbers come next.
+    """
+    arena = arena_at(base_of(engine))
+    first = hash_tuple(arena.secret_0, arena.secret_1, source_high ^ high, source_low, low, protocol, _FRAGMENTS)
+    return first + (engine.index << 24) + engine.identification
 
 
 @kernel
@@ -88,13 +104,12 @@ def _write(
     low: int,
     protocol: int,
     length: int,
+    number: int,
     offset_and_more: int,
 ) -> int:
     own = nic_of(base_of(engine), nic).mac
-    number = engine.index << 24 ^ engine.identification
     if is_ipv4(high, low):
         at += write_ethernet(at, mac, own, TYPE_IPV4)
-        number = engine.index << 10 ^ engine.identification
         return write_ipv4_fragment(at, source_low, low, protocol, length, number & 0xFFFF, offset_and_more)
     at += write_ethernet(at, mac, own, TYPE_IPV6)
     at += write_ipv6(at, source_high, source_low, high, low, FRAGMENT, FRAGMENT_HEADER + length)

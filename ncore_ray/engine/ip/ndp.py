@@ -10,7 +10,9 @@ from ncore_ray.machine.jit import kernel
 from ncore_ray.tables.neighbour import learn_advertised, learn_solicitor
 from ncore_ray.tables.nic import answers_for, is_own_mac, nic_of
 from ncore_ray.tables.own_address import OwnAddress, find_address, give_up
+from ncore_ray.tables.route import is_on_link
 from ncore_ray.wire.icmp import icmp_type
+from ncore_ray.wire.ipv6 import is_link_local
 from ncore_ray.wire.ndp import (
     ALL_NODES_HIGH,
     ALL_NODES_LOW,
@@ -53,6 +55,8 @@ def receive_ndp(engine: Engine, packet: Packet) -> int:
             counters.address_conflicts += 1
             _is_conflict(engine, packet, own)
         return NOT_FOUND
+    if not _may_be_neighbour(engine, high, low, packet.nic):
+        return NOT_FOUND
     flags = ndp_flags(packet)
     solicited = 1 if flags & FLAG_SOLICITED else 0
     override = 1 if flags & FLAG_OVERRIDE else 0
@@ -77,6 +81,15 @@ def _is_conflict(engine: Engine, packet: Packet, own: OwnAddress) -> int:
 
 
 @kernel
+def _may_be_neighbour(engine: Engine, high: int, low: int, nic: int) -> int:
+    """Return 1 for an address of a NIC's link; else it is counted, and nothing is learnt."""
+    if is_link_local(high) or is_on_link(base_of(engine), high, low, nic):
+        return 1
+    counters_of(engine).foreign_neighbours += 1
+    return 0
+
+
+@kernel
 def _take_solicitation(engine: Engine, packet: Packet, high: int, low: int) -> int:
     """Answer, and keep what the sender says of itself; a probe for a duplicate (from "unspecified") hears it as all do.
 
@@ -85,7 +98,7 @@ def _take_solicitation(engine: Engine, packet: Packet, high: int, low: int) -> i
     if packet.source_high == 0 and packet.source_low == 0:
         return _advertise(engine, packet, high, low, ALL_NODES_MAC, ALL_NODES_HIGH, ALL_NODES_LOW, FLAG_OVERRIDE)
     mac = link_address(packet)
-    if mac != NO_LINK_ADDRESS:
+    if mac != NO_LINK_ADDRESS and _may_be_neighbour(engine, packet.source_high, packet.source_low, packet.nic):
         learn_solicitor(base_of(engine), packet.source_high, packet.source_low, mac, engine.now)
     flags = FLAG_SOLICITED | FLAG_OVERRIDE
     return _advertise(engine, packet, high, low, packet.ethernet_source, packet.source_high, packet.source_low, flags)

@@ -6,9 +6,12 @@ import struct
 
 import pytest
 
+from ncore_ray.arena.header import Arena
 from ncore_ray.engine.tcp.state import TcpState
 from ncore_ray.lab.dry.engine import NIC_MACS, EngineLab
 from ncore_ray.lab.dry.packets import arp, ethernet, icmp, internet_checksum, ip_bytes, ipv4, tcp, udp
+from ncore_ray.machine.record import table, view
+from ncore_ray.tables.neighbour import Neighbour
 from tests.support.tcp_script import (
     CLIENT,
     CLIENT_MAC,
@@ -57,6 +60,21 @@ def test_arp_question_for_an_own_address(address: str) -> None:
 @pytest.mark.parametrize("address", ["10.1.0.11", SNIP, CLIENT])
 def test_arp_question_for_another_address(address: str) -> None:
     assert not _run(ethernet(arp(1, CLIENT_MAC, CLIENT, 0, address), 0x0806), used_arp_packets=1)
+
+
+def test_arp_of_a_host_of_another_network_is_not_believed() -> None:
+    """Whoever is among the clients must not say where a service is."""
+    mac = 0x0200_0000_0666
+    for operation in (1, 2):
+        lab = EngineLab(configuration_text())
+        lab.learn(1, SERVICE, 0x0200_0000_0777)
+        lab.receive(0, ethernet(arp(operation, mac, SERVICE, CLIENT_MAC, VIP), 0x0806))
+        lab.breathe()
+        assert not lab.sent()
+        arena = view(Arena, lab.array, 0)
+        macs = table(Neighbour, lab.array, arena.neighbours, arena.neighbour_count)["mac"]
+        assert (0x0200_0000_0777 in macs, mac in macs) == (True, False)
+        assert lab.totals().values["foreign_neighbours"] == 1
 
 
 @pytest.mark.parametrize("operation", [0, 3, 9])

@@ -155,6 +155,13 @@ def test_question_for_an_own_address(own: str) -> None:
     check_accounts(lab.engine.totals())
 
 
+def test_host_of_another_network_is_answered_and_not_believed() -> None:
+    lab = Dual()
+    assert len(lab.inject(0, solicitation(SERVERS[6], OWN[0], CLIENT_MAC))) == 1
+    assert not lab.inject(0, advertisement(SERVERS[6], SERVERS[6], CLIENT_MAC, OWN[0], 0x60))
+    assert lab.engine.totals().values["foreign_neighbours"] == 2
+
+
 def test_neighbour_that_looks_whether_we_are_still_there() -> None:
     lab = Dual()
     ((_, answer),) = lab.inject(0, solicitation(CLIENTS[6], OWN[0], CLIENT_MAC, destination=OWN[0]))
