@@ -110,6 +110,7 @@ def test_datagram_that_is_longer_than_a_frame_goes_on_in_fragments(family: int) 
     data = bytes(range(251)) * 60
     body = datagram(family, data)
     frames = [fragment(family, 17, body, piece) for piece in pieces(len(body), 1_440)]
+    numbers = []
     for number in range(3):  # each takes a room, which is free again after the flush
         sent: list[tuple[int, bytes]] = []
         lab.raw = sent
@@ -119,8 +120,12 @@ def test_datagram_that_is_longer_than_a_frame_goes_on_in_fragments(family: int) 
         other = 10 - family
         assert (destination, protocol) == (SERVERS[other], 17)
         assert content[8:] == data
+        numbers.append(int.from_bytes(sent[0][1][slice(58, 62) if other == 6 else slice(18, 20)], "big"))
         assert internet_checksum(pseudo_header(source, destination, 17, len(content)) + content) == 0
         assert lab.engine.totals().values["fragmented_packets"] == number + 1
+    # One after the other, but none that whoever sends fragments in our name could know (RFC 7739).
+    assert numbers == list(range(numbers[0], numbers[0] + 3))
+    assert numbers[0] > 1_000
     check_accounts(lab.engine.totals())
 
 
