@@ -32,8 +32,9 @@ def count_datagrams(engine: Engine, tcb: Tcb, change: int) -> int:
 
 @kernel
 def has_share(engine: Engine) -> int:
-    """Return 1 if there may be another session."""
-    return 1 if engine.datagrams + _SIDES <= engine.datagram_limit else 0
+    """Return 1 if there may be another session: of the table, half is for TCP, if there are vServers of TCP or HTTP."""
+    most = engine.connection_count - (engine.connection_count >> 1) if engine.has_streams else engine.connection_count
+    return 1 if engine.datagrams + _SIDES <= most else 0
 
 
 @kernel

@@ -38,11 +38,9 @@ def follow_configuration(engine: Engine, bank: int) -> int:
     engine.splices = settings.splices
     engine.fast_open_limit = settings.fast_open_limit
     engine.idle_limit = settings.idle_limit
+    engine.has_streams = settings.has_streams
     engine.any_vservers = settings.any_vservers
     engine.forwards |= 1 if settings.any_vservers else 0  # what has begun goes on
-    engine.datagram_limit = engine.connection_count
-    if settings.has_streams:
-        engine.datagram_limit -= engine.connection_count >> 1
     engine.bank = bank
     begin_announcing(engine)
     engine.monitor_at = engine.now  # it may have other services to probe

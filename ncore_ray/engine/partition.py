@@ -91,8 +91,6 @@ class Engine(Record):
     orphan_last: I64
     datagrams: I64
     """Connections that are sides of sessions of datagrams (derived); see `datagrams`."""
-    datagram_limit: I64
-    """So many there may be: where there are vServers of TCP or HTTP, half of the table."""
     datagram_first: I64
     """Such a session of a client plus 1, one of the oldest, or 0 (derived)."""
     datagram_last: I64
@@ -165,6 +163,8 @@ class Engine(Record):
     port_count: I64
     next_port: I64
 
+    has_streams: I64
+    """1: there are vServers of TCP or HTTP."""
     any_vservers: I64
     forwards: I64
     """1: there is, or was, a vServer of protocol ANY."""
