@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 from ncore_ray.actors.standby import Standby
 from ncore_ray.arena.core import Actor
 from ncore_ray.errors import NcoreError
+from ncore_ray.management.agenda import Agenda
 from ncore_ray.management.deaths import Deaths
 from ncore_ray.management.keeping import KIND, Keeping, Place
 from ncore_ray.management.processes import is_running, make_sure_it_is_gone
@@ -122,7 +123,7 @@ class Repair:
         self._deaths = Deaths()
         self._keeping = Keeping(team, place, tell, self._kept)
         self.pauses = Pauses()
-        self._work: queue.Queue[Member | None] = queue.Queue()
+        self._work: Agenda[Member] = Agenda()
         self._ready: queue.Queue[Member] = queue.Queue()
         self._stopping = threading.Event()
         self._made = 0
@@ -164,7 +165,6 @@ class Repair:
         """End the threads; whatever dies from now on stays dead."""
         self._stopping.set()
         self._keeping.stop()
-        self._work.put(None)
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(_BECOME_S)
@@ -179,10 +179,18 @@ class Repair:
             return True
         with self._lock:
             self._asked += 1
-        self._work.put(member)
+        self._put(member)
         if member.is_new or self.standbys() == 0:  # else the next one is made after the repair: that has the processor
             self._make_standbys()
         return True
+
+    def _put(self, member: Member) -> None:
+        """Have an actor replaced, at once or, if it dies again and again, later: others do not wait for that."""
+        now = time.monotonic()
+        pause_s = self.pauses.before(member.name, now)
+        if pause_s:
+            self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
+        self._work.add(member, now + pause_s)
 
     def begin(self, member: Member, spare: Member | None = None) -> None:
         """Let a process begin the work of an actor that is new, and wait until it does. Raises NcoreError.
@@ -195,7 +203,7 @@ class Repair:
                 standby.handle.become.remote(member.kind, member.arguments, None), timeout=_BECOME_S
             )
         except RayError as error:
-            ray.kill(standby.handle, no_restart=True)
+            self._end(standby)
             raise NcoreError(f"{member.name} cannot begin: {reason_of(error)}") from None
         finally:
             self._used()
@@ -254,30 +262,49 @@ class Repair:
 
     def _repair_all(self) -> None:
         while not self._stopping.is_set():
-            member = self._work.get()
-            if member is not None:
-                try:
-                    self._repair(member)
-                except Exception as error:  # whatever it is, the next actor is to be repaired
-                    log.exception("the repair of %s failed", member.name)
-                    self._tell("error", f"{member.name} cannot be replaced: {error}")
+            member = self._work.take(_WAIT_S)
+            if member is None:
+                continue
+            try:
+                is_over = self._repair(member)
+            except Exception as error:  # whatever it is, the next actor is to be repaired
+                log.exception("the repair of %s failed", member.name)
+                self._tell("error", f"{member.name} cannot be replaced: {error}")
+                is_over = False
+                self._strike(member)
+            if is_over:
                 with self._lock:
                     self._asked -= 1
                 self._make_standbys()
 
-    def _repair(self, member: Member) -> None:
-        if not self._is_there(member):
-            return
-        pause_s = self.pauses.before(member.name, time.monotonic())
-        if pause_s:
-            self._tell("warning", f"{member.name} dies again and again: it is replaced in {pause_s:g} s")
-            self._stopping.wait(pause_s)
+    def _repair(self, member: Member) -> bool:
+        """Replace an actor; return False if that is to be tried again, which is on the agenda then.
+
+        One that has left meanwhile needs nothing any more, nor has one that works again: it was reported twice.
+        """
+        if not self._is_there(member) or member.failure is None:
+            return True
         if member.process:
             make_sure_it_is_gone(member.process)
-        while not self._stopping.is_set() and self._is_there(member):
-            standby = self._next_standby()
-            if standby is not None and self._replace(member, standby):
-                break
+        standby = self._next_standby()
+        if standby is None:
+            self._work.add(member, time.monotonic())
+            return False
+        if self._replace(member, standby):
+            return True
+        self._strike(member)
+        return False
+
+    def _strike(self, member: Member) -> None:
+        """Try once more to replace an actor, later each time: each try costs a whole process."""
+        self.pauses.replaced(member.name, time.monotonic())
+        self._put(member)
+
+    def _end(self, standby: Member) -> None:
+        """End a process that did not become what it was to be, before another one is at work in its place."""
+        ray.kill(standby.handle, no_restart=True)
+        if standby.process:
+            make_sure_it_is_gone(standby.process)
 
     def _is_there(self, member: Member) -> bool:
         """Return whether an actor is one of the team still: who has left it is not replaced."""
@@ -305,9 +332,9 @@ class Repair:
         try:
             process, found, seconds = ray.get(answer, timeout=_BECOME_S)
         except RayError as error:
-            ray.kill(standby.handle, no_restart=True)
-            self._tell("error", f"{member.name} was not replaced: {reason_of(error)}")
             self._used()
+            self._tell("error", f"{member.name} was not replaced: {reason_of(error)}")
+            self._end(standby)
             return False
         begins = member.is_new
         self._pulse.core(member.number).restarts += not begins
@@ -321,9 +348,9 @@ class Repair:
         else:
             self.pauses.replaced(member.name, time.monotonic())
             self._tell("info", f"{member.name} goes on in process {process}, after {seconds * 1000:.0f} ms: {found}")
-        self._on_repaired()
         with self._lock:
             self._there -= 1  # the next one is made when this repair is done
+        self._on_repaired()
         return True
 
     def _fanout_for(self, member: Member) -> Fanout | None:

@@ -182,7 +182,7 @@ class Scaling:
         """Let an engine that was about to go work on; one that has no process of its own any more gets one."""
         if member.host:
             host = next(one for one in self._team.engines if one.name == member.host)
-            if not self._hands.ask(host, "dismiss", _index(member)):
+            if self._hands.ask(host, "dismiss", _index(member)) is not True:
                 return
             self._team.part_from(member)
             member.host, member.is_new, member.failure = "", True, "it is about to begin"

@@ -52,7 +52,8 @@ class Seat:
         return True
 
     def serve(self) -> None:
-        """Say that all is taken over."""
+        """Say that all is taken over: whoever waits looks closer from now on, however long it took."""
+        self._lease.renewed_at = monotonic_us()
         self._lease.tenure = Tenure.SERVING
 
     def renew(self) -> None:

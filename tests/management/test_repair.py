@@ -20,6 +20,7 @@ class MadeUpRepair(Repair):
         place = Place([], "node", 1)
         super().__init__(team, place, pulse, lambda order: None, lambda level, text: None, lambda: None, [])
         self.replaced: list[str] = []
+        self.irreplaceable: set[str] = set()
 
     def _make_standbys(self) -> None:
         """No process is made."""
@@ -29,11 +30,16 @@ class MadeUpRepair(Repair):
 
     def _replace(self, member: Member, standby: Member) -> bool:
         self.replaced.append(member.name)
+        if member.name in self.irreplaceable:
+            return False
+        member.failure = None
         return True
 
 
 def engine(index: int) -> Member:
-    return Member(f"engine-{index}", "PacketEngine", Actor.ENGINE + index, None, None)
+    member = Member(f"engine-{index}", "PacketEngine", Actor.ENGINE + index, None, None)
+    member.failure = "its process died"
+    return member
 
 
 def test_one_that_has_left_meanwhile_is_not_replaced() -> None:
@@ -50,3 +56,27 @@ def test_one_that_came_again_under_the_same_name_is_another() -> None:
     repair = MadeUpRepair([now])
     repair._repair(before)
     assert repair.replaced == []
+
+
+def test_one_that_was_reported_twice_is_replaced_once() -> None:
+    """Else its healthy successor would be killed, and reported, and so on."""
+    one = engine(0)
+    repair = MadeUpRepair([one])
+    assert [repair._repair(one), repair._repair(one)] == [True, True]
+    assert repair.replaced == ["engine-0"]
+
+
+def test_one_that_cannot_be_replaced_is_tried_again_and_holds_nobody_up() -> None:
+    bad, good = engine(0), engine(1)
+    repair = MadeUpRepair([bad, good])
+    repair.irreplaceable.add("engine-0")
+    for _ in range(6):  # it is tried later and later
+        repair._repair(bad)
+    repair.failed(good)
+    assert repair._work.take(0) is bad  # its first tries were due at once
+    while (member := repair._work.take(0)) is not None and member is not good:
+        assert member is bad
+    assert member is good
+    repair._repair(good)
+    assert repair.replaced[-1] == "engine-1"
+    assert repair.pauses.plain()["engine-0"][1] >= 5
