@@ -188,6 +188,9 @@ class Management:
             nics = self._duties.nics
             self._configuration.prepare, self._configuration.follow = nics.prepare, nics.follow
         self._duties.begin(pauses, standbys, resumed=resumed)
+        for member in parts.team.workers:  # who died while nobody repaired yet
+            if member.failure is not None and not member.is_new:
+                self._duties.repair.failed(member)
 
     def _failed(self, member: Member) -> None:
         """Say loudly that an actor is gone; one that can be replaced is."""
