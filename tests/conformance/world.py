@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +16,6 @@ from ncore_ray.lab.dry.packets import ip_bytes
 from ncore_ray.machine.record import view
 from tests.conformance.language import Source
 from tests.support.tcp_script import (
-    BEFORE_WRAP,
     CLIENT,
     CLIENT_MAC,
     PORT,
@@ -25,11 +23,10 @@ from tests.support.tcp_script import (
     SERVICE_MAC,
     SNIP,
     VIP,
-    WRAP,
     check_nothing_leaked,
     configuration_text,
-    initial_numbers,
     reset_all,
+    until_wrap_us,
 )
 
 Take = Callable[[int, bytes, int], None]
@@ -81,12 +78,6 @@ class World(Protocol):
         """End what is left of the connections, and check that nothing leaked."""
 
 
-@cache
-def _distance(side: str) -> int:
-    """Return by how many µs the clock has to be ahead for initial sequence numbers right before the wrap to 0."""
-    return 4 * ((BEFORE_WRAP - initial_numbers()[side]) % WRAP)
-
-
 class DryWorld:
     """One engine, breathed by hand; time goes from one deadline to the next."""
 
@@ -102,7 +93,7 @@ class DryWorld:
         own = {name: settings.get(name, "") for name in ("tcp", "timeouts", "vserver")}
         text = configuration_text(tcp=own["tcp"], timeouts=own["timeouts"], vserver=own["vserver"])
         self.lab = EngineLab(text, connections=16, frames=512)
-        self.lab.now = START + _distance(source.end)
+        self.lab.now = START + until_wrap_us(source.end)
         self.lab.learn(1, SERVICE, SERVICE_MAC)
         self._start = self.lab.now
         self._waiting = False

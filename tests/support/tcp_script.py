@@ -36,6 +36,8 @@ SERVICE_MAC: Final = 0x0200_0000_0A02
 CLIENT_MAC: Final = 0x0200_0000_0901
 WRAP: Final = 1 << 32
 BEFORE_WRAP: Final = WRAP - 3
+NUMBERS_PER_US: Final = 16
+"""By how much initial sequence numbers go on (RFC 6528)."""
 WINDOW: Final = 128 << 10
 FLAGS: Final = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 _TEXT: Final = """
@@ -355,8 +357,7 @@ class Script:
         self.strays: list[Segment] = []
         self.arp_answers = learn
         if wrap:
-            distance = (BEFORE_WRAP - initial_numbers()[side]) % WRAP
-            self.lab.now = START + 4 * distance - (self.rtt_us if side == "service" else 0)
+            self.lab.now = START + until_wrap_us(side) - (self.rtt_us if side == "service" else 0)
         if learn:
             self.lab.learn(1, SERVICE, SERVICE_MAC)
         self._waiting = False
@@ -569,6 +570,11 @@ def initial_numbers() -> dict[str, int]:
     script = Script(wrap=False)
     open_pair(script)
     return {"client": script.client.engine_first, "service": script.service.engine_first}
+
+
+def until_wrap_us(side: str) -> int:
+    """Return by how many µs the clock has to be ahead for initial sequence numbers right before the wrap to 0."""
+    return ((BEFORE_WRAP - initial_numbers()[side]) % WRAP) // NUMBERS_PER_US
 
 
 SYN_ACK: Final = "SA 0 ack 1 win 65535 mss 1460 scale 2"

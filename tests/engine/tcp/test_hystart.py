@@ -6,7 +6,7 @@ import pytest
 
 from ncore_ray.engine.connection import Tcb, tcb_at
 from ncore_ray.engine.tcp import hystart
-from ncore_ray.engine.tcp.sequence import seq_add
+from ncore_ray.machine.hash import MASK32
 from ncore_ray.machine.jit import entry_kernel
 from ncore_ray.machine.record import new
 
@@ -31,9 +31,9 @@ class Start:
         """Acknowledge a window, each segment after ``rtt``, or half of them after ``then``; return its growth."""
         tcb, before = self.tcb, self.tcb.cwnd
         flight = tcb.cwnd // MSS
-        tcb.snd_max = seq_add(tcb.snd_una, flight * MSS)
+        tcb.snd_max = (tcb.snd_una + flight * MSS) & MASK32
         for number in range(flight):
-            tcb.snd_una = seq_add(tcb.snd_una, MSS)
+            tcb.snd_una = (tcb.snd_una + MSS) & MASK32
             late = then if then and number >= flight // 2 else rtt
             self.over = bool(grow(self.address, MSS, late)) or self.over
         return tcb.cwnd / before
