@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ncore_ray.engine.partition import Engine, base_of, counters_of
 from ncore_ray.engine.transmit import header_address, slot_of, take_slot
 from ncore_ray.machine.jit import kernel
@@ -22,6 +24,9 @@ from ncore_ray.wire.arp import (
 )
 from ncore_ray.wire.packet import Packet, Verdict
 
+_NOBODY: Final = 0
+"""The sender of a probe."""
+
 
 @kernel
 def receive_arp(engine: Engine, packet: Packet) -> int:
@@ -34,6 +39,8 @@ def receive_arp(engine: Engine, packet: Packet) -> int:
     base = base_of(engine)
     own = find_address(base, 0, mapped(arp_target(packet)))
     is_ours = answers_for(base, packet.nic, own)
+    if arp_sender(packet) == _NOBODY:  # who looks whether an address is free has to hear if it is not (RFC 5227 §2.1.1)
+        return _answer(engine, packet) if is_ours and arp_operation(packet) == ARP_REQUEST else 0
     sender = find_address(base, 0, mapped(arp_sender(packet)))
     if sender.kind != AddressKind.FOREIGN and arp_sender_mac(packet) != nic_of(base, sender.nic).mac:
         counters.address_conflicts += 1  # RFC 5227 §2.4; it is not learnt

@@ -25,6 +25,10 @@ TRANSPORT: Final = 8
 NOT_SENT: Final = -1
 _FRAGMENTS: Final = 0x6672_6167
 """Keeps the hash apart from others under the same key."""
+_APART: Final = 10
+"""Bits by which the numbers of two engines differ at first, of 16; …"""
+_APART6: Final = 26
+"""… and of 32, in IPv6: 64 engines at the most."""
 
 
 @kernel
@@ -85,11 +89,12 @@ def send_fragments(
 def _identification(engine: Engine, source_high: int, source_low: int, high: int, low: int, protocol: int) -> int:
     """Return the number of a packet: a counter from where nobody else knows, for each host (RFC 7739 §5.3).
 
-    A counter alone would tell whoever may send fragments in our name which numbers come next.
+    A counter alone would tell whoever may send fragments in our name which numbers come next. Engines count for
+    themselves, each from another place: or else two packets of theirs to one host would have the same.
     """
     arena = arena_at(base_of(engine))
     first = hash_tuple(arena.secret_0, arena.secret_1, source_high ^ high, source_low, low, protocol, _FRAGMENTS)
-    return first + (engine.index << 24) + engine.identification
+    return first + (engine.index << (_APART if is_ipv4(high, low) else _APART6)) + engine.identification
 
 
 @kernel

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import struct
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ncore_ray.engine.ip import fragment as fragment_numbers
 from ncore_ray.engine.ip.reassembly import TIMEOUT_US
-from ncore_ray.lab.dry.engine import NIC_MACS
+from ncore_ray.engine.partition import engine_at
+from ncore_ray.lab.dry.engine import NIC_MACS, EngineLab
 from ncore_ray.lab.dry.packets import (
     ethernet,
     fragment6,
@@ -24,7 +27,9 @@ from ncore_ray.lab.dry.packets import (
     tcp,
     udp,
 )
-from tests.engine.ip.dual import CLIENT_MAC, CLIENTS, SERVERS, VIPS, Dual
+from ncore_ray.machine.jit import entry_kernel
+from ncore_ray.wire.address import words_of
+from tests.engine.ip.dual import CLIENT_MAC, CLIENTS, SERVERS, TEXT, VIPS, Dual
 from tests.support.tcp_peer import SYN
 from tests.support.tcp_script import check_accounts
 
@@ -127,6 +132,23 @@ def test_datagram_that_is_longer_than_a_frame_goes_on_in_fragments(family: int) 
     assert numbers == list(range(numbers[0], numbers[0] + 3))
     assert numbers[0] > 1_000
     check_accounts(lab.engine.totals())
+
+
+@entry_kernel
+def number_of(engine: int, high: int, low: int) -> int:
+    return fragment_numbers._identification(engine_at(engine), 0, 5, high, low, 17)
+
+
+@pytest.mark.parametrize(("family", "bits"), [(4, 16), (6, 32)])
+def test_engines_do_not_give_the_same_numbers(family: int, bits: int) -> None:
+    """A host that two engines send fragments to would put parts of different packets together."""
+    lab = EngineLab(TEXT.replace("PROTOCOL", "HTTP").replace("MONITOR", "none").replace("engines: 1", "engines: 3"))
+    starts = []
+    for index in range(3):
+        address = lab.base + lab.arena.engines + index * lab.arena.engine_stride
+        starts.append(number_of(address, *words_of(CLIENTS[family])) % (1 << bits))
+    for one, other in itertools.permutations(starts, 2):
+        assert (one - other) % (1 << bits) >= 1 << bits - 6
 
 
 def test_datagram_with_more_fragments_than_there_is_room_for() -> None:

@@ -77,6 +77,20 @@ def test_arp_of_a_host_of_another_network_is_not_believed() -> None:
         assert lab.totals().values["foreign_neighbours"] == 1
 
 
+@pytest.mark.parametrize("address", [VIP, "10.1.0.10"])
+def test_arp_probe_for_an_own_address_is_answered(address: str) -> None:
+    """Who looks whether an address is free, and has none yet, hears that it is not (RFC 5227 §2.1.1)."""
+    probe = ethernet(arp(1, CLIENT_MAC, "0.0.0.0", 0, address), 0x0806, 0xFFFF_FFFF_FFFF, CLIENT_MAC)
+    (answer,) = _run(probe, used_arp_packets=1, arp_replies=1)
+    assert answer == ethernet(arp(2, NIC_MACS[0], address, CLIENT_MAC, "0.0.0.0"), 0x0806, CLIENT_MAC, NIC_MACS[0])
+
+
+@pytest.mark.parametrize("address", ["10.1.0.11", SNIP])
+def test_arp_probe_for_another_address(address: str) -> None:
+    probe = ethernet(arp(1, CLIENT_MAC, "0.0.0.0", 0, address), 0x0806, 0xFFFF_FFFF_FFFF, CLIENT_MAC)
+    assert not _run(probe, used_arp_packets=1)
+
+
 @pytest.mark.parametrize("operation", [0, 3, 9])
 def test_arp_of_another_kind(operation: int) -> None:
     assert not _run(ethernet(arp(operation, CLIENT_MAC, CLIENT, 0, VIP), 0x0806), drop_arp_bad_packets=1)
